@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#ifndef FOREFLOW_MODELS_BASE_REASON_H_
+#define FOREFLOW_MODELS_BASE_REASON_H_
+
+#include <cstddef>
+#include <cstdint>
+
+namespace foreflow {
+
+// Why a packet went where it went. Drops are counted by reason; every decision carries one.
+enum class Reason : std::uint8_t {
+  // Forwarded.
+  kCacheHit,       // the device held the flow entry
+  kCacheMiss,      // trapped to the host's table, which decided
+  kNotOffloaded,   // the device holds no entries at all: the host decided
+  kTrapRule,       // a rule sends this traffic to the host
+  // Dropped by a decision.
+  kDenyRule,       // a rule says drop
+  kDefaultDrop,    // no rule matched
+  kMeterRed,       // the rule's meter marked the packet red
+  kMalformed,      // a header contradicts itself or the lengths
+  kTruncated,      // the capture ends inside a header that the decision needs
+  kUnknownLink,    // the link type carries no frames that can be decided on
+  // Dropped by a device that was full.
+  kQueueFull,      // egress queue
+  kStationFull,    // a pipeline or slow-path queue
+  kCount,
+};
+
+constexpr std::size_t kReasons = static_cast<std::size_t>(Reason::kCount);
+
+// The snake_case name, as traces and JSON spell it; nullptr out of range.
+const char* Name(Reason reason);
+
+}  // namespace foreflow
+
+#endif  // FOREFLOW_MODELS_BASE_REASON_H_

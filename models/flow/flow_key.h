@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#ifndef FOREFLOW_MODELS_FLOW_FLOW_KEY_H_
+#define FOREFLOW_MODELS_FLOW_FLOW_KEY_H_
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+
+#include "models/wire/dissect.h"
+
+namespace foreflow::flow {
+
+// The virtual port a packet comes from: 0 is the shared uplink (unprofiled), 1.. are VMs.
+using VmId = std::uint16_t;
+
+// One direction of a flow, as one VM sends it. For packets without IP, addresses hold the MACs and
+// source_port the ethertype. 40 bytes without padding, so that it may be hashed and compared as bytes.
+struct FlowKey {
+  std::array<std::uint8_t, 16> source_address{};
+  std::array<std::uint8_t, 16> destination_address{};
+  std::uint16_t source_port = 0;
+  std::uint16_t destination_port = 0;
+  VmId vm = 0;
+  std::uint8_t ip_protocol = 0;  // 0 for packets without IP
+  std::uint8_t l3 = 0;           // wire::Layer3
+
+  bool operator==(const FlowKey& other) const { return std::memcmp(this, &other, sizeof(*this)) == 0; }
+  bool operator!=(const FlowKey& other) const { return !(*this == other); }
+};
+static_assert(sizeof(FlowKey) == 40, "FlowKey is compared and hashed as bytes");
+
+FlowKey KeyOf(const wire::Dissection& packet, VmId vm);
+
+// The same for both directions of a conversation, whoever sends: endpoints in byte order, vm left out.
+FlowKey Canonical(const FlowKey& key);
+
+}  // namespace foreflow::flow
+
+#endif  // FOREFLOW_MODELS_FLOW_FLOW_KEY_H_

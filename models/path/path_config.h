@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#ifndef FOREFLOW_MODELS_PATH_PATH_CONFIG_H_
+#define FOREFLOW_MODELS_PATH_PATH_CONFIG_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "models/base/units.h"
+#include "models/crypto/keyed_hash.h"
+#include "models/predict/type_predictor.h"
+#include "models/tag/meter.h"
+#include "models/tag/rule.h"
+
+namespace foreflow::path {
+
+// Who decides what is on the device, and in which queue a packet waits.
+enum class Arm : std::uint8_t {
+  kOff,         // the device holds no entries
+  kReactive,    // entries on the first miss, LRU; queue by port and DSCP
+  kPredictive,  // besides, entries for predicted destinations; queue by verified tag
+  kOracle,      // as predictive, with predictions that are true and Belady's eviction
+  kAntiOracle,  // as predictive, with predictions that are always wrong
+};
+
+// tag_authority: whether a tag rule may permit and drop (the seed's text) or only choose queue, meter and mirror.
+enum class TagAuthority : std::uint8_t { kBounded, kLiteral };
+
+struct PathConfig {
+  Arm arm = Arm::kReactive;
+  TagAuthority tag_authority = TagAuthority::kBounded;
+  std::uint16_t vms = 64;                 // profiled VMs: ids 1..vms; later ones are the uplink, id 0
+  std::uint32_t flow_entries = 64;        // capacity of the device's flow cache, >= 1
+  Nanos install_latency = Micros(50);     // from asking for an entry until the device can use it
+  std::uint32_t installs_per_second = 100'000;  // of predicted entries, token bucket with a burst of 32
+  std::uint16_t peers_per_vm = 1000;      // bound of a profile
+  std::uint8_t successors = 4;            // kept a destination
+  std::uint8_t lookahead = 2;             // predicted destinations a packet
+  std::uint16_t minimum_confidence = 19661;     // 0.3 of 65535: act on a destination from here
+  std::uint16_t governor_margin = 1311;   // 0.02 of 65535
+  predict::PredictorKind predictor = predict::PredictorKind::kMarkov3;
+  Nanos label_horizon = Millis(200);
+  crypto::Key128 tag_master_key{};
+  std::uint64_t seed = 1;
+  std::vector<tag::Rule> rules;
+  std::vector<tag::TagRule> tag_rules;
+  std::vector<tag::MeterConfig> meters;
+};
+
+}  // namespace foreflow::path
+
+#endif  // FOREFLOW_MODELS_PATH_PATH_CONFIG_H_

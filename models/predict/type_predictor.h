@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#ifndef FOREFLOW_MODELS_PREDICT_TYPE_PREDICTOR_H_
+#define FOREFLOW_MODELS_PREDICT_TYPE_PREDICTOR_H_
+
+#include <array>
+#include <cstdint>
+#include <memory>
+
+#include "models/base/work.h"
+#include "models/predict/packet_type.h"
+
+namespace foreflow::predict {
+
+// Probabilities and confidence are fixed point, 65535 = 1, so that no compiler can change a decision.
+struct Prediction {
+  PacketType type = PacketType::kControl;
+  std::uint16_t confidence = 0;  // calibrated probability of `type`
+  std::array<std::uint16_t, kPacketTypes> probability{};
+};
+
+// A causal symbol of one packet: direction, size class, gap class, flags; 0..63. Made by features.h.
+using Symbol = std::uint8_t;
+constexpr std::size_t kSymbols = 64;
+
+// The last three symbols of one VM, newest first. kept by the profile; a prediction is made from it and the
+// resolved label later taught with the same value.
+struct Context {
+  std::array<Symbol, 3> symbol{};
+  std::uint8_t length = 0;             // symbols that are valid, 0..3
+  PacketType last_label = PacketType::kControl;  // the last resolved type of this VM
+};
+
+// Predicts the type of a VM's packet from its context, and learns from resolved labels. One object serves
+// one VM. No allocation after construction.
+class TypePredictor {
+ public:
+  virtual ~TypePredictor() = default;
+  virtual Prediction Predict(const Context& context, Work& work) const = 0;
+  virtual void Learn(const Context& context, PacketType truth, Work& work) = 0;
+};
+
+enum class PredictorKind : std::uint8_t { kPersistence, kMajority, kMarkov1, kMarkov2, kMarkov3 };
+
+std::unique_ptr<TypePredictor> MakeTypePredictor(PredictorKind kind);
+
+}  // namespace foreflow::predict
+
+#endif  // FOREFLOW_MODELS_PREDICT_TYPE_PREDICTOR_H_

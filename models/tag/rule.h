@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#ifndef FOREFLOW_MODELS_TAG_RULE_H_
+#define FOREFLOW_MODELS_TAG_RULE_H_
+
+#include <array>
+#include <cstdint>
+
+#include "models/flow/flow_key.h"
+#include "models/predict/packet_type.h"
+
+namespace foreflow::tag {
+
+enum class Verb : std::uint8_t { kForward, kDrop, kTrap };  // trap: the host's table decides, and forwards
+
+constexpr std::uint8_t kQueues = 4;        // 0 is served first
+constexpr std::uint8_t kNoQueue = 0xff;    // the rule leaves the queue to the classifier
+constexpr std::uint16_t kNoMeter = 0xffff;
+
+struct Action {
+  Verb verb = Verb::kDrop;
+  bool mirror = false;                // also hand a copy to the mirror port
+  std::uint8_t queue = kNoQueue;
+  std::uint16_t meter = kNoMeter;     // index of a two-rate three-colour meter
+
+  bool operator==(const Action& o) const {
+    return verb == o.verb && mirror == o.mirror && queue == o.queue && meter == o.meter;
+  }
+};
+
+struct Prefix {
+  std::array<std::uint8_t, 16> address{};
+  std::uint8_t length = 0;  // 0..32 for IPv4, 0..128 for IPv6; 0 matches all, also packets without IP
+};
+
+struct PortRange {
+  std::uint16_t low = 0;
+  std::uint16_t high = 0xffff;
+};
+
+constexpr std::uint16_t kAnyVm = 0xffff;
+constexpr std::uint16_t kAnyProtocol = 0xffff;
+
+// A standard rule: header fields only. Higher priority wins; among equals the lower id.
+struct Rule {
+  std::uint32_t id = 0;
+  std::int32_t priority = 0;
+  std::uint8_t l3 = 0;                        // wire::Layer3, kNone (0) matches every family
+  flow::VmId vm = kAnyVm;
+  std::uint16_t ip_protocol = kAnyProtocol;
+  Prefix source;
+  Prefix destination;
+  PortRange source_port;
+  PortRange destination_port;
+  Action action;
+};
+
+// A tag rule: what a verified tag of this type and confidence may choose. By default (`bounded`) it sets
+// queue, meter and mirror only; permit or drop stays the standard table's verdict.
+struct TagRule {
+  std::uint32_t id = 0;
+  std::int32_t priority = 0;
+  flow::VmId vm = kAnyVm;
+  std::uint8_t types = 0;                     // bit i: PacketType i
+  std::uint16_t minimum_confidence = 0;       // 65535 = 1
+  Action action;
+};
+
+constexpr std::uint32_t kNoRule = 0xffffffff;
+
+// The standard table's verdict for a key.
+struct Decision {
+  std::uint32_t rule = kNoRule;  // kNoRule: default drop
+  Action action;
+
+  bool operator==(const Decision& o) const { return rule == o.rule && action == o.action; }
+};
+
+}  // namespace foreflow::tag
+
+#endif  // FOREFLOW_MODELS_TAG_RULE_H_
