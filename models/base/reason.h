@@ -14,6 +14,7 @@ enum class Reason : std::uint8_t {
   kCacheMiss,      // trapped to the host's table, which decided
   kNotOffloaded,   // the device holds no entries at all: the host decided
   kTrapRule,       // a rule sends this traffic to the host
+  kTagRule,        // tag_authority=literal: a tag rule ended the search
   // Dropped by a decision.
   kDenyRule,       // a rule says drop
   kDefaultDrop,    // no rule matched

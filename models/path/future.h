@@ -7,36 +7,41 @@
 
 #include "models/base/units.h"
 #include "models/flow/flow_key.h"
+#include "models/path/arrival.h"
 #include "models/predict/packet_type.h"
-#include "models/wire/dissect.h"
+#include "models/tag/rule_table.h"
 
 namespace foreflow::path {
 
-// One packet as a door hands it to the path.
-struct Arrival {
-  wire::Link link = wire::Link::kEthernet;
-  BytesView captured;
-  std::uint32_t wire_bytes = 0;
-  flow::VmId vm = 0;
-  Nanos time;  // arrival at the host's virtual port; never runs backwards
-};
-
-// What is going to arrive, for the arms that know it and for scoring every arm: true types and, for each
-// packet, the index of the next packet with the same entry key. Built in one pass over all arrivals.
+// What is going to arrive: true types (for the arms that know them, and for scoring every arm), keys and
+// times. Built in one pass over all arrivals.
 class Future {
  public:
-  static constexpr std::uint64_t kNever = UINT64_MAX;
-
   Future(const std::vector<Arrival>& arrivals, Nanos label_horizon);
 
-  std::uint64_t size() const { return type_.size(); }
-  predict::PacketType type(std::uint64_t packet) const { return type_[packet]; }
-  const flow::FlowKey& key(std::uint64_t packet) const { return key_[packet]; }
+  std::size_t size() const { return type_.size(); }
+  predict::PacketType type(std::size_t packet) const { return type_[packet]; }
+  const flow::FlowKey& key(std::size_t packet) const { return key_[packet]; }
+  bool decidable(std::size_t packet) const { return decidable_[packet] != 0; }
+  Nanos time(std::size_t packet) const { return time_[packet]; }
 
  private:
   std::vector<predict::PacketType> type_;
   std::vector<flow::FlowKey> key_;
+  std::vector<std::uint8_t> decidable_;
+  std::vector<Nanos> time_;
 };
+
+// For each packet, which distinct flow entry it needs, and when that entry is needed next.
+struct EntryUses {
+  static constexpr std::uint32_t kNone = 0xffffffff;  // an undecidable packet
+  static constexpr std::uint64_t kNever = UINT64_MAX;
+
+  std::vector<std::uint32_t> entry;      // by packet: dense number of its entry key
+  std::vector<std::uint64_t> next_use;   // by packet: the next packet with the same entry, or kNever
+  std::vector<std::uint64_t> first_use;  // by entry: a packet that has it
+};
+EntryUses UsesOf(const Future& future, const tag::RuleTable& rules);
 
 }  // namespace foreflow::path
 

@@ -7,6 +7,7 @@
 
 #include "models/base/units.h"
 #include "models/crypto/keyed_hash.h"
+#include "models/predict/governor.h"
 #include "models/predict/type_predictor.h"
 #include "models/tag/meter.h"
 #include "models/tag/rule.h"
@@ -22,23 +23,30 @@ enum class Arm : std::uint8_t {
   kAntiOracle,  // as predictive, with predictions that are always wrong
 };
 
-// tag_authority: whether a tag rule may permit and drop (the seed's text) or only choose queue, meter and mirror.
+// tag_authority: whether a tag rule may permit and drop (the seed's text) or only choose queue, meter and
+// mirror.
 enum class TagAuthority : std::uint8_t { kBounded, kLiteral };
 
 struct PathConfig {
   Arm arm = Arm::kReactive;
   TagAuthority tag_authority = TagAuthority::kBounded;
-  std::uint16_t vms = 64;                 // profiled VMs: ids 1..vms; later ones are the uplink, id 0
-  std::uint32_t flow_entries = 64;        // capacity of the device's flow cache, >= 1
-  Nanos install_latency = Micros(50);     // from asking for an entry until the device can use it
+  std::uint16_t vms = 64;                       // profiled VMs: ids 1..vms; later ones are the uplink, id 0
+  std::uint32_t flow_entries = 64;              // capacity of the device's flow cache, >= 1
+  Nanos install_latency = Micros(50);           // from asking for an entry until the device can use it
   std::uint32_t installs_per_second = 100'000;  // of predicted entries, token bucket with a burst of 32
-  std::uint16_t peers_per_vm = 1000;      // bound of a profile
-  std::uint8_t successors = 4;            // kept a destination
-  std::uint8_t lookahead = 2;             // predicted destinations a packet
+  std::uint16_t peers_per_vm = 1000;            // bound of a profile
+  std::uint8_t successors = 4;                  // kept a destination
+  std::uint8_t lookahead = 2;                   // predicted destinations a packet
   std::uint16_t minimum_confidence = 19661;     // 0.3 of 65535: act on a destination from here
-  std::uint16_t governor_margin = 1311;   // 0.02 of 65535
+  std::uint16_t governor_margin = 1311;         // 0.02 of 65535
   predict::PredictorKind predictor = predict::PredictorKind::kMarkov3;
-  Nanos label_horizon = Millis(200);
+  Nanos label_horizon = Millis(200);       // sender's clock
+  std::uint32_t label_pending = 8192;      // packets that may wait for their label
+  Nanos destination_horizon = Seconds(1);  // sender's clock: a predicted destination used within it was a hit
+  // In cycles of the host. A wrong destination costs classifying, installing, and now and then a good entry;
+  // a right one saves a punt. A wrong queue costs what a right one saves.
+  predict::SpeculationCosts destination_costs{50, 10, 2000, 7000};
+  predict::SpeculationCosts type_costs{50, 50, 1000, 1000};
   crypto::Key128 tag_master_key{};
   std::uint64_t seed = 1;
   std::vector<tag::Rule> rules;

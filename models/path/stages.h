@@ -13,18 +13,18 @@ namespace foreflow::path {
 // The order of the stages, stated here and nowhere else.
 enum class Stage : std::uint8_t {
   // On the host, before the packet reaches the device.
-  kProfile,      // dissect, update the VM's profile, learn from resolved labels
-  kPredict,      // next type, next destinations
-  kTagSeal,      // write the prediction tag
-  kPreinstall,   // classify predicted destinations and ask for their entries
+  kProfile,     // dissect, update the VM's profile, learn from resolved labels
+  kPredict,     // next type, next destinations
+  kTagSeal,     // write the prediction tag
+  kPreinstall,  // classify predicted destinations and ask for their entries
   // On the device.
   kParse,
   kTagCheck,
-  kFlowCache,    // look up the flow entry
+  kFlowCache,  // look up the flow entry
   // On the host again, for packets that the device could not decide.
-  kSlowPath,     // full rule table; asks for the entry
+  kSlowPath,  // full rule table; asks for the entry
   // On the device.
-  kAct,          // tag rules, meter, mirror, queue choice
+  kAct,  // tag rules, meter, mirror, queue choice
   kCount,
 };
 

@@ -17,24 +17,20 @@ namespace foreflow::path {
 
 // All that was decided about one packet. Two doors agree when these agree.
 struct Verdict {
-  tag::Verb verb = tag::Verb::kDrop;      // kTrap: decided and forwarded by the host
+  tag::Verb verb = tag::Verb::kDrop;  // kTrap: decided and forwarded by the host
   Reason reason = Reason::kDefaultDrop;
-  std::uint32_t rule = tag::kNoRule;      // standard rule
+  std::uint32_t rule = tag::kNoRule;  // standard rule
   std::uint32_t tag_rule = tag::kNoRule;
   std::uint8_t queue = 0;
   bool mirrored = false;
   tag::Colour colour = tag::Colour::kGreen;
   tag::TagStatus tag_status = tag::TagStatus::kAbsent;
   predict::PacketType predicted = predict::PacketType::kControl;  // valid with a tag only
-  std::uint16_t confidence = 0;           // 65535 = 1
+  std::uint16_t confidence = 0;                                   // 65535 = 1
   flow::VmId vm = 0;
-  bool used_prediction = false;           // first use of an entry that prediction had installed
+  bool used_prediction = false;  // first use of an entry that prediction had installed
 
-  // The device decided without the host.
-  bool fast_path() const { return reason == Reason::kCacheHit || (verb == tag::Verb::kDrop && !punted); }
-  bool punted = false;                    // the packet went to the host's table
-
-  bool operator==(const Verdict& o) const;
+  bool punted = false;  // the packet went to the host's table: not the fast path
 };
 
 // The fingerprint's input: one fixed little-endian record a packet.

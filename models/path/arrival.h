@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#ifndef FOREFLOW_MODELS_PATH_ARRIVAL_H_
+#define FOREFLOW_MODELS_PATH_ARRIVAL_H_
+
+#include <cstdint>
+
+#include "models/base/bytes.h"
+#include "models/base/reason.h"
+#include "models/base/units.h"
+#include "models/flow/flow_key.h"
+#include "models/wire/dissect.h"
+
+namespace foreflow::path {
+
+// One packet as a door hands it to the path.
+struct Arrival {
+  wire::Link link = wire::Link::kEthernet;
+  BytesView captured;
+  std::uint32_t wire_bytes = 0;
+  flow::VmId vm = 0;
+  // Arrival at the host's virtual port, on the device's clock; never runs backwards.
+  Nanos time;
+  // The same moment on the sender's clock, which behaviour (gaps, horizons, labels) is read from; never runs
+  // backwards. Equal to `time`, except where a capture is replayed faster than it was recorded.
+  Nanos sent;
+};
+
+// A packet that was taken apart and found decidable, or why not.
+struct Parsed {
+  wire::Dissection packet;
+  flow::FlowKey key;
+  bool decidable = false;
+  Reason reason = Reason::kMalformed;  // why it is dropped undecided
+};
+Parsed Parse(const Arrival& arrival, Work& work);
+
+}  // namespace foreflow::path
+
+#endif  // FOREFLOW_MODELS_PATH_ARRIVAL_H_

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#ifndef FOREFLOW_MODELS_PATH_COUNTERS_H_
+#define FOREFLOW_MODELS_PATH_COUNTERS_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "models/tag/prediction_tag.h"
+
+namespace foreflow::path {
+
+// What a path has done since it was made. Plain counts, read at any time.
+struct Counters {
+  std::uint64_t packets = 0;
+  std::uint64_t punts = 0;
+  std::uint64_t installs_on_miss = 0;
+  std::uint64_t installs_predicted = 0;
+  std::uint64_t predicted_used = 0;    // predicted entries that were used at least once
+  std::uint64_t predicted_wasted = 0;  // evicted unused
+  std::uint64_t tags_by_status[static_cast<std::size_t>(tag::TagStatus::kCount)] = {};
+  // Scored predictions, acted on or not. A destination hits when it is used within the horizon; a type counts
+  // where it would choose another queue than the header does, and hits when it would choose the right one.
+  std::uint64_t destinations_scored = 0;
+  std::uint64_t destinations_hit = 0;
+  std::uint64_t types_scored = 0;
+  std::uint64_t types_hit = 0;
+  std::uint16_t destination_break_even = 0;  // h*, 65535 = 1
+  std::uint16_t type_break_even = 0;
+};
+
+}  // namespace foreflow::path
+
+#endif  // FOREFLOW_MODELS_PATH_COUNTERS_H_
