@@ -13,47 +13,49 @@ namespace foreflow::wire {
 // Where the bytes of a packet begin.
 enum class Link : std::uint8_t {
   kEthernet,
-  kRawIp,        // IPv4 or IPv6 by its version nibble
-  kLinuxSll,     // Linux cooked v1 (16 B)
-  kLinuxSll2,    // Linux cooked v2 (20 B)
-  kNull,         // BSD loopback: 4 B address family, host order of the capturing machine
+  kRawIp,      // IPv4 or IPv6 by its version nibble
+  kLinuxSll,   // Linux cooked v1 (16 B)
+  kLinuxSll2,  // Linux cooked v2 (20 B)
+  kNull,       // BSD loopback: 4 B address family, host order of the capturing machine
   kUnknown,
 };
 
 enum class Layer3 : std::uint8_t { kNone, kArp, kIpv4, kIpv6 };
 enum class Layer4 : std::uint8_t { kNone, kTcp, kUdp, kIcmp, kIcmpv6, kOther };
 
-// How far the dissector came. Fields up to the layer named in l3/l4 are valid in every case.
+// How far the dissector came. Fields up to the layer named in l3/l4 are valid in every case; in fragments but
+// the first one, l4 is kNone and ip_protocol tells what was fragmented.
 enum class DissectStatus : std::uint8_t {
   kOk,
-  kTruncated,    // the captured bytes end inside a header
-  kMalformed,    // lengths or versions contradict each other
+  kTruncated,  // the captured bytes end inside a header
+  kMalformed,  // lengths or versions contradict each other
   kUnknownLink,
 };
 
 // One packet, taken apart in one pass. Offsets are from the first captured byte. Addresses are in network
-// order: an IPv4 address is its 4 bytes followed by zeros.
+// order: an IPv4 address is its 4 bytes followed by zeros. header_bytes and payload_bytes are what the packet
+// has, so that offsets may lie past the end of a capture that was cut.
 struct Dissection {
   DissectStatus status = DissectStatus::kOk;
   Layer3 l3 = Layer3::kNone;
   Layer4 l4 = Layer4::kNone;
-  bool is_fragment = false;        // any IP fragment; ports are only known in the first one
+  bool is_fragment = false;  // any IP fragment; ports are only known in the first one
   bool is_first_fragment = false;
-  bool is_group_addressed = false; // Ethernet group bit, or IP multicast / limited broadcast
-  std::uint8_t ip_protocol = 0;    // last next-header value
-  std::uint8_t dscp = 0;           // 0..63
-  std::uint8_t ecn = 0;            // 0..3
+  bool is_group_addressed = false;  // Ethernet group bit, or IP multicast / limited broadcast
+  std::uint8_t ip_protocol = 0;     // last next-header value
+  std::uint8_t dscp = 0;            // 0..63
+  std::uint8_t ecn = 0;             // 0..3
   std::uint8_t ttl = 0;
-  std::uint8_t tcp_flags = 0;      // CWR ECE URG ACK PSH RST SYN FIN, as on the wire
-  std::uint16_t ethertype = 0;     // the innermost, host order; for non-Ethernet links as if it were
-  std::uint16_t vlan = 0;          // innermost 802.1Q VID, 0 = untagged
-  std::uint16_t source_port = 0;   // host order; for ICMP the identifier (echo) or 0
+  std::uint8_t tcp_flags = 0;          // CWR ECE URG ACK PSH RST SYN FIN, as on the wire
+  std::uint16_t ethertype = 0;         // the innermost, host order; for non-Ethernet links as if it were
+  std::uint16_t vlan = 0;              // innermost 802.1Q VID, 0 = untagged
+  std::uint16_t source_port = 0;       // host order; for ICMP the identifier (echo) or 0
   std::uint16_t destination_port = 0;  // for ICMP type << 8 | code
   std::uint16_t tcp_window = 0;
   std::uint32_t tcp_sequence = 0;
   std::uint32_t tcp_acknowledgement = 0;
-  std::uint32_t header_bytes = 0;  // all headers together
-  std::uint32_t payload_bytes = 0; // after the last header, by the IP length (not by what was captured)
+  std::uint32_t header_bytes = 0;   // all headers together
+  std::uint32_t payload_bytes = 0;  // after the last header, by the IP length (not by what was captured)
   std::uint16_t l3_offset = 0;
   std::uint16_t l4_offset = 0;
   std::uint16_t payload_offset = 0;
