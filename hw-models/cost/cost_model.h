@@ -17,27 +17,40 @@ namespace foreflow::hw {
 struct DeviceProfile {
   std::string name;
   std::uint64_t clock_hz = 0;
-  std::uint32_t engines = 1;             // that work side by side
-  std::uint32_t queue_capacity = 1024;   // packets
+  std::uint32_t engines = 1;            // that work side by side
+  std::uint32_t queue_capacity = 1024;  // packets
   // Milli-cycles, so that measured averages need no floating point: base a stage visit, and a unit of work.
   std::array<std::uint64_t, path::kStages> stage_base_millicycles{};
   std::array<std::uint64_t, kWorkItems> item_millicycles{};
-  // Pipelines overlap packets: a packet occupies the pipeline for its share of the cycles, at least
-  // `initiation_interval` cycles. 0: not a pipeline, a packet occupies its engine throughout.
+  // Pipelines overlap packets: a packet occupies the pipeline while its bytes pass at `datapath_bytes` a
+  // cycle, at least `initiation_interval` cycles. 0: not a pipeline, a packet occupies its engine throughout.
   std::uint32_t initiation_interval = 0;
+  std::uint32_t datapath_bytes = 0;  // a cycle, of a pipeline; 0: bytes do not hold it up
 };
 
 // A bus between host and device (PCIe): fixed latency one way, and bandwidth after headers.
 struct BusProfile {
   std::string name;
-  Nanos read_latency;                 // a DMA read's round trip, small
-  Nanos write_latency;                // posted write
-  BitsPerSecond bandwidth;            // usable, one direction
-  std::uint32_t overhead_bytes = 0;   // a packet: descriptor, completion, TLP headers
+  Nanos read_latency;                // a DMA read's round trip, small
+  Nanos write_latency;               // posted write
+  BitsPerSecond bandwidth;           // usable, one direction
+  std::uint32_t overhead_bytes = 0;  // a packet: descriptor, completion, TLP headers
 };
 
+// Price of one visit of `stage` that did `work`, rounded up to whole cycles. Charges the stage's base even
+// where `work` is empty: call it for visited stages only.
 Cycles CyclesOf(const DeviceProfile& device, path::Stage stage, const Work& work);
+
+// How long a packet of `bytes` keeps the next one out of its engine, when its stages cost `latency` in sum:
+// `latency` itself, or for a pipeline max(initiation interval, bytes / datapath width), which may exceed
+// `latency`.
+Cycles OccupancyOf(const DeviceProfile& device, Cycles latency, std::uint32_t bytes);
+
+// Exact integer arithmetic, rounded up to whole picoseconds: a clock of 2.6 GHz has no whole period.
 Picos TimeOf(const DeviceProfile& device, Cycles cycles);
+
+// How long `bytes` of one packet, with the bus's own overhead, occupy one direction of the bus. The packet is
+// at the other side `write_latency` (pushed) or `read_latency` (fetched) after that.
 Picos TransferTime(const BusProfile& bus, std::uint32_t bytes);
 
 }  // namespace foreflow::hw

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "hw-models/cost/cost_model.h"
+
+#include <algorithm>
+
+namespace foreflow::hw {
+namespace {
+
+// GCC and Clang both have it on 64-bit targets; -Wpedantic needs the marker.
+__extension__ using Wide = unsigned __int128;
+
+constexpr std::uint64_t kPicosPerSecond = 1'000'000'000'000;
+
+Wide DivideUp(Wide dividend, std::uint64_t divisor) { return (dividend + divisor - 1) / divisor; }
+
+}  // namespace
+
+Cycles CyclesOf(const DeviceProfile& device, path::Stage stage, const Work& work) {
+  Wide millicycles = device.stage_base_millicycles[static_cast<std::size_t>(stage)];
+  for (std::size_t i = 0; i < kWorkItems; ++i) {
+    millicycles += Wide{device.item_millicycles[i]} * work.count[i];
+  }
+  return Cycles(static_cast<std::uint64_t>(DivideUp(millicycles, 1000)));
+}
+
+Cycles OccupancyOf(const DeviceProfile& device, Cycles latency, std::uint32_t bytes) {
+  if (device.initiation_interval == 0) return latency;
+  const Cycles interval(device.initiation_interval);
+  if (device.datapath_bytes == 0) return interval;
+  const Cycles beats((std::uint64_t{bytes} + device.datapath_bytes - 1) / device.datapath_bytes);
+  return std::max(interval, beats);
+}
+
+Picos TimeOf(const DeviceProfile& device, Cycles cycles) {
+  return Picos(static_cast<std::int64_t>(DivideUp(Wide{cycles.count()} * kPicosPerSecond, device.clock_hz)));
+}
+
+Picos TransferTime(const BusProfile& bus, std::uint32_t bytes) {
+  const Wide bits = (Wide{bytes} + bus.overhead_bytes) * 8;
+  return Picos(static_cast<std::int64_t>(DivideUp(bits * kPicosPerSecond, bus.bandwidth.count())));
+}
+
+}  // namespace foreflow::hw
