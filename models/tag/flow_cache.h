@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "models/base/units.h"
 #include "models/tag/rule_table.h"
@@ -13,19 +14,32 @@ namespace foreflow::tag {
 // Why an entry is in the device.
 enum class InstallCause : std::uint8_t { kMiss, kPredicted };
 
-// The device's bounded memory of decisions: exact match on EntryKey. Full means evict: the least recently used
-// entry, or, when next uses are known (the oracle), the one used farthest in the future (Belady 1966).
+// The device's bounded memory of decisions: exact match on EntryKey. Full means evict: the least recently
+// used entry, or, when next uses are known (the oracle), the one used farthest in the future (Belady 1966).
 // An entry may be asked for before it is ready: writes reach the device after the install latency.
+//
+// Predicted entries. A predicted entry enters as the most recently used one and is *unused* until a packet
+// wants it (a hit, or a miss because it was not ready yet). At most capacity / 4 entries, rounded down, are
+// unused predictions: one more evicts the oldest of them, never an entry that packets use. Below a capacity
+// of 4 the share is 0 and predictions are refused. Invariant: whatever is predicted, the capacity - capacity
+// / 4 most recently wanted keys stay resident, so a cache flooded with wrong predictions hits wherever LRU of
+// three quarters of the size would. Entries with a known next use are exempt: they are not guesses.
+//
+// Generations rise (in serial-number order). The first sight of a newer one makes all entries stale at once:
+// they miss, and their places are taken before any live entry is evicted for want of room.
 class FlowCache {
  public:
+  // Throws Refusal unless 1 <= capacity <= 2^24. All memory is taken here, about 200 B an entry.
   explicit FlowCache(std::size_t capacity);
 
   struct Hit {
     Decision decision;
-    InstallCause cause;
-    bool first_use;  // of an entry installed by prediction: the prediction paid
+    InstallCause cause = InstallCause::kMiss;
+    bool first_use = false;  // of an entry installed by prediction: the prediction paid
   };
-  // Finds a ready entry of the given generation and marks it used. nullptr-like: returns false on a miss.
+  // Finds a ready entry of the given generation and marks it used. nullptr-like: returns false on a miss. A
+  // miss on an entry that is still on its way counts as a want: it is as recent as a use, and a prediction
+  // that came too late becomes an entry of cause kMiss.
   bool Lookup(const EntryKey& key, std::uint32_t generation, Nanos now, Hit& hit, Work& work);
   // Whether an entry is there, ready or on its way; does not count as a use.
   bool Contains(const EntryKey& key, std::uint32_t generation) const;
@@ -34,21 +48,88 @@ class FlowCache {
     EntryKey key;
     Decision decision;
     std::uint32_t generation = 0;
-    Nanos ready;                  // when the device can use it
+    Nanos ready;  // when the device can use it
     InstallCause cause = InstallCause::kMiss;
-    std::uint64_t next_use = 0;   // farthest-in-future eviction; 0 everywhere means LRU
+    std::uint64_t next_use = 0;  // farthest-in-future eviction; 0 everywhere means LRU
   };
   struct Evicted {
     bool any = false;
     EntryKey key;
     bool was_unused_prediction = false;  // installed by prediction, evicted before its first use
+    bool installed = true;               // false: refused, the cache is as it was
   };
+  // Writes an entry. Refused (`installed` false) when the generation is older than one seen before, when
+  // predictions have no share, and when the cache is full, next uses are known and the newcomer's is no
+  // nearer than the farthest of them (Belady with bypass). A key that is there already keeps its place: the
+  // earlier `ready` and the new next_use count, and cause kMiss makes it as recent as a use.
   Evicted Put(const Install& install, Work& work);
-  // Tells the oracle's eviction when the entry will be used next.
+  // Tells the oracle's eviction when the entry will be used next; 0 takes the knowledge back. Entries whose
+  // next use is unknown are evicted only where none is known.
   void SetNextUse(const EntryKey& key, std::uint64_t next_use);
 
-  std::size_t size() const;
-  std::size_t capacity() const;
+  std::size_t size() const { return size_; }  // stale entries included
+  std::size_t capacity() const { return entries_.size(); }
+  std::size_t unused_predictions() const { return unused_predictions_; }
+  std::size_t unused_prediction_limit() const { return capacity() / 4; }
+
+ private:
+  using Index = std::uint32_t;
+  static constexpr Index kNone = 0xffffffff;
+
+  // What a look-up compares: one cache line. The rest is touched on a match only.
+  struct alignas(64) Entry {
+    EntryKey key;
+    Nanos ready;
+    Decision decision;
+    Index next_in_bucket = kNone;
+  };
+  static_assert(sizeof(Decision) == 12, "an entry fills one cache line");
+  struct State {
+    Index older = kNone;  // neighbours in the list the entry is on
+    Index newer = kNone;
+    Index heap_position = kNone;
+    std::uint32_t generation = 0;
+    std::uint64_t last_wanted = 0;  // serial number of the last want or install
+    std::uint64_t next_use = 0;
+    bool unused_prediction = false;
+    bool on_probation = false;  // unused prediction that counts against the share
+    InstallCause cause = InstallCause::kMiss;
+  };
+  // List heads, kept behind the entries so that linking needs no special cases.
+  enum List : Index { kWanted, kProbation, kStale, kLists };
+
+  Index Head(List list) const { return static_cast<Index>(capacity() + list); }
+  bool IsEmpty(List list) const { return states_[Head(list)].newer == Head(list); }
+  Index Oldest(List list) const { return states_[Head(list)].newer; }
+  void Unlink(Index i);
+  void LinkNewest(List list, Index i);
+  void MakeStale(List list);
+  void SeeGeneration(std::uint32_t generation);
+  Index& Bucket(const EntryKey& key);
+  Index Find(const EntryKey& key, Work& work) const;
+  void Want(Index i);
+  void Remove(Index i, Evicted& evicted);
+  void Insert(const Install& install);
+
+  // The heap of known next uses. A position counts only while the heap agrees: emptying it forgets them all.
+  bool IsInHeap(Index i) const;
+  bool IsFarther(Index a, Index b) const;
+  void PlaceInHeap(std::size_t position, Index i);
+  void SiftUp(std::size_t position);
+  void SiftDown(std::size_t position);
+  void RemoveFromHeap(Index i);
+  void UpdateNextUse(Index i, std::uint64_t next_use);
+
+  std::vector<Entry> entries_;
+  std::vector<State> states_;
+  std::vector<Index> buckets_;
+  std::vector<Index> free_;
+  std::vector<Index> heap_;  // live entries with a known next use, farthest first
+  std::size_t heap_size_ = 0;
+  std::size_t size_ = 0;
+  std::size_t unused_predictions_ = 0;
+  std::uint64_t serial_ = 0;
+  std::uint32_t generation_ = 0;
 };
 
 }  // namespace foreflow::tag

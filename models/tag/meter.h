@@ -19,11 +19,29 @@ struct MeterConfig {
   Bytes peak_burst;
 };
 
+// Buckets start full and are exact: they hold tokens in units of 1e-9 bit, which is what 1 bit/s earns in 1
+// ns, so nothing is ever rounded and nothing drifts.
 class Meter {
  public:
+  // Throws Refusal unless 0 < peak rate, committed rate <= peak rate, and both bursts are 1 B..1 GiB.
   explicit Meter(const MeterConfig& config);
-  // Times never run backwards.
+  // Times never run backwards (one that does earns nothing).
   Colour Mark(Nanos now, std::uint32_t wire_bytes);
+
+ private:
+  struct Bucket {
+    std::uint64_t rate = 0;      // bit/s
+    std::uint64_t capacity = 0;  // 1e-9 bit
+    std::uint64_t tokens = 0;    // 1e-9 bit
+    void Refill(std::uint64_t nanos);
+    bool Holds(std::uint32_t bytes) const;
+    void Take(std::uint32_t bytes);
+  };
+
+  Bucket committed_;
+  Bucket peak_;
+  bool started_ = false;
+  Nanos last_;
 };
 
 }  // namespace foreflow::tag

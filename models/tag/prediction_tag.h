@@ -21,49 +21,90 @@ struct PredictionTag {
   predict::PacketType type = predict::PacketType::kControl;
   std::uint16_t confidence = 0;  // 65535 = 1
   flow::VmId vm = 0;
-  std::uint8_t epoch = 0;        // of the VM's key
-  std::uint32_t sequence = 0;    // strictly rising for each VM and epoch: the replay index
+  std::uint8_t epoch = 0;      // of the VM's key
+  std::uint32_t sequence = 0;  // strictly rising for each VM and epoch: the replay index
 };
 
-// 12 B of fields, 8 B of MAC over the fields and the packet's flow key and length, in network order: a tag fits
-// the packet it was made for and no other.
+// 12 B of fields, 8 B of MAC over the fields and the packet's flow key and length, in network order: a tag
+// fits the packet it was made for and no other.
 constexpr std::size_t kTagBytes = 20;
 using SealedTag = std::array<std::uint8_t, kTagBytes>;
 
 enum class TagStatus : std::uint8_t {
   kAbsent,
   kValid,
-  kForged,         // the MAC does not verify, or version or type is unknown
-  kReplayed,       // sequence seen before, or older than the window
-  kStale,          // an epoch that is neither the current nor the previous one
-  kWrongVm,        // names another VM than the port the packet came from
+  kForged,    // the MAC does not verify, or version or type is unknown
+  kReplayed,  // sequence seen before, or older than the window
+  kStale,     // an epoch that is neither the current nor the previous one
+  kWrongVm,   // names another VM than the port the packet came from
   kCount,
 };
 const char* Name(TagStatus status);
 
-// Encode and decode as a pair; decode checks lengths, version and type, not the MAC.
+constexpr std::size_t kTagFieldBytes = 12;
+
+// Encode and decode as a pair; decode checks lengths, version, type and the zero byte, not the MAC. Layout,
+// in network order: version 1, type 1, confidence 2, vm 2, epoch 1, zero 1, sequence 4.
 void Encode(const PredictionTag& tag, std::uint8_t* out12);
+// False when `in` is shorter than kTagFieldBytes or says what no sealer says; `tag` is then as it was.
 bool Decode(BytesView in, PredictionTag& tag);
+
+// The key of one VM and epoch. Epochs are counted without wrapping; a tag carries the low 8 bits.
+crypto::Key128 TagKey(const crypto::Key128& master, flow::VmId vm, std::uint64_t epoch);
 
 // The host's half: holds the per-VM keys that no guest sees. Also numbers the tags.
 class TagSealer {
  public:
+  // Keys for VMs 0..vms.
   TagSealer(const crypto::Key128& master, std::size_t vms);
+  // For a VM without a key, and once an epoch's 2^32 - 1 sequence numbers are used up, the tag is all zeros,
+  // which no checker accepts: rotate before. Counts kMacWord.
   SealedTag Seal(flow::VmId vm, predict::PacketType type, std::uint16_t confidence,
                  const flow::FlowKey& packet, std::uint32_t wire_bytes, Work& work);
-  // Begins the next epoch for one VM: a new key, sequence from 1.
+  // Begins the next epoch for one VM: a new key, sequence from 1. The checker must have rotated before.
   void Rotate(flow::VmId vm);
+
+ private:
+  struct Vm {
+    crypto::Key128 key{};
+    std::uint64_t epoch = 0;
+    std::uint32_t last_sequence = 0;
+  };
+  crypto::Key128 master_;
+  std::vector<Vm> vms_;
 };
 
 // The device's half: the same keys, and a replay window of 64 for each VM and live epoch.
 class TagChecker {
  public:
+  // Keys for VMs 0..vms.
   TagChecker(const crypto::Key128& master, std::size_t vms);
-  // `sealed` may be nullptr: no tag came. Writes `tag` only when the result is kValid.
+  // `sealed` may be nullptr: no tag came. Writes `tag` only when the result is kValid. Looks, in this order,
+  // at the format (kForged), the VM against packet.vm (kWrongVm), the epoch (kStale), the MAC (kForged), the
+  // replay window (kReplayed); only a tag whose MAC verifies changes any state. Counts kMacWord.
   TagStatus Check(const SealedTag* sealed, const flow::FlowKey& packet, std::uint32_t wire_bytes,
                   PredictionTag& tag, Work& work);
-  // Accepts the next epoch beside the current one.
+  // Accepts the next epoch beside the current one, and forgets the one before that.
   void Rotate(flow::VmId vm);
+
+ private:
+  // Sequence numbers seen (as in RFC 4303, section 3.4.3): bit i of `seen` is highest - i.
+  struct Window {
+    std::uint32_t highest = 0;
+    std::uint64_t seen = 1;  // 0 is never sent
+    bool Accept(std::uint32_t sequence);
+  };
+  struct Epoch {
+    crypto::Key128 key{};
+    Window window;
+  };
+  struct Vm {
+    std::uint64_t epoch = 0;
+    Epoch current;
+    Epoch previous;  // meaningless while epoch is 0
+  };
+  crypto::Key128 master_;
+  std::vector<Vm> vms_;
 };
 
 }  // namespace foreflow::tag

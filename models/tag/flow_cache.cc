@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "models/tag/flow_cache.h"
+
+#include <algorithm>
+#include <string>
+
+#include "models/base/refusal.h"
+
+namespace foreflow::tag {
+namespace {
+
+constexpr std::size_t kMaxCapacity = std::size_t{1} << 24;
+
+std::size_t PowerOfTwoFrom(std::size_t least) {
+  std::size_t power = 1;
+  while (power < least) power *= 2;
+  return power;
+}
+
+// Serial-number arithmetic (RFC 1982), so that a counter that wraps still rises.
+bool IsNewer(std::uint32_t a, std::uint32_t b) { return a != b && a - b < 0x80000000u; }
+
+}  // namespace
+
+FlowCache::FlowCache(std::size_t capacity) {
+  if (capacity < 1 || capacity > kMaxCapacity) {
+    throw Refusal("flow cache", "capacity", std::to_string(capacity), "1..16777216 entries");
+  }
+  entries_.resize(capacity);
+  states_.resize(capacity + kLists);
+  buckets_.assign(PowerOfTwoFrom(2 * capacity), kNone);
+  heap_.assign(capacity, kNone);
+  free_.reserve(capacity);
+  for (std::size_t i = capacity; i > 0; --i) free_.push_back(static_cast<Index>(i - 1));
+  for (const List list : {kWanted, kProbation, kStale}) {
+    states_[Head(list)].older = Head(list);
+    states_[Head(list)].newer = Head(list);
+  }
+}
+
+bool FlowCache::Lookup(const EntryKey& key, std::uint32_t generation, Nanos now, Hit& hit, Work& work) {
+  SeeGeneration(generation);
+  const Index i = Find(key, work);
+  if (i == kNone || generation != generation_) return false;
+  Entry& entry = entries_[i];
+  State& state = states_[i];
+  work.Add(WorkItem::kUpdate);
+  if (now < entry.ready) {
+    Want(i);
+    state.cause = InstallCause::kMiss;
+    return false;
+  }
+  hit.decision = entry.decision;
+  hit.cause = state.cause;
+  hit.first_use = state.unused_prediction;
+  Want(i);
+  return true;
+}
+
+bool FlowCache::Contains(const EntryKey& key, std::uint32_t generation) const {
+  Work uncounted;
+  const Index i = Find(key, uncounted);
+  return i != kNone && states_[i].generation == generation;
+}
+
+FlowCache::Evicted FlowCache::Put(const Install& install, Work& work) {
+  Evicted evicted;
+  if (IsNewer(generation_, install.generation)) {
+    evicted.installed = false;
+    return evicted;
+  }
+  SeeGeneration(install.generation);
+  const Index present = Find(install.key, work);
+  if (present != kNone) {
+    Entry& entry = entries_[present];
+    entry.ready = std::min(entry.ready, install.ready);
+    UpdateNextUse(present, install.next_use);
+    if (install.cause == InstallCause::kMiss) {
+      Want(present);
+      states_[present].cause = InstallCause::kMiss;
+    }
+    work.Add(WorkItem::kUpdate);
+    return evicted;
+  }
+
+  const bool is_guess = install.cause == InstallCause::kPredicted && install.next_use == 0;
+  if (is_guess && unused_prediction_limit() == 0) {
+    evicted.installed = false;
+    return evicted;
+  }
+  if (is_guess && unused_predictions_ == unused_prediction_limit()) {
+    Remove(Oldest(kProbation), evicted);
+  } else if (free_.empty()) {
+    Index victim;
+    if (!IsEmpty(kStale)) {
+      victim = Oldest(kStale);
+    } else if (heap_size_ > 0) {
+      victim = heap_[0];
+      if (install.next_use >= states_[victim].next_use) {
+        evicted.installed = false;
+        return evicted;
+      }
+    } else if (IsEmpty(kProbation)) {
+      victim = Oldest(kWanted);
+    } else if (IsEmpty(kWanted)) {
+      victim = Oldest(kProbation);
+    } else {
+      const Index wanted = Oldest(kWanted);
+      const Index guess = Oldest(kProbation);
+      victim = states_[wanted].last_wanted < states_[guess].last_wanted ? wanted : guess;
+    }
+    Remove(victim, evicted);
+  }
+  Insert(install);
+  work.Add(WorkItem::kInstall);
+  return evicted;
+}
+
+void FlowCache::SetNextUse(const EntryKey& key, std::uint64_t next_use) {
+  Work uncounted;
+  const Index i = Find(key, uncounted);
+  if (i != kNone) UpdateNextUse(i, next_use);
+}
+
+void FlowCache::Unlink(Index i) {
+  const State& state = states_[i];
+  states_[state.older].newer = state.newer;
+  states_[state.newer].older = state.older;
+}
+
+void FlowCache::LinkNewest(List list, Index i) {
+  const Index head = Head(list);
+  const Index newest = states_[head].older;
+  states_[i].older = newest;
+  states_[i].newer = head;
+  states_[newest].newer = i;
+  states_[head].older = i;
+}
+
+// Moves a whole list behind the stale one.
+void FlowCache::MakeStale(List list) {
+  if (IsEmpty(list)) return;
+  State& from = states_[Head(list)];
+  State& stale = states_[Head(kStale)];
+  states_[stale.older].newer = from.newer;
+  states_[from.newer].older = stale.older;
+  states_[from.older].newer = Head(kStale);
+  stale.older = from.older;
+  from.older = Head(list);
+  from.newer = Head(list);
+}
+
+void FlowCache::SeeGeneration(std::uint32_t generation) {
+  if (!IsNewer(generation, generation_)) return;
+  generation_ = generation;
+  MakeStale(kWanted);
+  MakeStale(kProbation);
+  heap_size_ = 0;
+  unused_predictions_ = 0;
+}
+
+FlowCache::Index& FlowCache::Bucket(const EntryKey& key) {
+  return buckets_[HashOf(WordsOf(key.fields)) & (buckets_.size() - 1)];
+}
+
+// The live entry with that key; a stale one may lie beside it until it is reclaimed.
+FlowCache::Index FlowCache::Find(const EntryKey& key, Work& work) const {
+  work.Add(WorkItem::kHash);
+  work.Add(WorkItem::kCacheLine);
+  Index i = buckets_[HashOf(WordsOf(key.fields)) & (buckets_.size() - 1)];
+  for (; i != kNone; i = entries_[i].next_in_bucket) {
+    work.Add(WorkItem::kProbe);
+    work.Add(WorkItem::kCacheLine);
+    if (!(entries_[i].key == key)) continue;
+    work.Add(WorkItem::kCacheLine);
+    if (states_[i].generation == generation_) break;
+  }
+  return i;
+}
+
+void FlowCache::Want(Index i) {
+  State& state = states_[i];
+  if (state.on_probation) --unused_predictions_;
+  state.on_probation = false;
+  state.unused_prediction = false;
+  state.last_wanted = ++serial_;
+  Unlink(i);
+  LinkNewest(kWanted, i);
+  if (IsInHeap(i)) SiftDown(state.heap_position);  // among equals, recent use counts as nearer
+}
+
+void FlowCache::Remove(Index i, Evicted& evicted) {
+  const State& state = states_[i];
+  evicted.any = true;
+  evicted.key = entries_[i].key;
+  evicted.was_unused_prediction = state.unused_prediction;
+  if (state.on_probation && state.generation == generation_) --unused_predictions_;
+  if (IsInHeap(i)) RemoveFromHeap(i);
+  Unlink(i);
+  Index* link = &Bucket(entries_[i].key);
+  while (*link != i) link = &entries_[*link].next_in_bucket;
+  *link = entries_[i].next_in_bucket;
+  free_.push_back(i);
+  --size_;
+}
+
+void FlowCache::Insert(const Install& install) {
+  const Index i = free_.back();
+  free_.pop_back();
+  ++size_;
+  Index& bucket = Bucket(install.key);
+  entries_[i] = {install.key, install.ready, install.decision, bucket};
+  bucket = i;
+  State& state = states_[i];
+  state.heap_position = kNone;
+  state.generation = install.generation;
+  state.last_wanted = ++serial_;
+  state.next_use = 0;
+  state.cause = install.cause;
+  state.unused_prediction = install.cause == InstallCause::kPredicted;
+  state.on_probation = state.unused_prediction && install.next_use == 0;
+  if (state.on_probation) ++unused_predictions_;
+  LinkNewest(state.on_probation ? kProbation : kWanted, i);
+  UpdateNextUse(i, install.next_use);
+}
+
+bool FlowCache::IsInHeap(Index i) const {
+  const Index position = states_[i].heap_position;
+  return position < heap_size_ && heap_[position] == i;
+}
+
+bool FlowCache::IsFarther(Index a, Index b) const {
+  if (states_[a].next_use != states_[b].next_use) return states_[a].next_use > states_[b].next_use;
+  return states_[a].last_wanted < states_[b].last_wanted;
+}
+
+void FlowCache::PlaceInHeap(std::size_t position, Index i) {
+  heap_[position] = i;
+  states_[i].heap_position = static_cast<Index>(position);
+}
+
+void FlowCache::SiftUp(std::size_t position) {
+  const Index i = heap_[position];
+  while (position > 0 && IsFarther(i, heap_[(position - 1) / 2])) {
+    PlaceInHeap(position, heap_[(position - 1) / 2]);
+    position = (position - 1) / 2;
+  }
+  PlaceInHeap(position, i);
+}
+
+void FlowCache::SiftDown(std::size_t position) {
+  const Index i = heap_[position];
+  for (;;) {
+    std::size_t child = 2 * position + 1;
+    if (child >= heap_size_) break;
+    if (child + 1 < heap_size_ && IsFarther(heap_[child + 1], heap_[child])) ++child;
+    if (!IsFarther(heap_[child], i)) break;
+    PlaceInHeap(position, heap_[child]);
+    position = child;
+  }
+  PlaceInHeap(position, i);
+}
+
+void FlowCache::RemoveFromHeap(Index i) {
+  const std::size_t position = states_[i].heap_position;
+  --heap_size_;
+  if (position == heap_size_) return;
+  PlaceInHeap(position, heap_[heap_size_]);
+  SiftUp(position);
+  SiftDown(states_[heap_[position]].heap_position);
+}
+
+void FlowCache::UpdateNextUse(Index i, std::uint64_t next_use) {
+  const bool was_known = IsInHeap(i);
+  if (next_use == 0) {
+    if (was_known) RemoveFromHeap(i);
+    states_[i].next_use = 0;
+    return;
+  }
+  states_[i].next_use = next_use;
+  if (!was_known) {
+    PlaceInHeap(heap_size_, i);
+    ++heap_size_;
+  }
+  SiftUp(states_[i].heap_position);
+  SiftDown(states_[i].heap_position);
+}
+
+}  // namespace foreflow::tag

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "models/tag/scheduler.h"
+
+#include <algorithm>
+#include <string>
+
+#include "models/base/refusal.h"
+
+namespace foreflow::tag {
+namespace {
+
+constexpr std::size_t kMaxPacketsPerQueue = std::size_t{1} << 20;
+
+}  // namespace
+
+Scheduler::Scheduler(const Config& config) {
+  if (config.packets_per_queue < 1 || config.packets_per_queue > kMaxPacketsPerQueue) {
+    throw Refusal("scheduler", "packets per queue", std::to_string(config.packets_per_queue), "1..1048576");
+  }
+  for (std::size_t q = 0; q < kQueues; ++q) {
+    if (q != 0 && config.quantum[q] == 0) {
+      throw Refusal("scheduler", "quantum of queue " + std::to_string(q), "0 B", "1 B or more");
+    }
+    queues_[q].ring.resize(config.packets_per_queue);
+    queues_[q].quantum = config.quantum[q];
+  }
+}
+
+bool Scheduler::Enqueue(std::uint8_t queue, std::uint32_t handle, std::uint32_t wire_bytes) {
+  Queue& q = queues_[queue];
+  if (q.count == q.ring.size()) return false;
+  std::size_t last = q.first + q.count;
+  if (last >= q.ring.size()) last -= q.ring.size();
+  q.ring[last] = {handle, wire_bytes};
+  if (q.count == 0 && queue != 0) round_[round_size_++] = queue;
+  ++q.count;
+  return true;
+}
+
+Scheduler::Item Scheduler::Pop(Queue& queue) {
+  const Item item = queue.head();
+  if (++queue.first == queue.ring.size()) queue.first = 0;
+  --queue.count;
+  return item;
+}
+
+void Scheduler::RotateRound() {
+  std::rotate(round_.begin(), round_.begin() + 1, round_.begin() + static_cast<std::ptrdiff_t>(round_size_));
+  has_quantum_ = false;
+}
+
+// Where no head fits even after its next quantum, whole rounds pass without a packet: grants them at once.
+void Scheduler::SkipFruitlessRounds() {
+  std::uint64_t rounds = UINT64_MAX;
+  for (std::size_t i = 0; i < round_size_; ++i) {
+    const Queue& q = queues_[round_[i]];
+    rounds = std::min(rounds, (q.head().wire_bytes - q.deficit - 1) / q.quantum);
+  }
+  for (std::size_t i = 0; i < round_size_; ++i) {
+    Queue& q = queues_[round_[i]];
+    q.deficit += rounds * q.quantum;
+  }
+}
+
+bool Scheduler::Dequeue(std::uint32_t& handle, std::uint8_t& queue) {
+  if (queues_[0].count > 0) {
+    handle = Pop(queues_[0]).handle;
+    queue = 0;
+    return true;
+  }
+  std::size_t fruitless = 0;
+  while (round_size_ > 0) {
+    Queue& q = queues_[round_[0]];
+    if (!has_quantum_) {
+      q.deficit += q.quantum;
+      has_quantum_ = true;
+    }
+    if (q.head().wire_bytes > q.deficit) {
+      RotateRound();
+      if (++fruitless == round_size_) SkipFruitlessRounds();
+      continue;
+    }
+    queue = round_[0];
+    const Item item = Pop(q);
+    handle = item.handle;
+    q.deficit -= item.wire_bytes;
+    if (q.count == 0) {
+      q.deficit = 0;
+      RotateRound();
+      --round_size_;
+    }
+    return true;
+  }
+  return false;
+}
+
+std::size_t Scheduler::size() const {
+  std::size_t total = 0;
+  for (const Queue& queue : queues_) total += queue.count;
+  return total;
+}
+
+}  // namespace foreflow::tag
