@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "bindings/config/report_json.h"
+
+#include <arpa/inet.h>
+
+#include <cmath>
+
+#include "bindings/config/vocabulary.h"
+
+namespace foreflow::config {
+namespace {
+
+// Five digits tell all 65536 values apart, and 19661 is printed as the 0.3 it was read from.
+double FromShare(std::uint16_t share) { return std::round(share / 65535.0 * 1e5) / 1e5; }
+
+Json HitRate(std::uint64_t hit, std::uint64_t scored) {
+  if (scored == 0) return nullptr;
+  return static_cast<double>(hit) / static_cast<double>(scored);
+}
+
+Json ToJson(const tag::Action& action) {
+  return {{"verb", Verbs()[static_cast<std::size_t>(action.verb)]},
+          {"mirror", action.mirror},
+          {"queue", action.queue == tag::kNoQueue ? Json() : Json(action.queue)},
+          {"meter", action.meter == tag::kNoMeter ? Json() : Json(action.meter)}};
+}
+
+Json VmJson(flow::VmId vm) { return vm == tag::kAnyVm ? Json("any") : Json(vm); }
+
+Json ProtocolJson(std::uint16_t protocol) {
+  if (protocol == tag::kAnyProtocol) return "any";
+  for (const NamedProtocol& named : kProtocols) {
+    if (named.number == protocol) return named.name;
+  }
+  return protocol;
+}
+
+Json PrefixJson(const tag::Prefix& prefix, std::uint8_t l3) {
+  if (prefix.length == 0) return "any";
+  char text[INET6_ADDRSTRLEN] = "";
+  const bool is_v6 = l3 == static_cast<std::uint8_t>(wire::Layer3::kIpv6);
+  inet_ntop(is_v6 ? AF_INET6 : AF_INET, prefix.address.data(), text, sizeof text);
+  return std::string(text) + "/" + std::to_string(prefix.length);
+}
+
+Json ToJson(const tag::Rule& rule) {
+  return {{"id", rule.id},
+          {"priority", rule.priority},
+          {"l3", Families()[rule.l3]},
+          {"vm", VmJson(rule.vm)},
+          {"protocol", ProtocolJson(rule.ip_protocol)},
+          {"source", PrefixJson(rule.source, rule.l3)},
+          {"destination", PrefixJson(rule.destination, rule.l3)},
+          {"source_port", {rule.source_port.low, rule.source_port.high}},
+          {"destination_port", {rule.destination_port.low, rule.destination_port.high}},
+          {"action", ToJson(rule.action)}};
+}
+
+Json ToJson(const tag::TagRule& rule) {
+  Json types = Json::array();
+  for (std::size_t i = 0; i < PacketTypes().size(); ++i) {
+    if ((rule.types >> i & 1) != 0) types.push_back(PacketTypes()[i]);
+  }
+  return {{"id", rule.id},
+          {"priority", rule.priority},
+          {"vm", VmJson(rule.vm)},
+          {"types", types},
+          {"minimum_confidence", FromShare(rule.minimum_confidence)},
+          {"action", ToJson(rule.action)}};
+}
+
+Json ToJson(const tag::MeterConfig& meter) {
+  return {{"committed_mbps", static_cast<double>(meter.committed_rate.count()) / 1e6},
+          {"committed_kb", static_cast<double>(meter.committed_burst.count()) / 1e3},
+          {"peak_mbps", static_cast<double>(meter.peak_rate.count()) / 1e6},
+          {"peak_kb", static_cast<double>(meter.peak_burst.count()) / 1e3}};
+}
+
+template <typename T>
+Json ListJson(const std::vector<T>& items) {
+  Json list = Json::array();
+  for (const T& item : items) list.push_back(ToJson(item));
+  return list;
+}
+
+}  // namespace
+
+Json ToJson(const PacketCount& packets) {
+  Json dropped = Json::object();
+  for (std::size_t i = 0; i < kReasons; ++i) {
+    if (packets.dropped[i] != 0) dropped[Name(static_cast<Reason>(i))] = packets.dropped[i];
+  }
+  return {{"in", packets.in}, {"out", packets.out}, {"held", packets.held}, {"dropped", dropped}};
+}
+
+Json ToJson(const path::Counters& counters) {
+  Json tags = Json::object();
+  for (std::size_t i = 0; i < static_cast<std::size_t>(tag::TagStatus::kCount); ++i) {
+    tags[tag::Name(static_cast<tag::TagStatus>(i))] = counters.tags_by_status[i];
+  }
+  return {{"packets", counters.packets},
+          {"punts", counters.punts},
+          {"installs_on_miss", counters.installs_on_miss},
+          {"installs_predicted", counters.installs_predicted},
+          {"predicted_used", counters.predicted_used},
+          {"predicted_wasted", counters.predicted_wasted},
+          {"tags_by_status", tags},
+          {"destinations_scored", counters.destinations_scored},
+          {"destinations_hit", counters.destinations_hit},
+          {"destination_hit_rate", HitRate(counters.destinations_hit, counters.destinations_scored)},
+          {"destination_break_even", FromShare(counters.destination_break_even)},
+          {"types_scored", counters.types_scored},
+          {"types_hit", counters.types_hit},
+          {"type_hit_rate", HitRate(counters.types_hit, counters.types_scored)},
+          {"type_break_even", FromShare(counters.type_break_even)}};
+}
+
+Json ToJson(const path::PathConfig& config) {
+  return {{"arm", Arms()[static_cast<std::size_t>(config.arm)]},
+          {"seed", config.seed},
+          {"host", {{"vms", config.vms}, {"peers_per_vm", config.peers_per_vm}}},
+          {"device",
+           {{"flow_entries", config.flow_entries},
+            {"install_latency_us", static_cast<double>(config.install_latency.count()) / 1e3},
+            {"installs_per_second", config.installs_per_second}}},
+          {"prediction",
+           {{"predictor", Predictors()[static_cast<std::size_t>(config.predictor)]},
+            {"successors", config.successors},
+            {"lookahead", config.lookahead},
+            {"minimum_confidence", FromShare(config.minimum_confidence)},
+            {"governor_margin", FromShare(config.governor_margin)},
+            {"label_horizon_ms", static_cast<double>(config.label_horizon.count()) / 1e6}}},
+          {"tags", {{"authority", Authorities()[static_cast<std::size_t>(config.tag_authority)]}}},
+          {"rules", ListJson(config.rules)},
+          {"tag_rules", ListJson(config.tag_rules)},
+          {"meters", ListJson(config.meters)}};
+}
+
+std::string ToText(const Json& json, int indent) {
+  return json.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace foreflow::config

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#ifndef FOREFLOW_BINDINGS_CONFIG_REPORT_JSON_H_
+#define FOREFLOW_BINDINGS_CONFIG_REPORT_JSON_H_
+
+#include <string>
+
+#include "bindings/config/packet_count.h"
+#include "bindings/config/strict_json.h"
+#include "models/path/counters.h"
+#include "models/path/path_config.h"
+
+namespace foreflow::config {
+
+// The shapes that results share, whichever door wrote them.
+
+// {in, out, held, dropped: {reason: count}}: reasons that occurred, in order of the enumeration.
+Json ToJson(const PacketCount& packets);
+
+// Every counter by its name; shares as numbers 0..1; a hit rate of nothing scored is null.
+Json ToJson(const path::Counters& counters);
+
+// The parts of RESOLVED.json that decide verdicts, spelled as there. The master key is left out.
+Json ToJson(const path::PathConfig& config);
+
+// One line of text for a file or standard output: invalid UTF-8 is replaced, not thrown at.
+std::string ToText(const Json& json, int indent = -1);
+
+}  // namespace foreflow::config
+
+#endif  // FOREFLOW_BINDINGS_CONFIG_REPORT_JSON_H_

@@ -1,0 +1,413 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "bindings/config/run_config.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+
+#include "bindings/config/strict_json.h"
+#include "bindings/config/vocabulary.h"
+#include "models/base/refusal.h"
+#include "models/tag/rule_table.h"
+
+namespace foreflow::config {
+namespace {
+
+constexpr std::size_t kMostRules = 1'000'000;
+constexpr std::size_t kMostTagRules = 65'535;
+constexpr std::size_t kMostMeters = 65'535;
+constexpr std::int64_t kMostVms = 4096;
+
+std::string ReadText(const std::string& file) {
+  std::ifstream stream(file, std::ios::binary);
+  if (!stream) throw Refusal(file + ": cannot be opened");
+  std::string text{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
+  if (stream.bad()) throw Refusal(file + ": cannot be read");
+  return text;
+}
+
+template <typename T>
+T UnsignedAs(const Value& value, std::uint64_t low, std::uint64_t high) {
+  return static_cast<T>(value.Unsigned(low, high));
+}
+
+// A number of some larger unit, as a count of a smaller one.
+std::int64_t Scaled(const Value& value, double low, double high, double factor) {
+  return std::llround(value.Number(low, high) * factor);
+}
+
+// A share of one, where 65535 is one.
+std::uint16_t Share(const Value& value) {
+  return static_cast<std::uint16_t>(std::llround(value.Number(0, 1) * 65535));
+}
+
+tag::Action ReadAction(const Value& value, std::size_t meters) {
+  Object object(value);
+  tag::Action action;
+  action.verb = static_cast<tag::Verb>(object.Get("verb").Choice(Verbs()));
+  action.mirror = object.Get("mirror").Boolean();
+  const Value queue = object.Get("queue");
+  if (!queue.json().is_null()) action.queue = UnsignedAs<std::uint8_t>(queue, 0, tag::kQueues - 1);
+  const Value meter = object.Get("meter");
+  if (!meter.json().is_null()) {
+    if (meters == 0) meter.Refuse("null, since no meters are given");
+    action.meter = UnsignedAs<std::uint16_t>(meter, 0, meters - 1);
+  }
+  object.End();
+  return action;
+}
+
+flow::VmId ReadVm(const Value& value) {
+  if (value.json() == "any") return tag::kAnyVm;
+  if (!value.json().is_number()) value.Refuse("any, or integers 0 .. " + std::to_string(kMostVms));
+  return static_cast<flow::VmId>(value.Integer(0, kMostVms));
+}
+
+std::uint16_t ReadProtocol(const Value& value) {
+  if (value.json().is_number()) return static_cast<std::uint16_t>(value.Integer(0, 255));
+  const std::string& text = value.Text();
+  if (text == "any") return tag::kAnyProtocol;
+  for (const NamedProtocol& protocol : kProtocols) {
+    if (text == protocol.name) return protocol.number;
+  }
+  value.Refuse("any, tcp, udp, icmp, icmpv6, or integers 0 .. 255");
+}
+
+// Sets `family` to 4 or 6, or leaves it where the prefix is `any`.
+tag::Prefix ReadPrefix(const Value& value, int& family) {
+  static const char* const kAllowed = "any, or an IPv4 or IPv6 prefix without host bits";
+  const std::string& text = value.Text();
+  tag::Prefix prefix;
+  if (text == "any") return prefix;
+  const std::size_t slash = text.find('/');
+  const std::string address = text.substr(0, slash);
+  const bool is_v6 = address.find(':') != std::string::npos;
+  if (address.size() > 64 ||
+      inet_pton(is_v6 ? AF_INET6 : AF_INET, address.c_str(), prefix.address.data()) != 1 ||
+      address.find('\0') != std::string::npos) {
+    value.Refuse(kAllowed);
+  }
+  const unsigned most = is_v6 ? 128 : 32;
+  unsigned length = most;
+  if (slash != std::string::npos) {
+    const std::string digits = text.substr(slash + 1);
+    if (digits.empty() || digits.size() > 3 || digits.find_first_not_of("0123456789") != std::string::npos) {
+      value.Refuse(kAllowed);
+    }
+    length = static_cast<unsigned>(std::stoul(digits));
+    if (length > most) value.Refuse(kAllowed);
+  }
+  for (unsigned bit = length; bit < most; ++bit) {
+    if ((prefix.address[bit / 8] >> (7 - bit % 8) & 1) != 0) value.Refuse(kAllowed);
+  }
+  prefix.length = static_cast<std::uint8_t>(length);
+  family = is_v6 ? 6 : 4;
+  return prefix;
+}
+
+tag::PortRange ReadPorts(const Value& value) {
+  const std::vector<Value> ends = value.Array(2);
+  if (ends.size() != 2) value.Refuse("[lowest, highest]");
+  tag::PortRange range;
+  range.low = UnsignedAs<std::uint16_t>(ends[0], 0, 65'535);
+  range.high = UnsignedAs<std::uint16_t>(ends[1], range.low, 65'535);
+  return range;
+}
+
+tag::Rule ReadRule(const Value& value, std::size_t meters) {
+  Object object(value);
+  tag::Rule rule;
+  rule.id = UnsignedAs<std::uint32_t>(object.Get("id"), 0, tag::kNoRule - 1);
+  rule.priority = static_cast<std::int32_t>(object.Get("priority").Integer(INT32_MIN, INT32_MAX));
+  const Value l3 = object.Get("l3");
+  rule.l3 = static_cast<std::uint8_t>(l3.Choice(Families()));
+  rule.vm = ReadVm(object.Get("vm"));
+  rule.ip_protocol = ReadProtocol(object.Get("protocol"));
+  int source_family = 0, destination_family = 0;
+  rule.source = ReadPrefix(object.Get("source"), source_family);
+  const Value destination = object.Get("destination");
+  rule.destination = ReadPrefix(destination, destination_family);
+  if (source_family != 0 && destination_family != 0 && source_family != destination_family) {
+    destination.Refuse("a prefix of the same family as the source");
+  }
+  // A prefix says its family, so that 10.0.0.0/8 cannot match the first byte of an IPv6 address.
+  const int family = source_family != 0 ? source_family : destination_family;
+  if (family != 0) {
+    const auto needed = static_cast<std::uint8_t>(family == 4 ? wire::Layer3::kIpv4 : wire::Layer3::kIpv6);
+    const bool is_arp = rule.l3 == static_cast<std::uint8_t>(wire::Layer3::kArp);
+    if (rule.l3 == 0) rule.l3 = needed;
+    if (rule.l3 != needed && !(is_arp && family == 4)) l3.Refuse("any, or the family of the prefixes");
+  }
+  rule.source_port = ReadPorts(object.Get("source_port"));
+  rule.destination_port = ReadPorts(object.Get("destination_port"));
+  rule.action = ReadAction(object.Get("action"), meters);
+  object.End();
+  return rule;
+}
+
+tag::TagRule ReadTagRule(const Value& value, std::size_t meters) {
+  Object object(value);
+  tag::TagRule rule;
+  rule.id = UnsignedAs<std::uint32_t>(object.Get("id"), 0, tag::kNoRule - 1);
+  rule.priority = static_cast<std::int32_t>(object.Get("priority").Integer(INT32_MIN, INT32_MAX));
+  rule.vm = ReadVm(object.Get("vm"));
+  const Value types = object.Get("types");
+  for (const Value& type : types.Array(predict::kPacketTypes)) {
+    rule.types = static_cast<std::uint8_t>(rule.types | 1U << type.Choice(PacketTypes()));
+  }
+  if (rule.types == 0) types.Refuse("a list of one or more types");
+  rule.minimum_confidence = Share(object.Get("minimum_confidence"));
+  rule.action = ReadAction(object.Get("action"), meters);
+  object.End();
+  return rule;
+}
+
+tag::MeterConfig ReadMeter(const Value& value) {
+  constexpr double kMostMbps = 1'600'000, kMostKb = 4'000'000;
+  Object object(value);
+  tag::MeterConfig meter;
+  const auto rate = [&](const char* key) {
+    return BitsPerSecond(static_cast<std::uint64_t>(Scaled(object.Get(key), 1e-6, kMostMbps, 1e6)));
+  };
+  const auto burst = [&](const char* key) {
+    return Bytes(static_cast<std::uint64_t>(Scaled(object.Get(key), 1e-3, kMostKb, 1e3)));
+  };
+  meter.committed_rate = rate("committed_mbps");
+  meter.committed_burst = burst("committed_kb");
+  meter.peak_rate = rate("peak_mbps");
+  meter.peak_burst = burst("peak_kb");
+  // RFC 2698: the peak rate is at least the committed one.
+  if (meter.peak_rate < meter.committed_rate) object.Get("peak_mbps").Refuse("at least committed_mbps");
+  object.End();
+  return meter;
+}
+
+FlowEntries ReadFlowEntries(const Value& value) {
+  constexpr std::uint32_t kMost = 1U << 24;
+  FlowEntries entries;
+  if (value.json().is_number()) {
+    entries.count = UnsignedAs<std::uint32_t>(value, 1, kMost);
+    return entries;
+  }
+  const std::string allowed = "integers 1 .. " + std::to_string(kMost) + ", or a share above 0% .. 100%";
+  if (!value.json().is_string()) value.Refuse(allowed);
+  const std::string& text = value.Text();
+  const bool is_share = text.size() >= 2 && text.size() <= 16 && text.back() == '%' &&
+                        text.find_first_not_of("0123456789.") == text.size() - 1 &&
+                        std::count(text.begin(), text.end(), '.') <= 1 && text.front() != '.';
+  if (!is_share) value.Refuse(allowed);
+  const double percent = std::strtod(text.c_str(), nullptr);
+  const double parts = std::round(percent * 10'000);
+  if (!(parts >= 1 && parts <= 1'000'000)) value.Refuse(allowed);
+  entries.parts_per_million = static_cast<std::uint32_t>(parts);
+  return entries;
+}
+
+crypto::Key128 ReadKey(const Value& value) {
+  const std::string& text = value.Text();
+  crypto::Key128 key{};
+  if (text.size() != 2 * key.size() ||
+      text.find_first_not_of("0123456789abcdefABCDEF") != std::string::npos) {
+    throw Refusal(value.where(), value.key(), "no key", "32 hex digits");  // it stays out of messages
+  }
+  for (std::size_t i = 0; i < key.size(); ++i) {
+    key[i] = static_cast<std::uint8_t>(std::stoul(text.substr(2 * i, 2), nullptr, 16));
+  }
+  return key;
+}
+
+// One number of a hardware profile, with its unit, interval and source beside it.
+double ReadSourced(const Value& value, double low, double high, const std::string& unit) {
+  Object object(value);
+  const Value number = object.Get("value");
+  const double result = number.Number(low, high);
+  object.Get("unit").Choice({unit});
+  const std::vector<Value> interval = object.Get("interval").Array(2);
+  if (interval.size() != 2 || interval[0].Number(low, high) > interval[1].Number(low, high)) {
+    object.Get("interval").Refuse("[lowest, highest]");
+  }
+  if (result < interval[0].Number(low, high) || result > interval[1].Number(low, high)) {
+    number.Refuse("within its interval");
+  }
+  if (object.Get("source").Text().empty()) object.Get("source").Refuse("a source");
+  object.Get("mark").Choice({"measured", "published", "general knowledge"});
+  object.End();
+  return result;
+}
+
+std::uint64_t ReadCount(const Value& value, double low, double high, const std::string& unit) {
+  const double count = ReadSourced(value, low, high, unit);
+  if (count != std::floor(count)) Object(value).Get("value").Refuse("whole numbers");
+  return static_cast<std::uint64_t>(count);
+}
+
+std::uint64_t ReadMillicycles(const Value& value) {
+  return static_cast<std::uint64_t>(std::llround(ReadSourced(value, 0, 1e9, "cycles") * 1000));
+}
+
+hw::DeviceProfile ReadDeviceProfile(const Value& value) {
+  Object object(value);
+  hw::DeviceProfile profile;
+  profile.name = object.Get("name").Text();
+  object.Get("kind").Choice({"device"});
+  profile.clock_hz = ReadCount(object.Get("clock_hz"), 1, 1e12, "Hz");
+  profile.engines = static_cast<std::uint32_t>(ReadCount(object.Get("engines"), 1, 65'536, "engines"));
+  profile.queue_capacity =
+      static_cast<std::uint32_t>(ReadCount(object.Get("queue_capacity"), 0, 1e6, "packets"));
+  profile.initiation_interval =
+      static_cast<std::uint32_t>(ReadCount(object.Get("initiation_interval"), 0, 1e6, "cycles"));
+  profile.datapath_bytes =
+      static_cast<std::uint32_t>(ReadCount(object.Get("datapath_bytes"), 0, 65'536, "bytes"));
+  Object stages(object.Get("stage"));
+  for (std::size_t i = 0; i < path::kStages; ++i) {
+    profile.stage_base_millicycles[i] = ReadMillicycles(stages.Get(path::Name(static_cast<path::Stage>(i))));
+  }
+  stages.End();
+  Object items(object.Get("work"));
+  for (std::size_t i = 0; i < kWorkItems; ++i) {
+    profile.item_millicycles[i] = ReadMillicycles(items.Get(Name(static_cast<WorkItem>(i))));
+  }
+  items.End();
+  object.End();
+  return profile;
+}
+
+hw::BusProfile ReadBusProfile(const Value& value) {
+  Object object(value);
+  hw::BusProfile profile;
+  profile.name = object.Get("name").Text();
+  object.Get("kind").Choice({"bus"});
+  profile.read_latency =
+      Nanos(static_cast<std::int64_t>(ReadCount(object.Get("read_latency_ns"), 0, 1e9, "ns")));
+  profile.write_latency =
+      Nanos(static_cast<std::int64_t>(ReadCount(object.Get("write_latency_ns"), 0, 1e9, "ns")));
+  profile.bandwidth = BitsPerSecond(ReadCount(object.Get("bandwidth_bps"), 1, 1e15, "bit/s"));
+  profile.overhead_bytes =
+      static_cast<std::uint32_t>(ReadCount(object.Get("overhead_bytes"), 0, 65'536, "bytes"));
+  object.End();
+  return profile;
+}
+
+RunConfig ReadRunConfig(const Value& value) {
+  RunConfig config;
+  Object root(value);
+  config.scenario = root.Get("scenario").Text();
+  config.path.arm = static_cast<path::Arm>(root.Get("arm").Choice(Arms()));
+  config.seed = root.Get("seed").Unsigned(0, UINT64_MAX);
+  config.path.seed = config.seed;
+  config.input = root.Get("input").Text();
+  config.out = root.Get("out").Text();
+
+  Object traffic(root.Get("traffic"));
+  config.traffic.load = traffic.Get("load").Number(0.001, 10);
+  config.traffic.max_gap = Nanos(Scaled(traffic.Get("max_gap_ms"), 0.001, 3'600'000, 1e6));
+  config.traffic.max_packets = traffic.Get("max_packets").Unsigned(0, 1'000'000'000);
+  traffic.End();
+
+  Object host(root.Get("host"));
+  config.path.vms = UnsignedAs<std::uint16_t>(host.Get("vms"), 1, kMostVms);
+  const std::string host_profile = host.Get("profile").Text();
+  const std::string bus = host.Get("bus").Text();
+  config.slow_path_cores = UnsignedAs<std::uint32_t>(host.Get("slow_path_cores"), 1, 256);
+  config.path.peers_per_vm = UnsignedAs<std::uint16_t>(host.Get("peers_per_vm"), 1, 65'535);
+  host.End();
+
+  Object device(root.Get("device"));
+  const std::string device_profile = device.Get("profile").Text();
+  config.flow_entries = ReadFlowEntries(device.Get("flow_entries"));
+  config.path.flow_entries = config.flow_entries.count;
+  config.path.install_latency = Nanos(Scaled(device.Get("install_latency_us"), 0, 1e6, 1e3));
+  config.path.installs_per_second =
+      UnsignedAs<std::uint32_t>(device.Get("installs_per_second"), 1, 1'000'000'000);
+  config.queue_packets = UnsignedAs<std::uint32_t>(device.Get("queue_packets"), 1, 1'048'576);
+  device.End();
+
+  Object link(root.Get("link"));
+  config.link.rate =
+      BitsPerSecond(static_cast<std::uint64_t>(Scaled(link.Get("rate_mbps"), 1, 1'600'000, 1e6)));
+  config.link.delay = Nanos(Scaled(link.Get("delay_us"), 0, 1e6, 1e3));
+  link.End();
+
+  Object prediction(root.Get("prediction"));
+  config.path.predictor =
+      static_cast<predict::PredictorKind>(prediction.Get("predictor").Choice(Predictors()));
+  config.path.successors = UnsignedAs<std::uint8_t>(prediction.Get("successors"), 1, 16);
+  config.path.lookahead = UnsignedAs<std::uint8_t>(prediction.Get("lookahead"), 1, 16);
+  config.path.minimum_confidence = Share(prediction.Get("minimum_confidence"));
+  config.path.governor_margin = Share(prediction.Get("governor_margin"));
+  config.path.label_horizon = Nanos(Scaled(prediction.Get("label_horizon_ms"), 0.001, 60'000, 1e6));
+  prediction.End();
+
+  Object tags(root.Get("tags"));
+  config.path.tag_authority = static_cast<path::TagAuthority>(tags.Get("authority").Choice(Authorities()));
+  config.path.tag_master_key = ReadKey(tags.Get("master_key"));
+  tags.End();
+
+  for (const Value& meter : root.Get("meters").Array(kMostMeters)) {
+    config.path.meters.push_back(ReadMeter(meter));
+  }
+  for (const Value& rule : root.Get("rules").Array(kMostRules)) {
+    config.path.rules.push_back(ReadRule(rule, config.path.meters.size()));
+  }
+  for (const Value& rule : root.Get("tag_rules").Array(kMostTagRules)) {
+    config.path.tag_rules.push_back(ReadTagRule(rule, config.path.meters.size()));
+  }
+
+  Object hw(root.Get("hw"));
+  config.host = ReadDeviceProfile(hw.Get(host_profile));
+  config.device = ReadDeviceProfile(hw.Get(device_profile));
+  config.bus = ReadBusProfile(hw.Get(bus));
+  hw.End();
+  root.End();
+  return config;
+}
+
+}  // namespace
+
+RunConfig ParseRunConfig(const std::string& where, const std::string& text) {
+  const Json json = ParseJson(where, text);
+  return ReadRunConfig(Value(json, where, ""));
+}
+
+RunConfig LoadRunConfig(const std::string& file) { return ParseRunConfig(file, ReadText(file)); }
+
+hw::DeviceProfile ParseDeviceProfile(const std::string& where, const std::string& text) {
+  const Json json = ParseJson(where, text);
+  return ReadDeviceProfile(Value(json, where, ""));
+}
+
+hw::BusProfile ParseBusProfile(const std::string& where, const std::string& text) {
+  const Json json = ParseJson(where, text);
+  return ReadBusProfile(Value(json, where, ""));
+}
+
+path::PathConfig DefaultPathConfig() {
+  path::PathConfig config;
+  tag::Rule forward_all;
+  forward_all.id = 1;
+  forward_all.action.verb = tag::Verb::kForward;
+  config.rules.push_back(forward_all);
+  return config;
+}
+
+std::uint64_t DistinctEntries(const path::Future& future, const std::vector<tag::Rule>& rules) {
+  tag::RuleTable table;
+  table.Load(rules);
+  return path::UsesOf(future, table).first_use.size();
+}
+
+void ResolveFlowEntries(RunConfig& config, std::uint64_t distinct_entries) {
+  if (config.flow_entries.count != 0) {
+    config.path.flow_entries = config.flow_entries.count;
+    return;
+  }
+  const std::uint64_t entries =
+      (distinct_entries * config.flow_entries.parts_per_million + 999'999) / 1'000'000;
+  config.path.flow_entries = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(entries, 1, UINT32_MAX));
+}
+
+}  // namespace foreflow::config

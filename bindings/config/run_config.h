@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#ifndef FOREFLOW_BINDINGS_CONFIG_RUN_CONFIG_H_
+#define FOREFLOW_BINDINGS_CONFIG_RUN_CONFIG_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "hw-models/cost/cost_model.h"
+#include "models/base/units.h"
+#include "models/path/future.h"
+#include "models/path/path_config.h"
+
+namespace foreflow::config {
+
+struct TrafficConfig {
+  double load = 0.9;              // mean offered bit rate over the link's
+  Nanos max_gap = Millis(1000);   // longer silences are cut to this
+  std::uint64_t max_packets = 0;  // 0: all
+};
+
+struct LinkConfig {
+  BitsPerSecond rate{10'000'000'000};
+  Nanos delay = Micros(1);
+};
+
+// The capacity of the device's flow cache: a count, or a share of the input's distinct entries.
+struct FlowEntries {
+  std::uint32_t count = 0;              // 0: given as a share
+  std::uint32_t parts_per_million = 0;  // 0: given as a count
+};
+
+// One run of one arm and seed: RESOLVED.json as plain data. path.flow_entries is only right once
+// ResolveFlowEntries was called.
+struct RunConfig {
+  std::string scenario;
+  std::string input;  // the capture
+  std::string out;    // the run's folder
+  std::uint64_t seed = 1;
+  TrafficConfig traffic;
+  path::PathConfig path;
+  FlowEntries flow_entries;
+  std::uint32_t queue_packets = 256;  // of each egress queue
+  std::uint32_t slow_path_cores = 1;
+  hw::DeviceProfile host;  // one core
+  hw::DeviceProfile device;
+  hw::BusProfile bus;
+  LinkConfig link;
+};
+
+// Reads RESOLVED.json strictly: a missing, unknown or repeated key, a wrong type or a value out of range
+// throws Refusal naming file, key, value and allowed range. A door that simulates no time may not need
+// traffic, link, hw: they are checked all the same.
+RunConfig LoadRunConfig(const std::string& file);
+// The same from text that is already in memory; `where` is for messages.
+RunConfig ParseRunConfig(const std::string& where, const std::string& text);
+
+// The contents of one file of hw-models/profiles (shape: its README). Throws Refusal.
+hw::DeviceProfile ParseDeviceProfile(const std::string& where, const std::string& text);
+hw::BusProfile ParseBusProfile(const std::string& where, const std::string& text);
+
+// What a door runs with where it is given no configuration: the defaults of path::PathConfig, and one rule
+// that forwards everything.
+path::PathConfig DefaultPathConfig();
+
+// How many flow entries traffic needs under a rule set: the size at which a cache never evicts.
+std::uint64_t DistinctEntries(const path::Future& future, const std::vector<tag::Rule>& rules);
+
+// Writes path.flow_entries: the count that was given, or the share of `distinct_entries`, rounded up, at
+// least 1.
+void ResolveFlowEntries(RunConfig& config, std::uint64_t distinct_entries);
+
+}  // namespace foreflow::config
+
+#endif  // FOREFLOW_BINDINGS_CONFIG_RUN_CONFIG_H_

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#ifndef FOREFLOW_BINDINGS_CONFIG_STRICT_JSON_H_
+#define FOREFLOW_BINDINGS_CONFIG_STRICT_JSON_H_
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace foreflow::config {
+
+using Json = nlohmann::json;
+
+// Parses one JSON document, refusing repeated keys. Throws Refusal naming `where` (a file).
+Json ParseJson(const std::string& where, const std::string& text);
+
+// One value of a document, knowing its place, so that every refusal names file, key, value and allowed range.
+class Value {
+ public:
+  Value(const Json& json, std::string where, std::string key)
+      : json_(&json), where_(std::move(where)), key_(std::move(key)) {}
+
+  const Json& json() const { return *json_; }
+  const std::string& where() const { return where_; }
+  const std::string& key() const { return key_; }
+
+  // Each throws Refusal where the value is of another type or out of range.
+  bool Boolean() const;
+  std::int64_t Integer(std::int64_t low, std::int64_t high) const;
+  std::uint64_t Unsigned(std::uint64_t low, std::uint64_t high) const;
+  double Number(double low, double high) const;
+  const std::string& Text() const;
+  // The index of the value among `choices`.
+  std::size_t Choice(const std::vector<std::string>& choices) const;
+  std::vector<Value> Array(std::size_t most) const;
+
+  [[noreturn]] void Refuse(const std::string& allowed) const;
+
+ private:
+  friend class Object;
+  const Json* json_;
+  std::string where_;
+  std::string key_;
+};
+
+// A JSON object whose keys are all required and all known: Get each, then End refuses what is left.
+class Object {
+ public:
+  explicit Object(const Value& value);  // throws Refusal where it is no object
+
+  Value Get(const std::string& key);
+  bool Has(const std::string& key) const { return value_.json().contains(key); }
+  void End() const;
+
+ private:
+  Value value_;
+  std::set<std::string> taken_;
+};
+
+}  // namespace foreflow::config
+
+#endif  // FOREFLOW_BINDINGS_CONFIG_STRICT_JSON_H_
