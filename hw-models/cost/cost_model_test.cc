@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "hw-models/cost/cost_model.h"
+
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include <cmath>
+
+namespace foreflow::hw {
+namespace {
+
+DeviceProfile Fpga() {
+  DeviceProfile device;
+  device.name = "fpga";
+  device.clock_hz = 250'000'000;
+  device.initiation_interval = 1;
+  device.datapath_bytes = 64;
+  device.stage_base_millicycles[static_cast<std::size_t>(path::Stage::kParse)] = 8'000;
+  device.item_millicycles[static_cast<std::size_t>(WorkItem::kHeader)] = 2'000;
+  device.item_millicycles[static_cast<std::size_t>(WorkItem::kByteParsed)] = 16;
+  return device;
+}
+
+TEST(CostModel, SumsBaseAndItemsAndRoundsUpOnce) {
+  Work work;
+  work.Add(WorkItem::kHeader, 3);
+  work.Add(WorkItem::kByteParsed, 54);
+  // 8 + 3 x 2 + 54 x 0.016 = 14.864
+  EXPECT_EQ(CyclesOf(Fpga(), path::Stage::kParse, work), Cycles(15));
+  EXPECT_EQ(CyclesOf(Fpga(), path::Stage::kAct, work), Cycles(7));
+  EXPECT_EQ(CyclesOf(Fpga(), path::Stage::kAct, Work{}), Cycles(0));
+}
+
+TEST(CostModel, SumsBeyond64BitsOfMilliCycles) {
+  DeviceProfile device = Fpga();
+  device.item_millicycles.fill(8'000'000'000'000);
+  Work work;
+  work.count.fill(100'000'000);
+  // 9.6e18 cycles fit into 64 bits, as milli-cycles they do not.
+  EXPECT_EQ(CyclesOf(device, path::Stage::kAct, work), Cycles(12 * 8'000'000'000ull * 100'000'000ull));
+}
+
+TEST(CostModel, TimeOfWholeAndFractionalPeriods) {
+  DeviceProfile device = Fpga();
+  EXPECT_EQ(TimeOf(device, Cycles(1)), Picos(4000));
+  EXPECT_EQ(TimeOf(device, Cycles(0)), Picos(0));
+  device.clock_hz = 2'600'000'000;
+  EXPECT_EQ(TimeOf(device, Cycles(13)), Picos(5000));
+  EXPECT_EQ(TimeOf(device, Cycles(1)), Picos(385));  // 384.6
+  // A day of cycles: the product needs more than 64 bits.
+  EXPECT_EQ(TimeOf(device, Cycles(2'600'000'000ull * 86'400)), Picos(86'400'000'000'000'000));
+}
+
+TEST(CostModel, PipelineIsHeldByItsIntervalOrItsBytes) {
+  DeviceProfile device = Fpga();
+  EXPECT_EQ(OccupancyOf(device, Cycles(50), 60), Cycles(1));
+  EXPECT_EQ(OccupancyOf(device, Cycles(50), 64), Cycles(1));
+  EXPECT_EQ(OccupancyOf(device, Cycles(50), 65), Cycles(2));
+  EXPECT_EQ(OccupancyOf(device, Cycles(50), 1500), Cycles(24));
+  EXPECT_EQ(OccupancyOf(device, Cycles(10), 1500), Cycles(24));
+  device.initiation_interval = 30;
+  EXPECT_EQ(OccupancyOf(device, Cycles(50), 1500), Cycles(30));
+  device.datapath_bytes = 0;
+  EXPECT_EQ(OccupancyOf(device, Cycles(50), 9000), Cycles(30));
+  device.initiation_interval = 0;
+  EXPECT_EQ(OccupancyOf(device, Cycles(50), 9000), Cycles(50));
+}
+
+TEST(CostModel, TransferCarriesTheBusOverhead) {
+  BusProfile bus;
+  bus.bandwidth = BitsPerSecond(57'900'000'000);
+  bus.overhead_bytes = 104;
+  // 168 B = 1344 bit at 57.9 Gb/s = 23212.4 ps, which is the 43 million frames a second of the bus model.
+  EXPECT_EQ(TransferTime(bus, 64), Picos(23'213));
+}
+
+RC_GTEST_PROP(CostModelProperty, TimeIsNeverShortAndNeverAPicosecondLong, ()) {
+  DeviceProfile device;
+  device.clock_hz = *rc::gen::inRange<std::uint64_t>(1'000'000, 5'000'000'000);
+  const auto cycles = *rc::gen::inRange<std::uint64_t>(0, 1'000'000'000);
+  const long double exact =
+      static_cast<long double>(cycles) * 1e12L / static_cast<long double>(device.clock_hz);
+  const auto time = static_cast<long double>(TimeOf(device, Cycles(cycles)).count());
+  RC_ASSERT(time >= exact - 1e-3L);
+  RC_ASSERT(time < exact + 1.0L + 1e-3L);
+}
+
+}  // namespace
+}  // namespace foreflow::hw
