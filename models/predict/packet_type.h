@@ -38,8 +38,13 @@ struct PacketSummary {
   bool is_group_addressed = false;
 };
 
+// `packet` as prediction sees it: `arrival` at the host's virtual port, `wire_bytes` with all headers.
 PacketSummary Summarise(const wire::Dissection& packet, const flow::FlowKey& key, Nanos arrival,
                         std::uint32_t wire_bytes);
+
+// Whether the packet carries an application's bytes: IP, some payload, and neither ICMP, ICMPv6, IGMP nor a
+// TCP reset (whose payload is a diagnostic, RFC 9293 3.5.3).
+bool CarriesData(const PacketSummary& packet);
 
 }  // namespace foreflow::predict
 

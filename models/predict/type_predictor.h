@@ -22,23 +22,34 @@ struct Prediction {
 using Symbol = std::uint8_t;
 constexpr std::size_t kSymbols = 64;
 
-// The last three symbols of one VM, newest first. kept by the profile; a prediction is made from it and the
+// The last three symbols of one VM, newest first. Kept by the profile; a prediction is made from it and the
 // resolved label later taught with the same value.
 struct Context {
   std::array<Symbol, 3> symbol{};
-  std::uint8_t length = 0;             // symbols that are valid, 0..3
+  std::uint8_t length = 0;                       // symbols that are valid, 0..3
   PacketType last_label = PacketType::kControl;  // the last resolved type of this VM
 };
 
 // Predicts the type of a VM's packet from its context, and learns from resolved labels. One object serves
 // one VM. No allocation after construction.
+//
+// The online protocol:
+//   1. a packet arrives: put its SymbolOf in front of the VM's context, then Predict(context);
+//   2. Push it to the Labeler and remember (packet index, context) until its label is popped, at the latest
+//      one horizon later;
+//   3. then Learn(that same context, label), and set the VM's Context::last_label.
+// So a prediction uses the packet's own symbol but only labels that were known when it arrived.
 class TypePredictor {
  public:
   virtual ~TypePredictor() = default;
   virtual Prediction Predict(const Context& context, Work& work) const = 0;
   virtual void Learn(const Context& context, PacketType truth, Work& work) = 0;
+  // Memory held, in bytes.
+  virtual std::size_t bytes() const = 0;
 };
 
+// kPersistence: the last resolved type again. kMajority: the most frequent type. kMarkovK: the types that
+// followed the last K symbols, the packet's own among them, mixed with what followed shorter contexts.
 enum class PredictorKind : std::uint8_t { kPersistence, kMajority, kMarkov1, kMarkov2, kMarkov3 };
 
 std::unique_ptr<TypePredictor> MakeTypePredictor(PredictorKind kind);

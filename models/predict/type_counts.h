@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#ifndef FOREFLOW_MODELS_PREDICT_TYPE_COUNTS_H_
+#define FOREFLOW_MODELS_PREDICT_TYPE_COUNTS_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "models/predict/calibrator.h"
+#include "models/predict/packet_type.h"
+
+namespace foreflow::predict {
+
+// How often each type came in one context. All counts are halved when `total` reaches kLimit, so that what
+// was seen long ago fades.
+template <typename Count, std::uint32_t kLimit>
+struct TypeCounts {
+  std::array<Count, kPacketTypes> count{};
+  Count total = 0;
+
+  void Add(PacketType type) {
+    if (total >= kLimit) Halve();
+    ++count[static_cast<std::size_t>(type)];
+    ++total;
+  }
+
+  void Halve() {
+    total = 0;
+    for (Count& each : count) {
+      each = static_cast<Count>(each / 2);
+      total = static_cast<Count>(total + each);
+    }
+  }
+
+  // Mixes the counts into what shorter contexts say (`shorter`, in place), by Witten and Bell's method C:
+  // shorter contexts weigh as many observations as there are different types in this one.
+  void MixInto(Distribution& shorter) const {
+    std::uint32_t distinct = 0;
+    for (const Count each : count) distinct += each != 0 ? 1u : 0u;
+    if (distinct == 0) return;
+    const std::uint64_t reciprocal = (std::uint64_t{1} << 32) / (std::uint32_t{total} + distinct);
+    for (std::size_t i = 0; i < kPacketTypes; ++i) {
+      const std::uint64_t sum = (std::uint64_t{count[i]} << 16) + std::uint64_t{distinct} * shorter[i];
+      shorter[i] = static_cast<std::uint32_t>((sum * reciprocal) >> 32);
+    }
+  }
+};
+
+using ContextCounts = TypeCounts<std::uint8_t, 255>;    // 8 B: one context of many
+using OverallCounts = TypeCounts<std::uint16_t, 1023>;  // the empty context
+
+// Counts of the contexts of one order, 2 ways a set. A context is stored under the part of it that the set
+// does not tell, so contexts are never mistaken for each other. In a full set, newcomers halve the counts of
+// the lesser way until little is left of it, then take it.
+class ContextTable {
+ public:
+  // Contexts are numbers below 2^context_bits; 2^(set_bits + 1) of them are kept. context_bits - set_bits
+  // <= 15.
+  ContextTable(unsigned context_bits, unsigned set_bits);
+
+  const ContextCounts* Find(std::uint32_t context) const;
+  // The counts to learn in; nullptr while the context has to wait for a place.
+  ContextCounts* FindOrTake(std::uint32_t context);
+  std::size_t bytes() const { return way_.size() * (sizeof(ContextCounts) + sizeof(std::uint16_t)); }
+
+ private:
+  struct Place {
+    std::size_t way;  // the set's first
+    std::uint16_t tag;
+  };
+  Place PlaceOf(std::uint32_t context) const;
+
+  unsigned context_bits_;
+  unsigned set_bits_;
+  std::vector<ContextCounts> way_;
+  std::vector<std::uint16_t> tag_;  // 0: free
+};
+
+}  // namespace foreflow::predict
+
+#endif  // FOREFLOW_MODELS_PREDICT_TYPE_COUNTS_H_

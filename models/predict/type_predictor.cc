@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "models/predict/type_predictor.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "models/predict/calibrator.h"
+#include "models/predict/type_counts.h"
+
+namespace foreflow::predict {
+namespace {
+
+constexpr unsigned kSymbolBits = 6;
+static_assert(kSymbols == 1u << kSymbolBits);
+
+// Sets (2 ways each) of the tables of order 1, 2 and 3: 1, 5 and 10 KiB.
+constexpr std::array<unsigned, 3> kSetBits = {5, 8, 9};
+
+// The type seen last, with the share of times that this was right.
+class Persistence : public TypePredictor {
+ public:
+  Prediction Predict(const Context& context, Work& work) const override {
+    work.Add(WorkItem::kTableStep);
+    Prediction prediction;
+    prediction.type = context.last_label;
+    // Laplace's rule, so that the first prediction is not certain of anything.
+    prediction.confidence = static_cast<std::uint16_t>((hits_ + 1) * 65535 / (seen_ + kPacketTypes));
+    const auto rest = static_cast<std::uint16_t>((65535 - prediction.confidence) / (kPacketTypes - 1));
+    prediction.probability.fill(rest);
+    prediction.confidence = static_cast<std::uint16_t>(65535 - rest * (kPacketTypes - 1));
+    prediction.probability[static_cast<std::size_t>(prediction.type)] = prediction.confidence;
+    return prediction;
+  }
+
+  void Learn(const Context& context, PacketType truth, Work& work) override {
+    work.Add(WorkItem::kUpdate);
+    if (seen_ == 1023) {
+      seen_ /= 2;
+      hits_ /= 2;
+    }
+    ++seen_;
+    if (context.last_label == truth) ++hits_;
+  }
+
+  std::size_t bytes() const override { return sizeof(*this); }
+
+ private:
+  std::uint32_t seen_ = 0;
+  std::uint32_t hits_ = 0;
+};
+
+// Interpolated Markov model of the given order over symbols; order 0 is the majority.
+class Markov : public TypePredictor {
+ public:
+  explicit Markov(std::size_t order) {
+    table_.reserve(order);
+    for (std::size_t k = 1; k <= order; ++k) {
+      table_.emplace_back(static_cast<unsigned>(k) * kSymbolBits, kSetBits[k - 1]);
+    }
+  }
+
+  Prediction Predict(const Context& context, Work& work) const override {
+    const Distribution raw = Mix(context, work);
+    Prediction prediction;
+    prediction.type = static_cast<PacketType>(std::max_element(raw.begin(), raw.end()) - raw.begin());
+    calibrator_.Apply(raw, prediction.type, prediction.probability);
+    prediction.confidence = prediction.probability[static_cast<std::size_t>(prediction.type)];
+    return prediction;
+  }
+
+  void Learn(const Context& context, PacketType truth, Work& work) override {
+    calibrator_.Learn(Mix(context, work), truth);
+    overall_.Add(truth);
+    work.Add(WorkItem::kUpdate, 2);
+    std::uint32_t key = 0;
+    for (std::size_t k = 0; k < Depth(context); ++k) {
+      key = key << kSymbolBits | context.symbol[k];
+      ContextCounts* const counts = table_[k].FindOrTake(key);
+      if (counts != nullptr) counts->Add(truth);
+      work.Add(WorkItem::kUpdate);
+      work.Add(WorkItem::kCacheLine);
+    }
+  }
+
+  std::size_t bytes() const override {
+    std::size_t sum = sizeof(*this) + table_.capacity() * sizeof(ContextTable);
+    for (const ContextTable& table : table_) sum += table.bytes();
+    return sum;
+  }
+
+ private:
+  std::size_t Depth(const Context& context) const {
+    return std::min<std::size_t>(table_.size(), context.length);
+  }
+
+  Distribution Mix(const Context& context, Work& work) const {
+    Distribution mixed;
+    mixed.fill(65536 / kPacketTypes);
+    overall_.MixInto(mixed);
+    work.Add(WorkItem::kMultiplyAdd, kPacketTypes);
+    std::uint32_t key = 0;
+    for (std::size_t k = 0; k < Depth(context); ++k) {
+      key = key << kSymbolBits | context.symbol[k];
+      const ContextCounts* const counts = table_[k].Find(key);
+      work.Add(WorkItem::kTableStep);
+      work.Add(WorkItem::kCacheLine);
+      if (counts == nullptr) continue;
+      counts->MixInto(mixed);
+      work.Add(WorkItem::kMultiplyAdd, kPacketTypes);
+    }
+    return mixed;
+  }
+
+  OverallCounts overall_;
+  std::vector<ContextTable> table_;  // by order, from 1
+  Calibrator calibrator_;
+};
+
+}  // namespace
+
+std::unique_ptr<TypePredictor> MakeTypePredictor(PredictorKind kind) {
+  switch (kind) {
+    case PredictorKind::kPersistence:
+      return std::make_unique<Persistence>();
+    case PredictorKind::kMajority:
+      return std::make_unique<Markov>(0);
+    case PredictorKind::kMarkov1:
+      return std::make_unique<Markov>(1);
+    case PredictorKind::kMarkov2:
+      return std::make_unique<Markov>(2);
+    case PredictorKind::kMarkov3:
+      return std::make_unique<Markov>(3);
+  }
+  return nullptr;
+}
+
+}  // namespace foreflow::predict
