@@ -10,7 +10,7 @@
 
 namespace foreflow::crypto {
 
-// SHA-256 (FIPS 180-4) of a stream, by libsodium: the fingerprint of a run.
+// SHA-256 (FIPS 180-4) of a stream, by libsodium: the fingerprint of a run. A copy goes on on its own.
 class Sha256 {
  public:
   Sha256();
@@ -19,9 +19,10 @@ class Sha256 {
   std::array<std::uint8_t, 32> Finish();
 
  private:
-  alignas(64) std::array<std::uint8_t, 128> state_{};
+  alignas(8) std::array<std::uint8_t, 104> state_;  // libsodium's state, whose header stays out of this one
 };
 
+// Two lower-case hexadecimal digits a byte.
 std::string Hex(BytesView bytes);
 
 }  // namespace foreflow::crypto
