@@ -29,9 +29,11 @@ struct FlowKey {
 };
 static_assert(sizeof(FlowKey) == 40, "FlowKey is compared and hashed as bytes");
 
+// The flow of a packet that `vm` sends. Fields that the dissector did not reach are zero.
 FlowKey KeyOf(const wire::Dissection& packet, VmId vm);
 
-// The same for both directions of a conversation, whoever sends: endpoints in byte order, vm left out.
+// The same for both directions of a conversation, whoever sends: the endpoint that is lower in byte order
+// comes first, vm left out, the type of an ICMP reply replaced by that of its request.
 FlowKey Canonical(const FlowKey& key);
 
 }  // namespace foreflow::flow

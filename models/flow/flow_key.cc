@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "models/flow/flow_key.h"
+
+#include <tuple>
+#include <utility>
+
+namespace foreflow::flow {
+namespace {
+
+constexpr std::uint8_t kIcmp = 1;     // RFC 792
+constexpr std::uint8_t kIcmpv6 = 58;  // RFC 4443
+
+bool IsIp(std::uint8_t l3) {
+  return l3 == static_cast<std::uint8_t>(wire::Layer3::kIpv4) ||
+         l3 == static_cast<std::uint8_t>(wire::Layer3::kIpv6);
+}
+
+// Type and code of the message that an ICMP reply answers; any other message stands for itself.
+std::uint16_t RequestOf(std::uint8_t ip_protocol, std::uint16_t type_and_code) {
+  constexpr unsigned kEchoReply = 0, kEcho = 8, kTimestamp = 13, kTimestampReply = 14;
+  constexpr unsigned kEchoRequest6 = 128, kEchoReply6 = 129;
+  unsigned type = type_and_code >> 8;
+  if (ip_protocol == kIcmp && type == kEchoReply) type = kEcho;
+  if (ip_protocol == kIcmp && type == kTimestampReply) type = kTimestamp;
+  if (ip_protocol == kIcmpv6 && type == kEchoReply6) type = kEchoRequest6;
+  return static_cast<std::uint16_t>(type << 8 | (type_and_code & 0xffu));
+}
+
+}  // namespace
+
+FlowKey KeyOf(const wire::Dissection& packet, VmId vm) {
+  FlowKey key;
+  key.vm = vm;
+  key.l3 = static_cast<std::uint8_t>(packet.l3);
+  if (IsIp(key.l3)) {
+    key.source_address = packet.source_address;
+    key.destination_address = packet.destination_address;
+    key.source_port = packet.source_port;
+    key.destination_port = packet.destination_port;
+    key.ip_protocol = packet.ip_protocol;
+  } else {
+    std::memcpy(key.source_address.data(), packet.source_mac.data(), packet.source_mac.size());
+    std::memcpy(key.destination_address.data(), packet.destination_mac.data(), packet.destination_mac.size());
+    key.source_port = packet.ethertype;
+  }
+  return key;
+}
+
+FlowKey Canonical(const FlowKey& key) {
+  FlowKey canonical = key;
+  canonical.vm = 0;
+  // Without IP and in ICMP the two port fields do not belong to one endpoint each.
+  const bool is_icmp = IsIp(key.l3) && (key.ip_protocol == kIcmp || key.ip_protocol == kIcmpv6);
+  const bool has_ports = IsIp(key.l3) && !is_icmp;
+  if (is_icmp) canonical.destination_port = RequestOf(key.ip_protocol, key.destination_port);
+  const auto source = std::tie(key.source_address, key.source_port);
+  const auto destination = std::tie(key.destination_address, key.destination_port);
+  const bool swap = has_ports ? destination < source : key.destination_address < key.source_address;
+  if (swap) {
+    std::swap(canonical.source_address, canonical.destination_address);
+    if (has_ports) std::swap(canonical.source_port, canonical.destination_port);
+  }
+  return canonical;
+}
+
+}  // namespace foreflow::flow
