@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "models/path/device.h"
+
+#include <algorithm>
+#include <string>
+
+#include "models/base/refusal.h"
+#include "models/tag/queue_by_header.h"
+
+namespace foreflow::path {
+namespace {
+
+constexpr std::int64_t kToken = 1'000'000'000;
+constexpr std::int64_t kBurstTokens = 32 * kToken;
+constexpr std::uint8_t kLowestQueue = tag::kQueues - 1;
+
+void RefuseUnknownMeter(std::uint32_t rule, const tag::Action& action, std::size_t meters) {
+  if (action.meter == tag::kNoMeter || action.meter < meters) return;
+  throw Refusal("configuration", "meter of rule " + std::to_string(rule), std::to_string(action.meter),
+                meters == 0 ? "none is defined" : "0.." + std::to_string(meters - 1));
+}
+
+}  // namespace
+
+Device::Device(const PathConfig& config, Counters& counters)
+    : config_(config),
+      counters_(counters),
+      checker_(config.tag_master_key, config.vms),
+      cache_(config.flow_entries),
+      tokens_(kBurstTokens) {
+  for (const tag::Rule& rule : config.rules) RefuseUnknownMeter(rule.id, rule.action, config.meters.size());
+  for (const tag::TagRule& rule : config.tag_rules)
+    RefuseUnknownMeter(rule.id, rule.action, config.meters.size());
+  rules_.Load(config.rules);
+  tag_rules_.Load(config.tag_rules);
+  meters_.reserve(config.meters.size());
+  for (const tag::MeterConfig& meter : config.meters) meters_.emplace_back(meter);
+}
+
+void Device::Process(const Arrival& arrival, const CurrentPacket& current, const Tagged& tagged,
+                     Verdict& verdict, StageWork& work) {
+  verdict = Verdict{};
+  verdict.vm = arrival.vm;
+  ++counters_.packets;
+  work[Stage::kParse] += current.parse_work;
+  if (!current.parsed.decidable) {
+    verdict.reason = current.parsed.reason;
+    return;
+  }
+
+  tag::PredictionTag tag;
+  verdict.tag_status = checker_.Check(tagged.has_tag ? &tagged.tag : nullptr, current.parsed.key,
+                                      arrival.wire_bytes, tag, work[Stage::kTagCheck]);
+  ++counters_.tags_by_status[static_cast<std::size_t>(verdict.tag_status)];
+  const tag::TagRule* tag_rule = nullptr;
+  if (verdict.tag_status == tag::TagStatus::kValid) {
+    verdict.predicted = tag.type;
+    verdict.confidence = tag.confidence;
+    tag_rule = tag_rules_.Match(tag, work[Stage::kTagCheck]);
+    if (tag_rule != nullptr) verdict.tag_rule = tag_rule->id;
+  }
+
+  tag::Decision decision;
+  if (tag_rule != nullptr && config_.tag_authority == TagAuthority::kLiteral) {
+    decision.action = tag_rule->action;
+    verdict.reason = Reason::kTagRule;
+    tag_rule = nullptr;  // it has become the decision
+  } else {
+    decision = Decide(arrival, current, verdict, work);
+  }
+  Act(arrival, current, decision, tag_rule, verdict, work[Stage::kAct]);
+  if (verdict.punted) ++counters_.punts;
+}
+
+// Where the standard table's verdict comes from: the device's entry, or the host.
+tag::Decision Device::Decide(const Arrival& arrival, const CurrentPacket& current, Verdict& verdict,
+                             StageWork& work) {
+  tag::Decision decision;
+  if (config_.arm == Arm::kOff) {
+    verdict.punted = true;
+    verdict.reason = Reason::kNotOffloaded;
+    decision = rules_.Classify(current.parsed.key, work[Stage::kSlowPath]);
+  } else {
+    // The device finds the packet's port classes in its own copy of the class table.
+    rules_.EntryKeyOf(current.parsed.key, work[Stage::kFlowCache]);
+    tag::FlowCache::Hit hit;
+    if (cache_.Lookup(current.entry, rules_.generation(), arrival.time, hit, work[Stage::kFlowCache])) {
+      verdict.reason = Reason::kCacheHit;
+      verdict.used_prediction = hit.first_use;
+      if (hit.first_use) ++counters_.predicted_used;
+      decision = hit.decision;
+      if (config_.arm == Arm::kOracle) cache_.SetNextUse(current.entry, current.next_use);
+    } else {
+      verdict.punted = true;
+      verdict.reason = Reason::kCacheMiss;
+      decision = rules_.Classify(current.parsed.key, work[Stage::kSlowPath]);
+      // An entry that is on its way must not be sent for again: that would only delay it.
+      if (!Holds(current.entry)) {
+        const bool installed = Put(current.entry, decision, tag::InstallCause::kMiss, current.next_use,
+                                   arrival.time, work[Stage::kSlowPath]);
+        if (installed) ++counters_.installs_on_miss;
+      }
+    }
+  }
+  verdict.rule = decision.rule;
+  return decision;
+}
+
+void Device::Act(const Arrival& arrival, const CurrentPacket& current, const tag::Decision& decision,
+                 const tag::TagRule* tag_rule, Verdict& verdict, Work& work) {
+  const tag::Action& action = decision.action;
+  verdict.verb = action.verb;
+  verdict.mirrored = action.mirror || (tag_rule != nullptr && tag_rule->action.mirror);
+  if (verdict.mirrored) work.Add(WorkItem::kByteCopied, arrival.wire_bytes);
+
+  if (tag_rule != nullptr && tag_rule->action.queue != tag::kNoQueue) {
+    verdict.queue = tag_rule->action.queue;
+  } else if (action.queue != tag::kNoQueue) {
+    verdict.queue = action.queue;
+  } else {
+    verdict.queue = tag::QueueByHeader(current.parsed.key, current.parsed.packet.dscp);
+  }
+
+  switch (action.verb) {
+    case tag::Verb::kDrop:
+      if (verdict.reason != Reason::kTagRule) {
+        verdict.reason = decision.rule == tag::kNoRule ? Reason::kDefaultDrop : Reason::kDenyRule;
+      }
+      return;
+    case tag::Verb::kTrap:
+      verdict.punted = true;
+      verdict.reason = Reason::kTrapRule;
+      break;
+    case tag::Verb::kForward:
+      break;
+  }
+
+  if (tag_rule != nullptr && tag_rule->action.meter != tag::kNoMeter) {
+    // A prediction may slow a packet down, not lose it.
+    work.Add(WorkItem::kUpdate);
+    verdict.colour = meters_[tag_rule->action.meter].Mark(arrival.time, arrival.wire_bytes);
+    if (verdict.colour == tag::Colour::kRed) verdict.queue = kLowestQueue;
+  }
+  if (action.meter != tag::kNoMeter) {
+    work.Add(WorkItem::kUpdate);
+    verdict.colour = meters_[action.meter].Mark(arrival.time, arrival.wire_bytes);
+    if (verdict.colour == tag::Colour::kRed) {
+      verdict.verb = tag::Verb::kDrop;
+      verdict.reason = Reason::kMeterRed;
+    }
+  }
+}
+
+bool Device::Preinstall(const flow::FlowKey& key, const tag::EntryKey& entry, std::uint64_t next_use,
+                        Nanos now, Work& work) {
+  if (!TakeToken(now)) return false;
+  if (Put(entry, rules_.Classify(key, work), tag::InstallCause::kPredicted, next_use, now, work)) {
+    ++counters_.installs_predicted;
+  }
+  return true;
+}
+
+bool Device::Put(const tag::EntryKey& entry, const tag::Decision& decision, tag::InstallCause cause,
+                 std::uint64_t next_use, Nanos now, Work& work) {
+  tag::FlowCache::Install install;
+  install.key = entry;
+  install.decision = decision;
+  install.generation = rules_.generation();
+  install.ready = now + config_.install_latency;
+  install.cause = cause;
+  install.next_use = config_.arm == Arm::kOracle ? next_use : 0;
+  const tag::FlowCache::Evicted evicted = cache_.Put(install, work);
+  if (evicted.any && evicted.was_unused_prediction) ++counters_.predicted_wasted;
+  return evicted.installed;
+}
+
+bool Device::TakeToken(Nanos now) {
+  const std::int64_t elapsed = std::min<std::int64_t>((now - tokens_at_).count(), kBurstTokens);
+  tokens_at_ = now;
+  tokens_ = std::min(kBurstTokens, tokens_ + elapsed * config_.installs_per_second);
+  if (tokens_ < kToken) return false;
+  tokens_ -= kToken;
+  return true;
+}
+
+}  // namespace foreflow::path

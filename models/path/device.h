@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#ifndef FOREFLOW_MODELS_PATH_DEVICE_H_
+#define FOREFLOW_MODELS_PATH_DEVICE_H_
+
+#include <vector>
+
+#include "models/path/arrival.h"
+#include "models/path/counters.h"
+#include "models/path/path_config.h"
+#include "models/path/stages.h"
+#include "models/path/tagged.h"
+#include "models/path/verdict.h"
+#include "models/tag/flow_cache.h"
+#include "models/tag/rule_table.h"
+#include "models/tag/tag_rules.h"
+
+namespace foreflow::path {
+
+// One packet as host and device both see it, parsed once.
+struct CurrentPacket {
+  std::uint64_t number = 0;
+  Parsed parsed;
+  Work parse_work;
+  tag::EntryKey entry;         // valid when parsed.decidable
+  std::uint64_t next_use = 0;  // of the entry, where the future is known (else 0)
+};
+
+// The device and the slow path behind it: tag check, flow cache, full rule table on a miss, actions.
+class Device {
+ public:
+  Device(const PathConfig& config, Counters& counters);
+
+  void Process(const Arrival& arrival, const CurrentPacket& current, const Tagged& tagged, Verdict& verdict,
+               StageWork& work);
+
+  // The host's side of the control channel.
+  const tag::RuleTable& rules() const { return rules_; }
+  const tag::TagRules& tag_rules() const { return tag_rules_; }
+  bool Holds(const tag::EntryKey& entry) const { return cache_.Contains(entry, rules_.generation()); }
+  // Asks for an entry ahead of its first packet. False when the budget of such writes is spent.
+  bool Preinstall(const flow::FlowKey& key, const tag::EntryKey& entry, std::uint64_t next_use, Nanos now,
+                  Work& work);
+
+ private:
+  // False when the cache refused the entry.
+  bool Put(const tag::EntryKey& entry, const tag::Decision& decision, tag::InstallCause cause,
+           std::uint64_t next_use, Nanos now, Work& work);
+  bool TakeToken(Nanos now);
+  tag::Decision Decide(const Arrival& arrival, const CurrentPacket& current, Verdict& verdict,
+                       StageWork& work);
+  void Act(const Arrival& arrival, const CurrentPacket& current, const tag::Decision& decision,
+           const tag::TagRule* tag_rule, Verdict& verdict, Work& work);
+
+  const PathConfig& config_;
+  Counters& counters_;
+  tag::RuleTable rules_;
+  tag::TagRules tag_rules_;
+  tag::TagChecker checker_;
+  tag::FlowCache cache_;
+  std::vector<tag::Meter> meters_;
+  std::int64_t tokens_;  // in units of 1e-9 writes
+  Nanos tokens_at_;
+};
+
+}  // namespace foreflow::path
+
+#endif  // FOREFLOW_MODELS_PATH_DEVICE_H_

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#ifndef FOREFLOW_MODELS_PATH_HOST_H_
+#define FOREFLOW_MODELS_PATH_HOST_H_
+
+#include <array>
+#include <memory>
+#include <vector>
+
+#include "models/base/hash.h"
+#include "models/path/device.h"
+#include "models/path/future.h"
+#include "models/path/speculation.h"
+#include "models/predict/governor.h"
+#include "models/predict/labeler.h"
+#include "models/tag/profile.h"
+
+namespace foreflow::path {
+
+// The host before the device: profiles each VM, predicts the packet's type and writes the tag, predicts where
+// the VM turns next and has those entries installed. Does nothing but parse in the arms that do not predict.
+class Host {
+ public:
+  Host(const PathConfig& config, const Future* future, Device& device, Counters& counters);
+
+  void Process(const Arrival& arrival, Tagged& tagged, StageWork& work);
+  // The packet of the last Process.
+  const CurrentPacket& current() const { return current_; }
+
+ private:
+  struct Vm {
+    Vm(const PathConfig& config, flow::VmId id);
+    tag::VmProfile profile;
+    std::array<predict::Governor, kPredictionSources> destination_governors;
+    predict::Governor type_governor;
+    Outstanding outstanding;
+  };
+  // A type that was predicted and waits for its label.
+  struct PendingType {
+    std::uint64_t packet = 0;
+    predict::Context context;
+    flow::VmId vm = 0;
+    std::uint8_t tag_queue = 0;
+    std::uint8_t header_queue = 0;
+  };
+  // Which VM an address was last seen to send from; a small direct-mapped memory.
+  struct Speaker {
+    std::array<std::uint8_t, 16> address{};
+    flow::VmId vm = 0;
+  };
+
+  bool Predicts() const { return config_.arm >= Arm::kPredictive; }
+  void LearnFromLabels(StageWork& work);
+  void ScoreType(const PendingType& pending, predict::PacketType truth, Work& work);
+  std::uint8_t QueueOfTag(flow::VmId vm, predict::PacketType type, std::uint16_t confidence,
+                          std::uint8_t otherwise, Work& work) const;
+  predict::Prediction PredictType(const Vm& vm, const predict::Context& context, Work& work) const;
+  void Tag(const Arrival& arrival, Vm& vm, const predict::Context& context, Tagged& tagged, StageWork& work);
+
+  void PreinstallSuccessors(const Arrival& arrival, Vm& vm, predict::DestinationId from, StageWork& work);
+  void PreinstallReply(const Arrival& arrival, StageWork& work);
+  void PreinstallTruth(const Arrival& arrival, StageWork& work);
+  void PreinstallFalsehood(const Arrival& arrival, Vm& vm, StageWork& work);
+  void Consider(const Arrival& arrival, Vm& vm, const flow::FlowKey& key, Source source, StageWork& work);
+  Speaker& SpeakerAt(const std::array<std::uint8_t, 16>& address);
+  void Count(const Outstanding::Outcome& outcome);
+
+  const PathConfig& config_;
+  const Future* future_;
+  Device& device_;
+  Counters& counters_;
+  KeyHasher hash_;
+  EntryUses uses_;
+  std::vector<std::uint64_t> next_use_of_;  // by entry, from the current packet on (anti-oracle)
+  std::size_t prefetched_ = 0;              // the oracle has seen to all packets before this one
+  std::size_t falsehood_ = 0;               // the anti-oracle's next candidate entry
+  std::vector<std::unique_ptr<Vm>> vms_;    // by id - 1
+  predict::Labeler labeler_;
+  std::vector<PendingType> pending_;  // ring, by packet number
+  std::vector<Speaker> speakers_;
+  tag::TagSealer sealer_;
+  CurrentPacket current_;
+  std::uint64_t packets_ = 0;
+};
+
+}  // namespace foreflow::path
+
+#endif  // FOREFLOW_MODELS_PATH_HOST_H_

@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "models/path/packet_path.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+#include <vector>
+
+#include "models/base/refusal.h"
+#include "models/tag/queue_by_header.h"
+
+namespace foreflow::path {
+namespace {
+
+// Hand-laid UDP frames: the path's tests must not lean on the codecs that the path uses.
+class Traffic {
+ public:
+  void Udp(flow::VmId vm, std::uint8_t to, std::uint16_t source_port, std::uint16_t destination_port,
+           Nanos time, std::uint16_t payload = 20) {
+    std::vector<std::uint8_t> frame(14u + 20u + 8u + payload, 0);
+    const auto put16 = [&](std::size_t at, std::size_t value) {
+      frame[at] = static_cast<std::uint8_t>(value >> 8);
+      frame[at + 1] = static_cast<std::uint8_t>(value);
+    };
+    frame[5] = to;  // destination MAC 00:..:to
+    frame[11] = static_cast<std::uint8_t>(vm);
+    put16(12, 0x0800);
+    frame[14] = 0x45;
+    put16(16, 28u + payload);
+    frame[22] = 64;
+    frame[23] = 17;
+    frame[26] = 10;
+    frame[29] = static_cast<std::uint8_t>(vm);
+    frame[30] = 10;
+    frame[33] = to;
+    put16(34, source_port);
+    put16(36, destination_port);
+    put16(38, 8u + payload);
+    frames_.push_back(std::move(frame));
+    Arrival arrival;
+    arrival.vm = vm;
+    arrival.time = time;
+    arrival.sent = time;
+    arrivals_.push_back(arrival);
+  }
+  const std::vector<Arrival>& arrivals() {
+    for (std::size_t i = 0; i < frames_.size(); ++i) {
+      arrivals_[i].captured = {frames_[i].data(), frames_[i].size()};
+      arrivals_[i].wire_bytes = static_cast<std::uint32_t>(frames_[i].size());
+    }
+    return arrivals_;
+  }
+
+ private:
+  std::vector<std::vector<std::uint8_t>> frames_;
+  std::vector<Arrival> arrivals_;
+};
+
+tag::Rule PermitAll() {
+  tag::Rule rule;
+  rule.id = 1;
+  rule.action.verb = tag::Verb::kForward;
+  return rule;
+}
+
+tag::Rule DenyPort(std::uint32_t id, std::uint16_t port) {
+  tag::Rule rule;
+  rule.id = id;
+  rule.priority = 10;
+  rule.l3 = static_cast<std::uint8_t>(wire::Layer3::kIpv4);
+  rule.ip_protocol = 17;
+  rule.destination_port = {port, port};
+  return rule;
+}
+
+tag::TagRule TagTo(predict::PacketType type, std::uint8_t queue, std::uint32_t id) {
+  tag::TagRule rule;
+  rule.id = id;
+  rule.types = static_cast<std::uint8_t>(1u << static_cast<unsigned>(type));
+  rule.action.verb = tag::Verb::kForward;
+  rule.action.queue = queue;
+  return rule;
+}
+
+PathConfig Config(Arm arm) {
+  PathConfig config;
+  config.arm = arm;
+  config.vms = 8;
+  config.flow_entries = 4;
+  config.rules = {PermitAll(), DenyPort(2, 666)};
+  for (std::size_t type = 0; type < predict::kPacketTypes; ++type) {
+    config.tag_rules.push_back(TagTo(static_cast<predict::PacketType>(type),
+                                     static_cast<std::uint8_t>(type % tag::kQueues),
+                                     static_cast<std::uint32_t>(100 + type)));
+  }
+  config.tag_master_key.fill(7);
+  return config;
+}
+
+// Services in a fixed round, more of them than the device has entries: LRU's worst case.
+Traffic RoundRobin(std::size_t packets, std::uint8_t services) {
+  Traffic traffic;
+  for (std::size_t i = 0; i < packets; ++i) {
+    traffic.Udp(1, static_cast<std::uint8_t>(100 + i % services), 40000, 53,
+                Micros(static_cast<int>(i) * 200));
+  }
+  return traffic;
+}
+
+Traffic Random(std::uint64_t seed, std::size_t packets) {
+  std::mt19937_64 random(seed);
+  Traffic traffic;
+  Nanos now;
+  for (std::size_t i = 0; i < packets; ++i) {
+    now += Nanos(static_cast<std::int64_t>(random() % 400'000));
+    const std::uint16_t port = random() % 10 == 0 ? 666 : static_cast<std::uint16_t>(random() % 3 + 80);
+    traffic.Udp(static_cast<flow::VmId>(1 + random() % 6), static_cast<std::uint8_t>(1 + random() % 12), port,
+                static_cast<std::uint16_t>(random() % 2 ? port : 50000), now,
+                static_cast<std::uint16_t>(random() % 1000));
+  }
+  return traffic;
+}
+
+std::vector<Verdict> Decide(const PathConfig& config, const std::vector<Arrival>& arrivals,
+                         std::size_t burst = 1, Counters* counters = nullptr) {
+  const Future future(arrivals, config.label_horizon);
+  PacketPath path(config, &future);
+  std::vector<Verdict> verdicts(arrivals.size());
+  std::vector<StageWork> work(arrivals.size());
+  for (std::size_t i = 0; i < arrivals.size(); i += burst) {
+    path.Process(&arrivals[i], std::min(burst, arrivals.size() - i), &verdicts[i], &work[i]);
+  }
+  if (counters != nullptr) *counters = path.counters();
+  return verdicts;
+}
+
+std::size_t Punts(const std::vector<Verdict>& verdicts) {
+  std::size_t punts = 0;
+  for (const Verdict& verdict : verdicts) punts += verdict.punted ? 1 : 0;
+  return punts;
+}
+
+constexpr Arm kArms[] = {Arm::kOff, Arm::kReactive, Arm::kPredictive, Arm::kOracle, Arm::kAntiOracle};
+
+TEST(PacketPath, FirstPacketIsPuntedAndLaterOnesHitOnceTheEntryIsReady) {
+  Traffic traffic;
+  traffic.Udp(1, 9, 40000, 53, Micros(0));
+  traffic.Udp(1, 9, 40001, 53, Micros(49));  // the entry is still on its way
+  traffic.Udp(1, 9, 40002, 53, Micros(50));  // another client port, the same entry
+  const auto verdicts = Decide(Config(Arm::kReactive), traffic.arrivals());
+  EXPECT_EQ(verdicts[0].reason, Reason::kCacheMiss);
+  EXPECT_TRUE(verdicts[0].punted);
+  EXPECT_EQ(verdicts[1].reason, Reason::kCacheMiss);
+  EXPECT_EQ(verdicts[2].reason, Reason::kCacheHit);
+  EXPECT_FALSE(verdicts[2].punted);
+  EXPECT_EQ(verdicts[2].rule, 1u);
+}
+
+TEST(PacketPath, DenyAndDefaultDropAreToldApart) {
+  PathConfig config = Config(Arm::kReactive);
+  Traffic traffic;
+  traffic.Udp(1, 9, 40000, 666, Micros(0));
+  EXPECT_EQ(Decide(config, traffic.arrivals())[0].reason, Reason::kDenyRule);
+  config.rules = {DenyPort(2, 1)};
+  EXPECT_EQ(Decide(config, traffic.arrivals())[0].reason, Reason::kDefaultDrop);
+}
+
+TEST(PacketPath, OffPuntsEverything) {
+  Traffic traffic = RoundRobin(50, 3);
+  const auto verdicts = Decide(Config(Arm::kOff), traffic.arrivals());
+  EXPECT_EQ(Punts(verdicts), verdicts.size());
+  for (const Verdict& verdict : verdicts) EXPECT_EQ(verdict.reason, Reason::kNotOffloaded);
+}
+
+TEST(PacketPath, BurstsDecideAsSinglePacketsDo) {
+  for (const std::uint64_t seed : {1, 2, 3}) {
+    SCOPED_TRACE(seed);
+    Traffic traffic = Random(seed, 3000);
+    for (const Arm arm : kArms) {
+      const auto singly = Decide(Config(arm), traffic.arrivals(), 1);
+      const auto in_bursts = Decide(Config(arm), traffic.arrivals(), kBurst);
+      for (std::size_t i = 0; i < singly.size(); ++i) ASSERT_EQ(Encode(singly[i]), Encode(in_bursts[i])) << i;
+    }
+  }
+}
+
+// Whatever an arm predicts, and whoever meddles with the tags, the rules alone permit and drop.
+TEST(PacketPath, NoArmAndNoTagChangesWhatIsPermitted) {
+  for (const std::uint64_t seed : {11, 12, 13, 14}) {
+    SCOPED_TRACE(seed);
+    Traffic traffic = Random(seed, 3000);
+    const auto& arrivals = traffic.arrivals();
+    for (const Arm arm : kArms) {
+      const PathConfig config = Config(arm);
+      const Future future(arrivals, config.label_horizon);
+      PacketPath path(config, &future);
+      std::mt19937_64 random(seed * 31);
+      Tagged stolen;
+      for (std::size_t i = 0; i < arrivals.size(); ++i) {
+        Tagged tagged;
+        StageWork work;
+        Verdict verdict;
+        path.HostSide(arrivals[i], tagged, work);
+        switch (random() % 5) {
+          case 0:  // forged
+            tagged.has_tag = true;
+            for (auto& byte : tagged.tag) byte = static_cast<std::uint8_t>(random());
+            break;
+          case 1:  // altered
+            tagged.tag[random() % tagged.tag.size()] ^= static_cast<std::uint8_t>(1 + random() % 255);
+            break;
+          case 2:  // replayed, perhaps from another VM
+            if (stolen.has_tag) tagged = stolen;
+            break;
+          case 3:
+            stolen = tagged;
+            break;
+          default:
+            break;
+        }
+        path.DeviceSide(arrivals[i], tagged, verdict, work);
+        const tag::Decision right = tag::ClassifyByLinearScan(config.rules, future.key(i));
+        ASSERT_EQ(verdict.verb, right.action.verb) << i;
+        ASSERT_EQ(verdict.rule, right.rule) << i;
+      }
+    }
+  }
+}
+
+TEST(PacketPath, ForgedTagsAreCountedAndTakeTheHeadersQueue) {
+  const PathConfig config = Config(Arm::kReactive);
+  Traffic traffic = Random(21, 500);
+  const auto& arrivals = traffic.arrivals();
+  PacketPath path(config, nullptr);
+  for (const Arrival& arrival : arrivals) {
+    Tagged tagged;
+    StageWork work;
+    Verdict verdict;
+    path.HostSide(arrival, tagged, work);
+    tagged.has_tag = true;
+    path.DeviceSide(arrival, tagged, verdict, work);
+    EXPECT_NE(verdict.tag_status, tag::TagStatus::kValid);
+    const flow::FlowKey key = Parse(arrival, work[Stage::kAct]).key;
+    EXPECT_EQ(verdict.queue, tag::QueueByHeader(key, 0));
+  }
+  EXPECT_EQ(path.counters().tags_by_status[static_cast<std::size_t>(tag::TagStatus::kValid)], 0u);
+  EXPECT_EQ(path.counters().tags_by_status[static_cast<std::size_t>(tag::TagStatus::kAbsent)], 0u);
+}
+
+TEST(PacketPath, PredictionSavesPuntsWhereDestinationsFollowEachOther) {
+  Traffic traffic = RoundRobin(4000, 12);
+  Counters counters;
+  const std::size_t reactive = Punts(Decide(Config(Arm::kReactive), traffic.arrivals()));
+  const std::size_t predictive = Punts(Decide(Config(Arm::kPredictive), traffic.arrivals(), 1, &counters));
+  const std::size_t oracle = Punts(Decide(Config(Arm::kOracle), traffic.arrivals()));
+  EXPECT_EQ(reactive, 4000u);  // twelve services in turn never fit four entries
+  EXPECT_LT(predictive, 400u);
+  EXPECT_LE(oracle, 2u);
+  EXPECT_GT(counters.predicted_used, 3000u);
+}
+
+TEST(PacketPath, AntiOracleCostsAtMostOnePercent) {
+  for (const std::uint64_t seed : {31, 32, 33}) {
+    SCOPED_TRACE(seed);
+    Traffic traffic = Random(seed, 20000);
+    PathConfig config = Config(Arm::kReactive);
+    config.flow_entries = 24;
+    const std::size_t reactive = Punts(Decide(config, traffic.arrivals()));
+    config.arm = Arm::kAntiOracle;
+    const std::size_t anti = Punts(Decide(config, traffic.arrivals()));
+    EXPECT_LE(static_cast<double>(anti), static_cast<double>(reactive) * 1.01);
+  }
+}
+
+TEST(PacketPath, OraclesNeedTheFuture) {
+  EXPECT_THROW(PacketPath(Config(Arm::kOracle), nullptr), Refusal);
+  EXPECT_THROW(PacketPath(Config(Arm::kAntiOracle), nullptr), Refusal);
+}
+
+TEST(PacketPath, RefusesRulesWhoseMeterDoesNotExist) {
+  PathConfig config = Config(Arm::kReactive);
+  config.rules[0].action.meter = 0;
+  EXPECT_THROW(PacketPath(config, nullptr), Refusal);
+}
+
+TEST(PacketPath, AStandardRulesMeterDropsAndATagRulesMeterOnlyDemotes) {
+  PathConfig config = Config(Arm::kReactive);
+  config.meters = {{BitsPerSecond(8'000), Bytes(100), BitsPerSecond(8'000), Bytes(100)}};
+  config.rules[0].action.meter = 0;
+  Traffic traffic;
+  for (int i = 0; i < 4; ++i) traffic.Udp(1, 9, 40000, 80, Micros(i));
+  const auto verdicts = Decide(config, traffic.arrivals());
+  EXPECT_EQ(verdicts[0].verb, tag::Verb::kForward);
+  EXPECT_EQ(verdicts[3].reason, Reason::kMeterRed);
+}
+
+TEST(PacketPath, UndecidableBytesAreDroppedByReason) {
+  PacketPath path(Config(Arm::kPredictive), nullptr);
+  const std::uint8_t bytes[] = {0, 0, 0};
+  Arrival arrival;
+  arrival.vm = 1;
+  arrival.captured = {bytes, sizeof bytes};
+  arrival.wire_bytes = 60;
+  Verdict verdict;
+  StageWork work;
+  path.Process(&arrival, 1, &verdict, &work);
+  EXPECT_EQ(verdict.verb, tag::Verb::kDrop);
+  EXPECT_EQ(verdict.reason, Reason::kTruncated);
+  arrival.link = wire::Link::kUnknown;
+  path.Process(&arrival, 1, &verdict, &work);
+  EXPECT_EQ(verdict.reason, Reason::kUnknownLink);
+}
+
+}  // namespace
+}  // namespace foreflow::path

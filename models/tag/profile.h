@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#ifndef FOREFLOW_MODELS_TAG_PROFILE_H_
+#define FOREFLOW_MODELS_TAG_PROFILE_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "models/base/hash.h"
+#include "models/base/units.h"
+#include "models/base/work.h"
+#include "models/predict/features.h"
+#include "models/predict/packet_type.h"
+#include "models/predict/successor_table.h"
+#include "models/predict/type_predictor.h"
+#include "models/tag/rule_table.h"
+
+namespace foreflow::tag {
+
+// What the host's behavioural profiling module knows of one VM: where it sends (a bounded set of
+// destinations, the least recently used forgotten first), what follows what, and what types its packets turn
+// out to have. All memory is taken at construction.
+class VmProfile {
+ public:
+  struct Config {
+    flow::VmId vm = 0;
+    std::uint16_t peers = 1000;   // destinations remembered, >= 2
+    std::uint8_t successors = 4;  // kept a destination
+    predict::PredictorKind predictor = predict::PredictorKind::kMarkov3;
+    std::uint64_t seed = 1;  // of the table's hash
+  };
+  explicit VmProfile(const Config& config);
+
+  static constexpr predict::DestinationId kNoDestination = 0xffff;
+
+  // One packet of this VM, in order of time. `context` is what the packet's type is predicted from. `moved`
+  // tells that the VM turned to another destination than before.
+  struct Observation {
+    predict::Context context;
+    predict::DestinationId destination = kNoDestination;
+    bool moved = false;
+  };
+  Observation Observe(const predict::PacketSummary& packet, const EntryKey& entry, Work& work);
+
+  predict::Prediction PredictType(const predict::Context& context, Work& work) const {
+    return types_->Predict(context, work);
+  }
+  // `context` is the one that Observe gave for the packet whose true type is now known.
+  void LearnType(const predict::Context& context, predict::PacketType truth, Work& work);
+
+  std::size_t PredictDestinations(predict::DestinationId from, predict::NextDestination* out,
+                                  std::size_t limit, Work& work) const {
+    return successors_.Predict(from, out, limit, work);
+  }
+  // The key of the latest packet that went to this destination.
+  flow::FlowKey KeyOf(predict::DestinationId destination) const;
+
+  std::size_t bytes() const;
+
+ private:
+  static constexpr std::size_t kSources = 64;
+
+  struct Peer {
+    std::array<std::uint8_t, 16> destination_address;
+    std::uint16_t destination_port;  // of the latest packet
+    std::uint16_t source_port;
+    std::uint16_t destination_class;
+    std::uint16_t source_class;
+    std::uint8_t source;  // index into sources_
+    std::uint8_t ip_protocol;
+    std::uint8_t l3;
+    std::uint16_t chain;  // next in the same bucket
+    std::uint16_t newer;
+    std::uint16_t older;
+  };
+
+  std::uint8_t SourceOf(const std::array<std::uint8_t, 16>& address);
+  std::size_t BucketOf(const EntryKey& entry) const;
+  bool Matches(const Peer& peer, const EntryKey& entry) const;
+  predict::DestinationId FindOrAdd(const EntryKey& entry, Work& work);
+  void Unchain(std::uint16_t id);
+  void MoveToNewest(std::uint16_t id);
+
+  Config config_;
+  KeyHasher hash_;
+  std::unique_ptr<predict::TypePredictor> types_;
+  predict::SuccessorTable successors_;
+  predict::FeatureState features_;
+  predict::Context context_;
+  std::vector<Peer> peers_;
+  std::vector<std::uint16_t> bucket_;
+  std::vector<std::array<std::uint8_t, 16>> sources_;
+  std::uint16_t used_ = 0;
+  std::uint16_t newest_ = kNoDestination;
+  std::uint16_t oldest_ = kNoDestination;
+  predict::DestinationId last_ = kNoDestination;
+};
+
+}  // namespace foreflow::tag
+
+#endif  // FOREFLOW_MODELS_TAG_PROFILE_H_

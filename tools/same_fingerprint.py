@@ -1,0 +1,68 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Builds the offline door with two compilers at two optimisation levels and compares fingerprints.
+
+    tools/same_fingerprint.py CONFIG CAPTURE [CAPTURE ...]
+
+CONFIG is a resolved configuration; its arm is replaced by each arm in turn. Each (capture, arm) is replayed twice by
+each of the four builds. Exits with 1 when any two digests of one (capture, arm) differ.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+ARMS = ("off", "reactive", "predictive", "oracle", "anti_oracle")
+BUILDS = tuple(itertools.product((("gcc", "g++"), ("clang", "clang++")), ("-O0", "-O3")))
+
+
+def build(compilers: tuple[str, str], level: str) -> Path:
+    """Configures and builds foreflow-replay alone; returns the program."""
+    folder = ROOT / "build" / "fingerprint" / f"{compilers[1]}{level}"
+    subprocess.run(
+        ["cmake", "-S", ROOT, "-B", folder, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=None",
+         f"-DCMAKE_C_COMPILER={compilers[0]}", f"-DCMAKE_CXX_COMPILER={compilers[1]}",
+         f"-DCMAKE_CXX_FLAGS={level}", "-DFOREFLOW_DOORS=ON", "-DFOREFLOW_TESTS=OFF"],
+        check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["ninja", "-C", folder, "foreflow-replay"], check=True, stdout=subprocess.DEVNULL)
+    return folder / "bindings" / "foreflow-replay"
+
+
+def fingerprint(program: Path, config: Path, capture: str) -> str:
+    """The digest on the program's last line."""
+    done = subprocess.run([program, "--config", config, "--fingerprint", capture], check=True, text=True,
+                          stdout=subprocess.PIPE)
+    return done.stdout.splitlines()[-1]
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) < 2:
+        print(__doc__, file=sys.stderr)
+        return 2
+    resolved = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
+    programs = []
+    for compilers, level in BUILDS:
+        print(f"building with {compilers[1]} {level}", file=sys.stderr, flush=True)
+        programs.append((f"{compilers[1]} {level}", build(compilers, level)))
+    different = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for capture, arm in itertools.product(arguments[1:], ARMS):
+            config = Path(folder) / f"{arm}.json"
+            config.write_text(json.dumps({**resolved, "arm": arm}), encoding="utf-8")
+            digests = {name: {fingerprint(program, config, capture) for _ in range(2)} for name, program in programs}
+            same = len(set().union(*digests.values())) == 1
+            different += not same
+            print(f"{'same' if same else 'DIFFERENT'} {arm:11s} {os.path.basename(capture)}"
+                  + ("" if same else f" {digests}"))
+    return 1 if different else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
