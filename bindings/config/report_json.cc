@@ -10,7 +10,7 @@
 namespace foreflow::config {
 namespace {
 
-// Five digits tell all 65536 values apart, and 19661 is printed as the 0.3 it was read from.
+// Rounded to five digits, which tell all 65536 values apart.
 double FromShare(std::uint16_t share) { return std::round(share / 65535.0 * 1e5) / 1e5; }
 
 Json HitRate(std::uint64_t hit, std::uint64_t scored) {

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "bindings/pcap/replay.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "bindings/pcap/time_map.h"
+#include "models/crypto/digest.h"
+
+namespace foreflow::pcap {
+
+config::RunConfig DefaultReplayConfig() {
+  config::RunConfig config;
+  config.path = config::DefaultPathConfig();
+  config.flow_entries.count = config.path.flow_entries;
+  return config;
+}
+
+ReplayResult Replay(const Capture& capture, config::RunConfig config, const ReplayBegin& begin,
+                    const ReplayObserver& observer) {
+  const Traffic traffic = MapRecorded(capture, config.path.vms);
+  const path::Future future(traffic.arrivals, config.path.label_horizon);
+
+  ReplayResult result;
+  result.distinct_entries = config::DistinctEntries(future, config.path.rules);
+  config::ResolveFlowEntries(config, result.distinct_entries);
+  path::PacketPath path(config.path, &future);
+  if (begin) begin(future);
+
+  crypto::Sha256 digest;
+  std::array<path::Verdict, path::kBurst> verdicts;
+  std::array<path::StageWork, path::kBurst> work;
+  for (std::size_t at = 0; at < traffic.arrivals.size(); at += path::kBurst) {
+    const std::size_t count = std::min(path::kBurst, traffic.arrivals.size() - at);
+    verdicts.fill({});
+    work.fill({});
+    path.Process(&traffic.arrivals[at], count, verdicts.data(), work.data());
+    for (std::size_t i = 0; i < count; ++i) {
+      const path::Verdict& verdict = verdicts[i];
+      const auto record = Encode(verdict);
+      digest.Update({record.data(), record.size()});
+      ++result.packets.in;
+      if (verdict.verb == tag::Verb::kDrop) {
+        result.packets.Drop(verdict.reason);
+      } else {
+        ++result.packets.out;
+      }
+      if (observer) observer(at + i, traffic.arrivals[at + i], verdict, work[i]);
+    }
+  }
+  const auto fingerprint = digest.Finish();
+  result.fingerprint = crypto::Hex({fingerprint.data(), fingerprint.size()});
+  result.counters = path.counters();
+  result.vms = traffic.vms;
+  result.notes = capture.notes;
+  result.notes.insert(result.notes.end(), traffic.notes.begin(), traffic.notes.end());
+  result.path = std::move(config.path);
+  return result;
+}
+
+}  // namespace foreflow::pcap

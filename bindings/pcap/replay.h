@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#ifndef FOREFLOW_BINDINGS_PCAP_REPLAY_H_
+#define FOREFLOW_BINDINGS_PCAP_REPLAY_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "bindings/config/packet_count.h"
+#include "bindings/config/run_config.h"
+#include "bindings/pcap/capture.h"
+#include "models/path/packet_path.h"
+
+namespace foreflow::pcap {
+
+struct ReplayResult {
+  config::PacketCount packets;  // nothing is held: this door has no queues
+  std::string fingerprint;      // SHA-256 of the verdict stream, hex
+  path::Counters counters;
+  path::PathConfig path;  // as it was in effect, flow_entries resolved
+  std::uint64_t distinct_entries = 0;
+  std::uint16_t vms = 0;
+  std::vector<std::string> notes;  // of the capture and of its times
+};
+
+// Sees every packet once, in order of time, after it was decided.
+using ReplayObserver = std::function<void(std::uint64_t packet, const path::Arrival&, const path::Verdict&,
+                                          const path::StageWork&)>;
+// Is told what is going to come, before the first packet.
+using ReplayBegin = std::function<void(const path::Future&)>;
+
+// The pcap door: decides on a capture at its recorded times (put in order), with no device in between.
+// Forwarded and trapped packets count as out. Either function may be empty. Throws Refusal on an impossible
+// configuration.
+ReplayResult Replay(const Capture& capture, config::RunConfig config, const ReplayBegin& begin,
+                    const ReplayObserver& observer);
+
+// What Replay runs with where no configuration is given: config::DefaultPathConfig.
+config::RunConfig DefaultReplayConfig();
+
+}  // namespace foreflow::pcap
+
+#endif  // FOREFLOW_BINDINGS_PCAP_REPLAY_H_
