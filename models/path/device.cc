@@ -11,7 +11,8 @@ namespace foreflow::path {
 namespace {
 
 constexpr std::int64_t kToken = 1'000'000'000;
-constexpr std::int64_t kBurstTokens = 32 * kToken;
+constexpr std::size_t kBurstWrites = 32;
+constexpr std::int64_t kBurstTokens = kBurstWrites * kToken;
 constexpr std::uint8_t kLowestQueue = tag::kQueues - 1;
 
 void RefuseUnknownMeter(std::uint32_t rule, const tag::Action& action, std::size_t meters) {
@@ -31,6 +32,7 @@ Device::Device(const PathConfig& config, Counters& counters)
   for (const tag::Rule& rule : config.rules) RefuseUnknownMeter(rule.id, rule.action, config.meters.size());
   for (const tag::TagRule& rule : config.tag_rules)
     RefuseUnknownMeter(rule.id, rule.action, config.meters.size());
+  writes_.reserve(kBurstWrites);
   rules_.Load(config.rules);
   tag_rules_.Load(config.tag_rules);
   meters_.reserve(config.meters.size());
@@ -39,6 +41,12 @@ Device::Device(const PathConfig& config, Counters& counters)
 
 void Device::Process(const Arrival& arrival, const CurrentPacket& current, const Tagged& tagged,
                      Verdict& verdict, StageWork& work) {
+  DecidePacket(arrival, current, tagged, verdict, work);
+  ApplyWrites(arrival.time, work[Stage::kPreinstall]);
+}
+
+void Device::DecidePacket(const Arrival& arrival, const CurrentPacket& current, const Tagged& tagged,
+                          Verdict& verdict, StageWork& work) {
   verdict = Verdict{};
   verdict.vm = arrival.vm;
   ++counters_.packets;
@@ -66,14 +74,14 @@ void Device::Process(const Arrival& arrival, const CurrentPacket& current, const
     verdict.reason = Reason::kTagRule;
     tag_rule = nullptr;  // it has become the decision
   } else {
-    decision = Decide(arrival, current, verdict, work);
+    decision = LookUp(arrival, current, verdict, work);
   }
   Act(arrival, current, decision, tag_rule, verdict, work[Stage::kAct]);
   if (verdict.punted) ++counters_.punts;
 }
 
 // Where the standard table's verdict comes from: the device's entry, or the host.
-tag::Decision Device::Decide(const Arrival& arrival, const CurrentPacket& current, Verdict& verdict,
+tag::Decision Device::LookUp(const Arrival& arrival, const CurrentPacket& current, Verdict& verdict,
                              StageWork& work) {
   tag::Decision decision;
   if (config_.arm == Arm::kOff) {
@@ -153,11 +161,21 @@ void Device::Act(const Arrival& arrival, const CurrentPacket& current, const tag
 
 bool Device::Preinstall(const flow::FlowKey& key, const tag::EntryKey& entry, std::uint64_t next_use,
                         Nanos now, Work& work) {
-  if (!TakeToken(now)) return false;
-  if (Put(entry, rules_.Classify(key, work), tag::InstallCause::kPredicted, next_use, now, work)) {
-    ++counters_.installs_predicted;
+  for (const Write& write : writes_) {
+    if (write.entry == entry) return true;
   }
+  if (!TakeToken(now)) return false;
+  writes_.push_back({entry, rules_.Classify(key, work), next_use});
   return true;
+}
+
+void Device::ApplyWrites(Nanos now, Work& work) {
+  for (const Write& write : writes_) {
+    const bool installed =
+        Put(write.entry, write.decision, tag::InstallCause::kPredicted, write.next_use, now, work);
+    if (installed) ++counters_.installs_predicted;
+  }
+  writes_.clear();
 }
 
 bool Device::Put(const tag::EntryKey& entry, const tag::Decision& decision, tag::InstallCause cause,

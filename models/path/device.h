@@ -37,7 +37,8 @@ class Device {
   const tag::RuleTable& rules() const { return rules_; }
   const tag::TagRules& tag_rules() const { return tag_rules_; }
   bool Holds(const tag::EntryKey& entry) const { return cache_.Contains(entry, rules_.generation()); }
-  // Asks for an entry ahead of its first packet. False when the budget of such writes is spent.
+  // Asks for an entry ahead of its first packet. The write travels behind the current packet, which is
+  // decided before it. False when the budget of such writes is spent.
   bool Preinstall(const flow::FlowKey& key, const tag::EntryKey& entry, std::uint64_t next_use, Nanos now,
                   Work& work);
 
@@ -46,13 +47,24 @@ class Device {
   bool Put(const tag::EntryKey& entry, const tag::Decision& decision, tag::InstallCause cause,
            std::uint64_t next_use, Nanos now, Work& work);
   bool TakeToken(Nanos now);
-  tag::Decision Decide(const Arrival& arrival, const CurrentPacket& current, Verdict& verdict,
+  void ApplyWrites(Nanos now, Work& work);
+  void DecidePacket(const Arrival& arrival, const CurrentPacket& current, const Tagged& tagged,
+                    Verdict& verdict, StageWork& work);
+  tag::Decision LookUp(const Arrival& arrival, const CurrentPacket& current, Verdict& verdict,
                        StageWork& work);
   void Act(const Arrival& arrival, const CurrentPacket& current, const tag::Decision& decision,
            const tag::TagRule* tag_rule, Verdict& verdict, Work& work);
 
+  // A write that travels behind the current packet.
+  struct Write {
+    tag::EntryKey entry;
+    tag::Decision decision;
+    std::uint64_t next_use = 0;
+  };
+
   const PathConfig& config_;
   Counters& counters_;
+  std::vector<Write> writes_;  // never more than the budget's burst
   tag::RuleTable rules_;
   tag::TagRules tag_rules_;
   tag::TagChecker checker_;

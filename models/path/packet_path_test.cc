@@ -122,7 +122,7 @@ Traffic Random(std::uint64_t seed, std::size_t packets) {
 }
 
 std::vector<Verdict> Decide(const PathConfig& config, const std::vector<Arrival>& arrivals,
-                         std::size_t burst = 1, Counters* counters = nullptr) {
+                            std::size_t burst = 1, Counters* counters = nullptr) {
   const Future future(arrivals, config.label_horizon);
   PacketPath path(config, &future);
   std::vector<Verdict> verdicts(arrivals.size());
@@ -283,15 +283,49 @@ TEST(PacketPath, RefusesRulesWhoseMeterDoesNotExist) {
   EXPECT_THROW(PacketPath(config, nullptr), Refusal);
 }
 
-TEST(PacketPath, AStandardRulesMeterDropsAndATagRulesMeterOnlyDemotes) {
-  PathConfig config = Config(Arm::kReactive);
+PathConfig MeteredConfig() {
+  PathConfig config = Config(Arm::kOracle);
   config.meters = {{BitsPerSecond(8'000), Bytes(100), BitsPerSecond(8'000), Bytes(100)}};
+  return config;
+}
+
+TEST(PacketPath, AStandardRulesMeterDrops) {
+  PathConfig config = MeteredConfig();
   config.rules[0].action.meter = 0;
   Traffic traffic;
   for (int i = 0; i < 4; ++i) traffic.Udp(1, 9, 40000, 80, Micros(i));
   const auto verdicts = Decide(config, traffic.arrivals());
   EXPECT_EQ(verdicts[0].verb, tag::Verb::kForward);
+  EXPECT_EQ(verdicts[3].verb, tag::Verb::kDrop);
   EXPECT_EQ(verdicts[3].reason, Reason::kMeterRed);
+}
+
+TEST(PacketPath, ATagRulesMeterOnlyDemotes) {
+  PathConfig config = MeteredConfig();
+  for (tag::TagRule& rule : config.tag_rules) {
+    rule.action.meter = 0;
+    rule.action.queue = 0;
+  }
+  Traffic traffic;
+  for (int i = 0; i < 4; ++i) traffic.Udp(1, 9, 40000, 80, Micros(i));
+  const auto verdicts = Decide(config, traffic.arrivals());
+  EXPECT_EQ(verdicts[0].queue, 0);
+  EXPECT_EQ(verdicts[3].colour, tag::Colour::kRed);
+  EXPECT_EQ(verdicts[3].verb, tag::Verb::kForward);
+  EXPECT_EQ(verdicts[3].queue, tag::kQueues - 1);
+}
+
+TEST(PacketPath, LiteralAuthorityLetsATagRuleDecide) {
+  PathConfig config = Config(Arm::kOracle);
+  for (tag::TagRule& rule : config.tag_rules) rule.action.verb = tag::Verb::kForward;
+  Traffic traffic;
+  traffic.Udp(1, 9, 40000, 666, Micros(0));
+  EXPECT_EQ(Decide(config, traffic.arrivals())[0].verb, tag::Verb::kDrop);
+  config.tag_authority = TagAuthority::kLiteral;
+  const Verdict verdict = Decide(config, traffic.arrivals())[0];
+  EXPECT_EQ(verdict.verb, tag::Verb::kForward);
+  EXPECT_EQ(verdict.reason, Reason::kTagRule);
+  EXPECT_FALSE(verdict.punted);
 }
 
 TEST(PacketPath, UndecidableBytesAreDroppedByReason) {
