@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <new>
+#include <random>
+#include <vector>
+
+#include "models/path/packet_path.h"
+
+namespace {
+bool g_counting = false;
+std::size_t g_allocations = 0;
+}  // namespace
+
+// Replaces the allocator of this test program: every plain, array and nothrow form ends here.
+void* operator new(std::size_t size) {
+  if (g_counting) ++g_allocations;
+  if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+namespace foreflow::path {
+namespace {
+
+TEST(NoAllocation, DecidingPacketsTakesNoMemory) {
+  const std::uint64_t seed = 5;
+  SCOPED_TRACE(seed);
+  std::mt19937_64 random(seed);
+  // UDP over IPv4, addresses and ports at random: every table fills up and evicts.
+  constexpr std::size_t kPackets = 20000;
+  std::vector<std::array<std::uint8_t, 60>> frames(kPackets);
+  std::vector<Arrival> arrivals(kPackets);
+  Nanos now;
+  for (std::size_t i = 0; i < kPackets; ++i) {
+    auto& frame = frames[i];
+    frame = {};
+    frame[12] = 0x08;
+    frame[14] = 0x45;
+    frame[17] = 46;
+    frame[22] = 64;
+    frame[23] = 17;
+    for (const std::size_t at : {29u, 32u, 33u, 34u, 35u, 37u})
+      frame[at] = static_cast<std::uint8_t>(random() % 37);
+    frame[39] = 26;
+    now += Nanos(static_cast<std::int64_t>(random() % 3'000'000));
+    Arrival& arrival = arrivals[i];
+    arrival.captured = {frame.data(), frame.size()};
+    arrival.wire_bytes = 60;
+    arrival.vm = static_cast<flow::VmId>(random() % 6);
+    arrival.time = arrival.sent = now;
+  }
+  for (const Arm arm : {Arm::kOff, Arm::kReactive, Arm::kPredictive, Arm::kOracle, Arm::kAntiOracle}) {
+    PathConfig config;
+    config.arm = arm;
+    config.vms = 5;
+    config.flow_entries = 100;
+    config.peers_per_vm = 50;
+    config.label_pending = 64;
+    tag::Rule rule;
+    rule.id = 1;
+    rule.action.verb = tag::Verb::kForward;
+    config.rules = {rule};
+    const Future future(arrivals, config.label_horizon);
+    PacketPath path(config, &future);
+    Verdict verdict;
+    g_allocations = 0;
+    g_counting = true;
+    for (const Arrival& arrival : arrivals) {
+      StageWork work;
+      path.Process(&arrival, 1, &verdict, &work);
+    }
+    g_counting = false;
+    EXPECT_EQ(g_allocations, 0u) << "arm " << static_cast<int>(arm);
+  }
+}
+
+}  // namespace
+}  // namespace foreflow::path
