@@ -78,7 +78,7 @@ const std::map<std::string, PacketBuilder>& Packets() {
       {"ipv4_first_fragment", PacketBuilder().Ethernet().Ipv4().Fragment(0, true).Udp(9, 10).Payload(1472)},
       {"ipv4_last_fragment",
        PacketBuilder().Ethernet().Ipv4().Fragment(185, false).Protocol(kProtocolUdp).Payload(33)},
-      {"ipv4_other_protocol", PacketBuilder().Ethernet().Ipv4().Protocol(132).Payload(24)},
+      {"ipv4_other_protocol", PacketBuilder().Ethernet().Ipv4().Protocol(200).Payload(24)},
       {"arp_request", PacketBuilder()
                           .Ethernet("02:00:00:00:00:01", "ff:ff:ff:ff:ff:ff")
                           .Arp(kArpRequest, "10.0.0.1", "10.0.0.2")

@@ -24,6 +24,9 @@ IPV6_EXTENSIONS = (
     scapy.IPv6ExtHdrFragment,
     AH,
 )
+# Bindings that scapy lacks.
+scapy.bind_layers(scapy.Ether, scapy.Dot1Q, type=0x9100)
+scapy.bind_layers(AH, scapy.IPv6ExtHdrDestOpt, nh=60)
 ECHOES = {"icmp": (0, 8), "icmpv6": (128, 129)}
 
 
