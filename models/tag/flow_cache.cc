@@ -22,7 +22,7 @@ bool IsNewer(std::uint32_t a, std::uint32_t b) { return a != b && a - b < 0x8000
 
 }  // namespace
 
-FlowCache::FlowCache(std::size_t capacity) {
+FlowCache::FlowCache(std::size_t capacity, std::uint64_t hash_seed) : hasher_(hash_seed) {
   if (capacity < 1 || capacity > kMaxCapacity) {
     throw Refusal("flow cache", "capacity", std::to_string(capacity), "1..16777216 entries");
   }
@@ -159,15 +159,15 @@ void FlowCache::SeeGeneration(std::uint32_t generation) {
   unused_predictions_ = 0;
 }
 
-FlowCache::Index& FlowCache::Bucket(const EntryKey& key) {
-  return buckets_[HashOf(WordsOf(key.fields)) & (buckets_.size() - 1)];
+std::size_t FlowCache::BucketOf(const EntryKey& key) const {
+  return hasher_(&key.fields) & (buckets_.size() - 1);
 }
 
 // The live entry with that key; a stale one may lie beside it until it is reclaimed.
 FlowCache::Index FlowCache::Find(const EntryKey& key, Work& work) const {
   work.Add(WorkItem::kHash);
   work.Add(WorkItem::kCacheLine);
-  Index i = buckets_[HashOf(WordsOf(key.fields)) & (buckets_.size() - 1)];
+  Index i = buckets_[BucketOf(key)];
   for (; i != kNone; i = entries_[i].next_in_bucket) {
     work.Add(WorkItem::kProbe);
     work.Add(WorkItem::kCacheLine);
@@ -197,7 +197,7 @@ void FlowCache::Remove(Index i, Evicted& evicted) {
   if (state.on_probation && state.generation == generation_) --unused_predictions_;
   if (IsInHeap(i)) RemoveFromHeap(i);
   Unlink(i);
-  Index* link = &Bucket(entries_[i].key);
+  Index* link = &buckets_[BucketOf(entries_[i].key)];
   while (*link != i) link = &entries_[*link].next_in_bucket;
   *link = entries_[i].next_in_bucket;
   free_.push_back(i);
@@ -208,7 +208,7 @@ void FlowCache::Insert(const Install& install) {
   const Index i = free_.back();
   free_.pop_back();
   ++size_;
-  Index& bucket = Bucket(install.key);
+  Index& bucket = buckets_[BucketOf(install.key)];
   entries_[i] = {install.key, install.ready, install.decision, bucket};
   bucket = i;
   State& state = states_[i];

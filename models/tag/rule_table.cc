@@ -195,7 +195,7 @@ void RuleTable::BuildTuples(const std::vector<Rule>& ranked) {
     Slot* slot = nullptr;
     for (std::size_t i = begin; i < end; ++i) {
       if (i == begin || placed[i].key != placed[i - 1].key) {
-        std::uint64_t position = HashOf(placed[i].key) & tuple.slot_mask;
+        std::uint64_t position = hasher_(placed[i].key.data()) & tuple.slot_mask;
         while (slots_[tuple.first_slot + position].rules != 0) position = (position + 1) & tuple.slot_mask;
         slot = &slots_[tuple.first_slot + position];
         slot->key = placed[i].key;
@@ -220,7 +220,7 @@ Decision RuleTable::Classify(const flow::FlowKey& key, Work& work) const {
     const KeyWords masked = And(words, tuple.mask);
     work.Add(WorkItem::kHash);
     work.Add(WorkItem::kCacheLine);
-    for (std::uint64_t position = HashOf(masked) & tuple.slot_mask;;
+    for (std::uint64_t position = hasher_(masked.data()) & tuple.slot_mask;;
          position = (position + 1) & tuple.slot_mask) {
       const Slot& slot = slots_[tuple.first_slot + position];
       work.Add(WorkItem::kProbe);

@@ -7,8 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "models/base/hash.h"
 #include "models/base/work.h"
-#include "models/tag/key_hash.h"
+#include "models/tag/key_words.h"
 #include "models/tag/rule.h"
 
 namespace foreflow::tag {
@@ -79,6 +80,8 @@ class RuleTable {
   void BuildPortClasses(const std::vector<Rule>& ranked);
   void BuildTuples(const std::vector<Rule>& ranked);
 
+  // Of keys that rules chose, not guests: the seed need not be secret.
+  KeyHasher hasher_{0};
   std::uint32_t generation_ = 0;
   std::vector<Decision> by_rank_;  // rank 0 wins over all
   std::vector<Tuple> tuples_;      // by best_rank
