@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The command line. Standard output holds results, standard error all else; exit code 0 done, 1 failed, 2 refused."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from foreflow.errors import Failed, Refused
+
+JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+
+
+def print_json(document: Any) -> None:
+    print(json.dumps(document, indent=1, allow_nan=False))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+def commands() -> None:
+    """When does predicting traffic pay, and how much?"""
+
+
+@commands.command()
+@click.argument("scenario")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--arms", metavar="ARM,...", help="Of off, reactive, predictive, oracle, anti_oracle.")
+@click.option("--seeds", type=int, metavar="N", help="Replications an arm, seeds 1 to N.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the result.  [default: runs/<scenario>-<hash>]")
+@click.option("--fresh", is_flag=True, help="Run again what has been run before.")
+@JSON_OPTION
+def run(scenario: str, overrides: tuple[str, ...], arms: str | None, seeds: int | None, out: Path | None, fresh: bool, as_json: bool) -> None:
+    """Run SCENARIO in all its arms on the same traffic, and judge them.
+
+    SCENARIO is a folder of scenarios/ or a scenario file. KEY is any key of a scenario, dotted
+    (device.flow_entries=20%), or one of the short names input, load, capacity.
+    """
+    from foreflow import scenario as scenarios
+    from foreflow import table
+    from foreflow.build import build, program
+
+    config = scenarios.resolved(scenario, list(overrides), arms, seeds)
+    simulator = program(build("sim", ["foreflow-run"]), "foreflow-run")
+    finished = scenarios.run(config, simulator, out.absolute() if out else None, fresh)
+    document = finished.document
+    if as_json:
+        print_json(document)
+    else:
+        packets = document["packets"]
+        dropped = sum(packets["dropped"].values())
+        print(table.of_document(document))
+        print(f"\nPackets of one run: in {packets['in']} = out {packets['out']} + held {packets['held']} + dropped {dropped}")
+        for sentence in finished.sentences:
+            print(sentence)
+        print(f"\nReport   {document['outputs']['report']}\nFigures  {document['outputs']['folder']}/*.png, *.pdf")
+    _complain(finished.failed)
+
+
+def _complain(failed: list[Any]) -> None:
+    for result in failed:
+        print(f"foreflow: arm {result.run.arm}, seed {result.run.seed} failed: {result.sentence}; log: {result.folder / 'log.txt'}", file=sys.stderr)
+    if failed:
+        raise Failed(f"{len(failed)} of the runs failed; the rest is judged above")
+
+
+@commands.command()
+@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@JSON_OPTION
+def report(folder: Path, as_json: bool) -> None:
+    """Draw table, figures and report of the result folder RUN again, from its traces."""
+    from foreflow import scenario as scenarios
+    from foreflow import table
+
+    finished = scenarios.redraw(folder.absolute())
+    if as_json:
+        print_json(finished.document)
+    else:
+        print(table.of_document(finished.document))
+        print(f"\nReport   {finished.document['outputs']['report']}")
+    _complain(finished.failed)
+
+
+@commands.command(context_settings={"ignore_unknown_options": True})
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the captures.  [default: runs/recorded]")
+def record(out: Path | None) -> None:
+    """Record labelled traffic of real programs in network namespaces (needs root)."""
+    from foreflow.places import RUNS
+    from foreflow.programs import record as record_traffic
+
+    record_traffic(out or RUNS / "recorded")
+
+
+@commands.command()
+@click.argument("capture", type=click.Path(path_type=Path))
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--door", type=click.Choice(["pcap"]), default="pcap", show_default=True, help="What carries the packets.")
+@click.option("--config", "scenario", default="tag", show_default=True, metavar="SCENARIO|FILE", help="Scenario whose host, device and rules decide.")
+@click.option("--arm", default="predictive", show_default=True, help="Who decides what is on the device.")
+@click.option("--fingerprint", is_flag=True, help="Print the digest alone on the last line.")
+@JSON_OPTION
+def replay(capture: Path, overrides: tuple[str, ...], door: str, scenario: str, arm: str, fingerprint: bool, as_json: bool) -> None:
+    """Decide every packet of CAPTURE at its recorded time, without a simulator."""
+    from foreflow.programs import replay as replay_capture
+
+    sys.exit(replay_capture(capture, list(overrides), door, scenario, arm, fingerprint, as_json))
+
+
+@commands.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@JSON_OPTION
+def bench(names: tuple[str, ...], as_json: bool) -> None:
+    """Measure the hot parts, ours and a peer's interleaved. NAME keeps those whose name contains it."""
+    from foreflow import benchmarks
+
+    found = benchmarks.measure(list(names))
+    if as_json:
+        print_json(found)
+    else:
+        print(benchmarks.table_of(found))
+
+
+@commands.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+def test(names: tuple[str, ...]) -> None:
+    """Build and run the tests: cores, doors, module, sanitizers, short fuzzing, Python, tools.
+
+    NAME keeps suites whose name contains it.
+    """
+    from foreflow import testing
+
+    sys.exit(testing.run(list(names)))
+
+
+@commands.command()
+@JSON_OPTION
+def doctor(as_json: bool) -> None:
+    """Say what this machine lacks, and what would make numbers untrue."""
+    from foreflow import doctor as examination
+
+    findings = examination.examine()
+    if as_json:
+        print_json([finding.as_json() for finding in findings])
+    else:
+        print(examination.text_of(findings))
+    if any(finding.state == "bad" for finding in findings):
+        raise Failed("this machine lacks something that foreflow needs, see above")
+
+
+def main() -> None:
+    try:
+        commands(prog_name="foreflow", standalone_mode=False)
+    except Refused as refusal:
+        print(f"foreflow: {refusal}", file=sys.stderr)
+        sys.exit(2)
+    except click.exceptions.Exit as leave:
+        sys.exit(leave.exit_code)
+    except click.UsageError as error:
+        print(f"foreflow: {error.format_message()}", file=sys.stderr)
+        sys.exit(2)
+    except Failed as failure:
+        print(f"foreflow: {failure}", file=sys.stderr)
+        sys.exit(1)
+    except (KeyboardInterrupt, click.Abort):
+        print("foreflow: stopped", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)

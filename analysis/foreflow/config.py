@@ -1,0 +1,343 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""From a scenario file and key=value overrides to a checked configuration with every default filled in.
+
+The one schema, scenarios/schema/scenario.schema.json, holds keys, units, ranges and defaults; what a schema cannot
+say (prefixes, references between lists) is checked here. Everything wrong is a `Refused` before anything runs.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import ipaddress
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from foreflow.errors import Refused
+from foreflow.places import PROFILES, SCENARIOS, SCHEMA
+
+SHORT_NAMES = {"load": "traffic.load", "capacity": "device.flow_entries"}
+ARMS = ("off", "reactive", "predictive", "oracle", "anti_oracle")
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2 booleans (`off` is an arm here, not false), no repeated keys."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in pairs if tag != "tag:yaml.org,2002:bool"]
+    for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
+
+
+def _mapping_without_repeats(loader: _Loader, node: yaml.MappingNode) -> dict[str, Any]:
+    seen: set[Any] = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node)
+        if key in seen:
+            raise yaml.MarkedYAMLError(problem=f"key '{key}' is there twice", problem_mark=key_node.start_mark)
+        seen.add(key)
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:map", _mapping_without_repeats)
+
+
+def load_yaml(path: Path) -> Any:
+    """The document in `path`; refuses what cannot be read or parsed."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            return yaml.load(file, Loader=_Loader)  # noqa: S506, a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        line = f" line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise Refused(f"{path}:{line} {error.problem}") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise Refused(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
+
+
+@cache
+def schema() -> dict[str, Any]:
+    return json.loads(SCHEMA.read_text(encoding="utf-8"))
+
+
+def ruleset_schema() -> dict[str, Any]:
+    return {"$defs": schema()["$defs"], **schema()["$defs"]["ruleset"]}
+
+
+def all_keys() -> list[str]:
+    """Every key that an override may name, dotted."""
+    keys = []
+    for name, part in schema()["properties"].items():
+        if name in ("scenario", "about"):
+            continue
+        inner = part.get("properties")
+        keys.extend([f"{name}.{key}" for key in inner] if inner else [name])
+    return keys
+
+
+def _dotted(path: list[Any]) -> str:
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else (f".{step}" if text else str(step))
+    return text
+
+
+def _bounds(part: dict[str, Any]) -> str:
+    """What a schema part allows, in words."""
+    if "$ref" in part:
+        part = schema()["$defs"][part["$ref"].rsplit("/", 1)[1]]
+    if "enum" in part:
+        return "one of " + ", ".join(map(str, part["enum"]))
+    if "anyOf" in part:
+        if "description" in part:
+            return part["description"]
+        return " or ".join(_bounds(option) for option in part["anyOf"])
+    if "const" in part:
+        return str(part["const"])
+    kind = part.get("type", "value")
+    if kind in ("integer", "number"):
+        noun = "a whole number" if kind == "integer" else "a number"
+        if "exclusiveMinimum" in part:
+            return f"{noun} above {part['exclusiveMinimum']} and up to {part['maximum']}"
+        return f"{noun} from {part['minimum']} to {part['maximum']}"
+    if kind == "array":
+        inner = part["items"]
+        if part.get("maxItems") == part.get("minItems"):
+            return f"{part.get('description', 'a list')}, each {_bounds(inner)}"
+        return f"a list of at least {part.get('minItems', 0)}, each {_bounds(inner)}" + (
+            ", none twice" if part.get("uniqueItems") else ""
+        )
+    if kind == "string" and "pattern" in part:
+        return part.get("description", f"text of the form {part['pattern']}")
+    return {"object": "a mapping", "string": "text", "boolean": "true or false", "null": "null"}.get(kind, kind)
+
+
+def _suggest(key: str, known: list[str]) -> str:
+    last = key.rsplit(".", 1)[-1]
+    by_last = {name.rsplit(".", 1)[-1]: name for name in known}
+    near = difflib.get_close_matches(key, known, 1, 0.75) or [name for name in known if name.startswith(key)][:1] or [
+        by_last[name] for name in difflib.get_close_matches(last, list(by_last), 1, 0.6)
+    ]
+    return f"did you mean {near[0]}?" if near else "known are " + ", ".join(known)
+
+
+def _sentence(error: jsonschema.ValidationError, source: str) -> str:
+    path = list(error.absolute_path)
+    where = _dotted(path)
+    if error.validator == "additionalProperties":
+        unknown = next(key for key in error.instance if key not in error.schema["properties"])
+        known = [_dotted([*path, key]) for key in error.schema["properties"]]
+        if not where or where in schema()["properties"]:
+            known += [key for key in all_keys() if key not in known and "." in key]
+        full = _dotted([*path, unknown])
+        return f"{source}: unknown key {full}; {_suggest(full, known)}"
+    if error.validator == "required":
+        absent = next(key for key in error.validator_value if key not in error.instance)
+        return f"{source}: key {_dotted([*path, absent])} is missing"
+    return f"{source}: {where or 'the document'} = {json.dumps(error.instance)[:80]}; allowed is {_bounds(error.schema)}"
+
+
+class _Validator:
+    """Draft 2020-12, but 3.0 is no integer and NaN and infinities are no numbers."""
+
+    def __new__(cls, part: dict[str, Any]) -> Any:
+        base = jsonschema.Draft202012Validator
+
+        def finite(_checker: Any, value: Any) -> bool:
+            return (
+                isinstance(value, (int, float))
+                and not isinstance(value, bool)
+                and value == value
+                and abs(value) != float("inf")
+            )
+
+        def whole(_checker: Any, value: Any) -> bool:
+            return isinstance(value, int) and not isinstance(value, bool)
+
+        checker = base.TYPE_CHECKER.redefine("number", finite).redefine("integer", whole)
+        return jsonschema.validators.extend(base, type_checker=checker)(part)
+
+
+def validate(document: Any, part: dict[str, Any], source: str) -> None:
+    errors = sorted(_Validator(part).iter_errors(document), key=lambda error: (len(error.absolute_path), str(error.path)))
+    if errors:
+        raise Refused(_sentence(errors[0], source))
+
+
+def fill(document: Any, part: dict[str, Any]) -> Any:
+    """`document` with every default of its schema, in the schema's order of keys."""
+    if "$ref" in part:
+        part = {**schema()["$defs"][part["$ref"].rsplit("/", 1)[1]], **{k: v for k, v in part.items() if k != "$ref"}}
+    if isinstance(document, dict) and "properties" in part:
+        filled = {}
+        for key, inner in part["properties"].items():
+            if key in document:
+                filled[key] = fill(document[key], inner)
+            elif "default" in inner:
+                filled[key] = fill(copy.deepcopy(inner["default"]), inner)
+        return filled
+    if isinstance(document, list) and isinstance(part.get("items"), dict):
+        return [fill(item, part["items"]) for item in document]
+    return document
+
+
+def scenario_file(name: str) -> Path:
+    """The file of a scenario given by name, folder or file."""
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml") and path.is_file():
+        return path
+    for folder in (SCENARIOS / name, path):
+        if (folder / "scenario.yaml").is_file():
+            return folder / "scenario.yaml"
+    known = sorted(folder.parent.name for folder in SCENARIOS.glob("*/scenario.yaml"))
+    raise Refused(f"no scenario is named '{name}' and no file is there; {_suggest(name, known)}")
+
+
+def _override_value(key: str, text: str) -> Any:
+    if key in ("input", "ruleset", "tags.master_key"):
+        return text
+    if key == "arms":
+        return text.split(",")
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def apply_overrides(document: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
+    document = copy.deepcopy(document)
+    known = all_keys()
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals:
+            raise Refused(f"command line: '{override}' is not of the form key=value")
+        full = SHORT_NAMES.get(key, key)
+        if full not in known:
+            raise Refused(f"command line: unknown key {key}; {_suggest(key, known)}")
+        *folders, last = full.split(".")
+        place = document
+        for folder in folders:
+            place = place.setdefault(folder, {})
+            if not isinstance(place, dict):
+                raise Refused(f"command line: {key} is below {folder}, which holds no keys")
+        place[last] = _override_value(full, text)
+    return document
+
+
+def _check_rules(rules: dict[str, Any], source: str) -> None:
+    for name in ("rules", "tag_rules"):
+        ids = [rule["id"] for rule in rules[name]]
+        for position, rule_id in enumerate(ids):
+            if rule_id in ids[:position]:
+                raise Refused(f"{source}: {name}[{position}].id = {rule_id} is used twice; ids are unique")
+    meters = len(rules["meters"])
+    for name in ("rules", "tag_rules"):
+        for position, rule in enumerate(rules[name]):
+            meter = rule["action"]["meter"]
+            if meter is not None and meter >= meters:
+                allowed = f"0 to {meters - 1}" if meters else "none, since there are no meters"
+                raise Refused(f"{source}: {name}[{position}].action.meter = {meter}; allowed is {allowed}")
+    for position, rule in enumerate(rules["rules"]):
+        families = set()
+        for end in ("source", "destination"):
+            if rule[end] == "any":
+                continue
+            key = f"{source}: rules[{position}].{end} = {rule[end]}"
+            try:
+                network = ipaddress.ip_network(rule[end])
+            except ValueError:
+                raise Refused(f"{key}; allowed is any, or a prefix without host bits such as 10.0.0.0/8") from None
+            if rule["l3"] not in ("any", f"ipv{network.version}") and (rule["l3"], network.version) != ("arp", 4):
+                raise Refused(f"{key}; allowed with l3 = {rule['l3']} is a prefix of that family")
+            families.add(network.version)
+        if len(families) > 1:
+            raise Refused(f"{source}: rules[{position}].destination = {rule['destination']}; allowed is the source's family")
+        for end in ("source_port", "destination_port"):
+            low, high = rule[end]
+            if low > high:
+                raise Refused(f"{source}: rules[{position}].{end} = [{low}, {high}]; the lower port comes first")
+    for position, meter in enumerate(rules["meters"]):
+        for kind in ("mbps", "kb"):
+            if meter[f"peak_{kind}"] < meter[f"committed_{kind}"]:
+                raise Refused(
+                    f"{source}: meters[{position}].peak_{kind} = {meter[f'peak_{kind}']};"
+                    f" allowed is committed_{kind} ({meter[f'committed_{kind}']}) or more"
+                )
+
+
+def _without_comments(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{key: value for key, value in item.items() if key != "about"} for item in items]
+
+
+def load_rules(name: str, beside: Path) -> dict[str, Any]:
+    """The rule set of a name in scenarios/rules, or of a path (relative to the scenario's folder, or the cwd)."""
+    candidates = [SCENARIOS / "rules" / f"{name}.yaml", beside / name, Path(name)]
+    path = next((candidate for candidate in candidates if candidate.is_file()), None)
+    if path is None:
+        known = sorted(file.stem for file in (SCENARIOS / "rules").glob("*.yaml"))
+        raise Refused(f"ruleset = {name}: no such rule set and no such file; {_suggest(name, known)}")
+    document = load_yaml(path)
+    validate(document, ruleset_schema(), str(path))
+    filled = fill(document, ruleset_schema())
+    for name in ("rules", "tag_rules"):
+        for rule in filled[name]:
+            rule["action"] = fill(rule["action"], schema()["$defs"]["action"])
+    _check_rules(filled, str(path))
+    return {name: _without_comments(filled[name]) for name in ("rules", "tag_rules", "meters")}
+
+
+def load_profiles(config: dict[str, Any], source: str, overridden: set[str]) -> dict[str, Any]:
+    """The contents of the hardware profiles that the configuration names."""
+    profiles = {}
+    known = sorted(path.stem for path in PROFILES.glob("*.json"))
+    for key in ("host.profile", "host.bus", "device.profile"):
+        room, name = key.split(".")
+        value = config[room][name]
+        where = "command line" if key in overridden else source
+        if value not in known:
+            raise Refused(f"{where}: {key} = {value}: no such file in {PROFILES}; {_suggest(value, known)}")
+        path = PROFILES / f"{value}.json"
+        try:
+            profiles[value] = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise Refused(f"{path}: {error}") from None
+        kind = "bus" if name == "bus" else "device"
+        if profiles[value].get("kind") != kind:
+            raise Refused(f"{where}: {key} = {value}; allowed is a profile of kind {kind}")
+    return profiles
+
+
+def resolve(scenario: str, overrides: list[str]) -> dict[str, Any]:
+    """Scenario `scenario` with overrides and defaults, rules and profiles filled in; checked in full.
+
+    Beside the schema's keys (less `ruleset`), the result has `rules`, `tag_rules`, `meters` and `hw`.
+    """
+    path = scenario_file(scenario)
+    document = load_yaml(path)
+    if not isinstance(document, dict):
+        raise Refused(f"{path}: a scenario is a mapping of keys to values")
+    validate(document, schema(), str(path))
+    validate(overridden := apply_overrides(document, overrides), schema(), "command line" if overrides else str(path))
+    config = fill(overridden, schema())
+    rules = load_rules(config.pop("ruleset"), path.parent)
+    return {**config, **rules, "hw": load_profiles(config, str(path), {text.partition("=")[0] for text in overrides})}
+
+
+def resolved_for_run(config: dict[str, Any], arm: str, seed: int, capture: Path, out: Path) -> dict[str, Any]:
+    """What one process of the simulator reads."""
+    parts = ("traffic", "host", "device", "link", "prediction", "tags", "rules", "tag_rules", "meters", "hw")
+    return {
+        "scenario": config["scenario"],
+        "arm": arm,
+        "seed": seed,
+        "input": str(capture),
+        "out": str(out),
+        **{part: config[part] for part in parts},
+    }

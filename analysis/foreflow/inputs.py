@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The captures a scenario runs on: a file, the recorded set, or one that a generator makes for a seed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from foreflow.errors import Refused
+from foreflow.places import ROOT, RUNS
+
+GENERATED = ("memoryless", "markov", "websearch", "datamining", "hadoop", "storage")
+DEFAULT_PACKETS = 100_000
+
+
+@lru_cache(maxsize=None)
+def sha256_of(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _generators_version() -> str:
+    """Changes with the generators' code, so that no stale capture is taken from the cache."""
+    digest = hashlib.sha256()
+    for path in sorted((ROOT / "datasets").rglob("*.py")):
+        if "test" not in path.name:
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _generated(name: str, seed: int, packets: int, cache: Path) -> Path:
+    from datasets import generate  # here, since most commands need no generator
+
+    key = hashlib.sha256(json.dumps([name, seed, packets, _generators_version()]).encode()).hexdigest()[:16]
+    path = cache / f"{name}-{seed}-{packets}-{key}.pcapng"
+    if not path.is_file():
+        cache.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
+        generate.generate(name, seed=seed, packets=packets, out=temporary)
+        os.replace(temporary, path)
+    return path
+
+
+def recorded() -> Path:
+    """The committed capture of real programs."""
+    found = sorted((ROOT / "datasets" / "recorded").glob("*.pcapng"))
+    if not found:
+        raise Refused(f"input = recorded: no capture is in {ROOT / 'datasets' / 'recorded'}; `./foreflow record` makes one")
+    return found[0]
+
+
+def capture_for(name: str, seed: int, packets: int, cache: Path = RUNS / "cache") -> Path:
+    """The capture of input `name` for one seed; `packets` is what a generator makes, 0 for its default."""
+    if name in GENERATED:
+        return _generated(name, seed, packets or DEFAULT_PACKETS, cache)
+    if name == "recorded":
+        return recorded()
+    path = Path(name)
+    if not path.is_file():
+        raise Refused(
+            f"input = {name}: no such file; allowed is a capture's path, recorded, or one of {', '.join(GENERATED)}"
+        )
+    return path.resolve()

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""From finished runs to the document that `run` prints: metrics with intervals, and the oracle gap closed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from foreflow import metrics, stats
+from foreflow.runner import Result, fingerprint_of
+
+Values = dict[str, dict[str, list[float | None]]]  # arm -> metric -> one value a seed, None where there is none
+
+NO_PACKETS = {"in": 0, "out": 0, "held": 0, "dropped": {}}
+
+
+def truth_by_seed(results: list[Result]) -> dict[int, dict[str, np.ndarray]]:
+    """For each seed the true packet types, from the arm whose trace knows most of them."""
+    truth: dict[int, dict[str, np.ndarray]] = {}
+    for result in results:
+        if result.ok:
+            types = metrics.true_types(result.trace)
+            if result.run.seed not in truth or len(types["packet"]) > len(truth[result.run.seed]["packet"]):
+                truth[result.run.seed] = types
+    return truth
+
+
+def values_of(results: list[Result], arms: list[str], seeds: list[int]) -> Values:
+    truth = truth_by_seed(results)
+    measured = {
+        (result.run.arm, result.run.seed): metrics.measure(result.trace, truth[result.run.seed])
+        for result in results
+        if result.ok
+    }
+    return {
+        arm: {
+            metric: [measured.get((arm, seed), {}).get(metric) for seed in seeds]
+            for metric in metrics.METRICS
+        }
+        for arm in arms
+    }
+
+
+def gaps(values: Values) -> dict[str, stats.Estimate]:
+    """The share of the oracle gap closed, for each metric where the question makes sense."""
+    if not {"reactive", "predictive", "oracle"} <= set(values):
+        return {}
+    return {
+        metric: stats.gap_closed(
+            *([v if v is not None else float("nan") for v in values[arm][metric]] for arm in ("reactive", "predictive", "oracle")),
+            higher_is_better=metrics.METRICS[metric].higher_is_better,
+        )
+        for metric in metrics.GAP_METRICS
+    }
+
+
+def costs(values: Values, arm: str) -> dict[str, stats.Estimate]:
+    """How much worse than reactive `arm` is, as a share of reactive, for the metrics that have a gap."""
+    if "reactive" not in values or arm not in values:
+        return {}
+    return {
+        metric: stats.relative_cost(
+            values["reactive"][metric], values[arm][metric], metrics.METRICS[metric].higher_is_better
+        )
+        for metric in metrics.GAP_METRICS
+    }
+
+
+def document_of(
+    config: dict[str, Any], arms: list[str], seeds: list[int], results: list[Result], values: Values, outputs: dict[str, Any]
+) -> dict[str, Any]:
+    """What `run --json` prints. `packets` is the account of one run: the predictive arm's (else the first arm's) first seed."""
+    headline = next((r for r in results if r.ok and r.run.arm == "predictive"), next((r for r in results if r.ok), None))
+    return {
+        "scenario": config["scenario"],
+        "config": {**config, "arms": arms, "seeds": len(seeds)},
+        "arms": {
+            arm: {
+                metric: {**stats.mean(by_seed).as_json(), "unit": metrics.METRICS[metric].unit}
+                for metric, by_seed in values[arm].items()
+            }
+            for arm in arms
+        },
+        "gap_closed": {metric: estimate.as_json() for metric, estimate in gaps(values).items()},
+        "packets": headline.summary["packets"] if headline else NO_PACKETS,
+        "fingerprint": fingerprint_of(results),
+        "outputs": outputs,
+    }

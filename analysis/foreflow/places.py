@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Where things lie in the checkout."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = ROOT / "build"
+LOGS = BUILD / "log"
+RUNS = ROOT / "runs"
+SCENARIOS = ROOT / "scenarios"
+SCHEMA = SCENARIOS / "schema" / "scenario.schema.json"
+PROFILES = ROOT / "hw-models" / "profiles"
+PACKAGES = ROOT / "packages.txt"

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Runs one scenario from configuration to result folder, and draws a result folder again."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from foreflow import config as configuration
+from foreflow import inputs, judge, metrics, runner
+from foreflow.errors import Failed, Refused
+from foreflow.places import RUNS
+
+
+@dataclass
+class Finished:
+    document: dict[str, Any]
+    sentences: list[str]
+    failed: list[runner.Result]
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(path.name + f".{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _write_values(path: Path, values: judge.Values, seeds: list[int]) -> None:
+    temporary = path.with_name(path.name + f".{os.getpid()}.tmp")
+    with temporary.open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["arm", "seed", *(f"{name} [{metric.unit}]" for name, metric in metrics.METRICS.items())])
+        for arm, columns in values.items():
+            for index, seed in enumerate(seeds):
+                row = [columns[metric][index] for metric in metrics.METRICS]
+                table.writerow([arm, seed, *("" if value is None else repr(value) for value in row)])
+    os.replace(temporary, path)
+
+
+def finish(config: dict[str, Any], arms: list[str], seeds: list[int], results: list[runner.Result], folder: Path) -> Finished:
+    """Measures finished runs and writes result.json, values.csv, figures and the report into `folder`."""
+    from foreflow import plots, report, table, verdict  # here, since they are slow to import
+
+    failed = [result for result in results if not result.ok]
+    if len(failed) == len(results):
+        first = failed[0]
+        raise Failed(f"every run failed; the first ({first.run.arm}, seed {first.run.seed}): {first.sentence}; log: {first.folder / 'log.txt'}")
+    folder.mkdir(parents=True, exist_ok=True)
+    values = judge.values_of(results, arms, seeds)
+    outputs: dict[str, Any] = {
+        "folder": str(folder),
+        "result": str(folder / "result.json"),
+        "values": str(folder / "values.csv"),
+        "table": str(folder / "table.txt"),
+        "report": str(folder / "report.html"),
+        "figures": [],
+        "runs": [
+            {"arm": r.run.arm, "seed": r.run.seed, "state": r.status, "folder": str(r.folder)}
+            | ({} if r.ok else {"why": r.sentence})
+            for r in results
+        ],
+    }
+    document = judge.document_of(config, arms, seeds, results, values, outputs)
+    truth = judge.truth_by_seed(results)
+    latencies = {
+        arm: [metrics.latencies_us(r.trace, truth[r.run.seed]) for r in results if r.ok and r.run.arm == arm]
+        for arm in arms
+    }
+    figures = [
+        *plots.fast_path(document, folder),
+        *plots.latency(document, latencies, folder),
+        *plots.work(document, folder),
+    ]
+    outputs["figures"] = [str(path) for path in figures]
+    sentences = verdict.sentences(document, values, results)
+    _write_values(folder / "values.csv", values, seeds)
+    _write(folder / "table.txt", table.of_document(document) + "\n\n" + "\n".join(sentences) + "\n")
+    _write(folder / "report.html", report.render(document, sentences, [p for p in figures if p.suffix == ".png"], results))
+    # Last: a folder with a result is whole.
+    _write(folder / "result.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
+    return Finished(document, sentences, failed)
+
+
+def run(config: dict[str, Any], program: Path, out: Path | None, fresh: bool = False) -> Finished:
+    """All arms and seeds of a resolved configuration."""
+    arms, seeds = config["arms"], list(range(1, config["seeds"] + 1))
+    cache = RUNS / "cache"
+    if config["input"] in inputs.GENERATED:
+        print(f"foreflow: making or reusing {len(seeds)} captures of {config['input']} traffic", file=sys.stderr)
+    captures = {
+        seed: inputs.capture_for(config["input"], seed, config["traffic"]["max_packets"], cache) for seed in seeds
+    }
+    runs = [runner.plan(config, arm, seed, captures[seed], program) for arm in arms for seed in seeds]
+    whole = hashlib.sha256(" ".join(run.key for run in runs).encode()).hexdigest()[:12]
+    folder = out or RUNS / f"{config['scenario']}-{whole}"
+    results = runner.run_all(runs, program, folder / "runs" if out else RUNS, fresh)
+    return finish(config, arms, seeds, results, folder)
+
+
+def redraw(folder: Path) -> Finished:
+    """The report of a result folder, from its traces."""
+    try:
+        document = json.loads((folder / "result.json").read_text())
+        config, listed = document["config"], document["outputs"]["runs"]
+    except FileNotFoundError:
+        raise Refused(f"{folder}: no result.json is there; allowed is a folder that `run` wrote") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Refused(f"{folder / 'result.json'}: not a result of `run`: {error}") from None
+    results = []
+    for entry in listed:
+        kept = Path(entry["folder"])
+        if not kept.is_dir():
+            raise Refused(f"{kept}: the run's folder is gone, and the report is drawn from its trace")
+        details = json.loads((kept / "manifest.json").read_text())
+        run = runner.Run(entry["arm"], entry["seed"], Path(next(iter(details["inputs_sha256"]))), config, details["run"])
+        ok = entry["state"] in ("done", "reused")
+        summary = json.loads((kept / "summary.json").read_text()) if ok else {}
+        results.append(runner.Result(run, kept, entry["state"], entry.get("why", ""), summary))
+    return finish(config, config["arms"], list(range(1, config["seeds"] + 1)), results, folder)
+
+
+def resolved(name: str, overrides: list[str], arms: str | None, seeds: int | None) -> dict[str, Any]:
+    """The scenario with the command line's options, which are overrides like any other."""
+    options = [*overrides]
+    if arms is not None:
+        options.append(f"arms={arms}")
+    if seeds is not None:
+        options.append(f"seeds={seeds}")
+    return configuration.resolve(name, options)

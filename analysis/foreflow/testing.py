@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Builds and runs every test. Each suite gives counts; together they are the one last line."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as xml
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from foreflow.build import build
+from foreflow.errors import Refused
+from foreflow.places import BUILD, LOGS, ROOT
+
+FUZZ_SECONDS = 8  # a target: finds what a change broke; long fuzzing is for a night
+PYTEST_FOLDERS = ("analysis/tests", "datasets", "bindings/python", "tools")
+
+
+@dataclass
+class Counts:
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(self.passed + other.passed, self.failed + other.failed, self.skipped + other.skipped)
+
+    def __str__(self) -> str:
+        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _of_junit(path: Path) -> Counts:
+    """Cases of a JUnit file of GoogleTest or pytest."""
+    counts = Counts()
+    for case in xml.parse(path).getroot().iter("testcase"):
+        if case.find("failure") is not None or case.find("error") is not None:
+            counts.failed += 1
+        elif case.find("skipped") is not None or case.get("status") in ("notrun", "disabled"):
+            counts.skipped += 1
+        else:
+            counts.passed += 1
+    return counts
+
+
+def _follow(command: list[str], log: Path, interesting: re.Pattern[str], **options: object) -> int:
+    """Runs `command` into `log`, passing interesting lines on to standard error as signs of life."""
+    with log.open("w") as file, subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", cwd=ROOT, **options
+    ) as process:  # type: ignore[call-overload]
+        for line in process.stdout:
+            file.write(line)
+            if interesting.search(line):
+                print("  " + line.rstrip()[:150], file=sys.stderr, flush=True)
+    return process.returncode
+
+
+def _ctest(preset: str, pattern: str | None) -> Counts:
+    """Every test of a build folder. A GoogleTest program counts by its cases, any other as one."""
+    folder = BUILD / preset
+    log = LOGS / f"test-{preset}.log"
+    with tempfile.TemporaryDirectory(prefix="foreflow-") as scratch:
+        summary = Path(scratch) / "ctest.xml"
+        cases = Path(scratch) / "gtest"
+        command = ["ctest", "--test-dir", str(folder), "-j", str(os.cpu_count() or 1), "--output-on-failure", "--timeout", "600"]
+        command += ["--no-tests=error", "--output-junit", str(summary)] + (["-R", pattern] if pattern else [])
+        environment = {
+            **os.environ,
+            "GTEST_OUTPUT": f"xml:{cases}/",
+            "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
+            "ASAN_OPTIONS": "detect_leaks=1",
+        }
+        code = _follow(command, log, re.compile(r"^\s*\d+/\d+ Test"), env=environment)
+        if not summary.is_file():
+            say(f"  ctest found no tests or broke (exit code {code}); log: {log}")
+            return Counts(failed=1)
+        counts = Counts()
+        for test in xml.parse(summary).getroot().iter("testcase"):
+            inner = [path for path in (cases / f"{test.get('name')}_test.xml", cases / f"{test.get('name')}.xml") if path.is_file()]
+            state = test.get("status")
+            bad = state == "fail" or test.find("failure") is not None
+            if inner:
+                own = _of_junit(inner[0])
+                if bad and own.failed == 0:
+                    own.failed = 1  # it died after or between its cases
+                counts += own
+            else:
+                counts += Counts(failed=1) if bad else Counts(passed=1) if state == "run" else Counts(skipped=1)
+        if counts.failed:
+            say(_tail(log))
+        return counts
+
+
+def _tail(log: Path) -> str:
+    """What a reader of a failure wants: the failing assertions, and where the whole log is."""
+    lines = log.read_text(errors="replace").splitlines()
+    marks = [i for i, line in enumerate(lines) if re.search(r"Failure$|FAILED|ERROR: |runtime error|^E  |Falsifiable|\*\*\*", line)]
+    shown = sorted({near for mark in marks[:12] for near in range(mark, min(mark + 6, len(lines)))})
+    return "\n".join("    " + lines[i][:200] for i in shown) + f"\n    full log: {log}"
+
+
+def _sim(pattern: str | None) -> Counts:
+    build("sim", [], tests=True)
+    return _ctest("sim", pattern)
+
+
+def _asan(pattern: str | None) -> Counts:
+    build("asan", [], tests=True)
+    return _ctest("asan", pattern)
+
+
+def _fuzz(pattern: str | None) -> Counts:
+    """Each fuzz target for a few seconds, from its corpus."""
+    folder = build("asan", [], tests=True)
+    targets = sorted(path for path in folder.rglob("*_fuzz") if path.is_file() and os.access(path, os.X_OK))
+    counts = Counts()
+    for target in targets:
+        if pattern and not re.search(pattern, target.name):
+            continue
+        corpora = [path for path in ROOT.glob(f"*/**/corpus/{target.name.removesuffix('_fuzz')}*") if path.is_dir()]
+        log = LOGS / f"{target.name}.log"
+        with tempfile.TemporaryDirectory(prefix="foreflow-") as scratch:
+            grown = Path(scratch) / "corpus"
+            grown.mkdir()
+            command = [str(target), f"-max_total_time={FUZZ_SECONDS}", "-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1"]
+            command += [f"-artifact_prefix={LOGS}/{target.name}-", str(grown), *map(str, corpora)]
+            code = _follow(command, log, re.compile(r"^SUMMARY|^stat::number_of_executed_units"))
+        counts += Counts(passed=1) if code == 0 else Counts(failed=1)
+        if code != 0:
+            say(_tail(log))
+    return counts
+
+
+def _python(pattern: str | None) -> Counts:
+    """The Python tests, with the extension that the sim build made."""
+    folder = build("sim", [], tests=True)
+    log = LOGS / "test-python.log"
+    folders = [name for name in PYTEST_FOLDERS if (ROOT / name).is_dir()]
+    extension = folder / "bindings" / "python"
+    environment = {**os.environ, "PYTHONPATH": f"{extension}:{ROOT / 'analysis'}:{ROOT}", "FOREFLOW_BUILD": str(folder)}
+    with tempfile.TemporaryDirectory(prefix="foreflow-") as scratch:
+        summary = Path(scratch) / "pytest.xml"
+        command = [sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib"]
+        command += [f"--junitxml={summary}", *folders] + (["-k", pattern] if pattern else [])
+        code = _follow(command, log, re.compile(r"^FAILED|^ERROR|\d+ (passed|failed)"), env=environment)
+        if not summary.is_file():
+            say(_tail(log))
+            return Counts(failed=1)
+        counts = _of_junit(summary)
+    if code not in (0, 5) and counts.failed == 0:
+        counts.failed = 1
+    if counts.failed:
+        say(_tail(log))
+    return counts
+
+
+def _sources() -> list[str]:
+    rooms = [ROOT / name for name in ("models", "hw-models", "bindings", "scenarios", "ns3-module")]
+    return sorted(str(path) for room in rooms for path in room.rglob("*") if path.suffix in (".cc", ".h"))
+
+
+def _style(pattern: str | None) -> Counts:
+    """clang-format's opinion of every C++ source, one count a file."""
+    log = LOGS / "test-style.log"
+    wrong = set()
+    files = _sources()
+    tool = shutil.which("clang-format") or "clang-format"
+    done = subprocess.run([tool, "--dry-run", "--ferror-limit=1", *files], capture_output=True, text=True, check=False)
+    log.write_text(done.stderr)
+    for line in done.stderr.splitlines():
+        if match := re.match(r"(.*?):\d+:\d+: warning", line):
+            wrong.add(match.group(1))
+    for name in sorted(wrong):
+        say(f"    not formatted: {Path(name).relative_to(ROOT)}")
+    return Counts(passed=len(files) - len(wrong), failed=len(wrong))
+
+
+SUITES: dict[str, tuple[str, Callable[[str | None], Counts]]] = {
+    "style": ("format of C++ sources", _style),
+    "sim": ("cores, doors, ns-3 module, tools", _sim),
+    "python": ("analysis, datasets, bindings", _python),
+    "asan": ("cores and doors under address and undefined-behaviour sanitizers", _asan),
+    "fuzz": ("readers of outside bytes, a few seconds each", _fuzz),
+}
+
+
+def run(names: list[str]) -> int:
+    """Runs the named suites (all when none is named), or the named tests of `sim`; the exit code."""
+    suites = [name for name in names if name in SUITES] or ([] if names else list(SUITES))
+    others = [name for name in names if name not in SUITES]
+    LOGS.mkdir(parents=True, exist_ok=True)
+    total = Counts()
+    work = [(name, *SUITES[name], None) for name in suites]
+    work += [("sim", f"tests named {name}", _sim, name) for name in others]
+    if others:
+        _refuse_unknown(others)
+    for name, about, suite, pattern in work:
+        print(f"foreflow test: {name} ({about})", file=sys.stderr, flush=True)
+        started = time.monotonic()
+        counts = suite(pattern)
+        say(f"{name}: {counts} in {time.monotonic() - started:.0f} s")
+        total += counts
+    say(str(total))
+    return 0 if total.failed == 0 and total.passed > 0 else 1
+
+
+def _refuse_unknown(names: list[str]) -> None:
+    folder = build("sim", [], tests=True)
+    listing = subprocess.run(["ctest", "--test-dir", str(folder), "-N"], capture_output=True, text=True, check=False).stdout
+    known = re.findall(r"Test\s+#\d+: (\S+)", listing)
+    for name in names:
+        if not any(re.search(re.escape(name), test) for test in known):
+            raise Refused(f"no suite or test is named '{name}'; suites are {', '.join(SUITES)}, tests {', '.join(known)}")

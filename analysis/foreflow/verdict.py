@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Says in plain words whether prediction paid, and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from foreflow import judge, stats
+from foreflow.runner import Result
+from foreflow.table import number
+
+JUDGED = {"punts_per_thousand": "slow-path punts per thousand packets", "request_response_p99_us": "p99 latency of requests and responses"}
+
+
+def _percent(estimate: stats.Estimate) -> str:
+    text = f"{abs(100 * estimate.mean):.2g} %"
+    return text if estimate.low is None else f"{text} (95 % interval {100 * -estimate.high:+.2g} to {100 * -estimate.low:+.2g} %, n = {estimate.n})"
+
+
+def _paid(metric: str, cost: stats.Estimate) -> str:
+    name = JUDGED[metric]
+    if cost.mean is None:
+        return f"Nothing can be said of {name}: {cost.why}."
+    if cost.low is None or cost.low <= 0 <= cost.high:
+        sure = "one seed cannot tell" if cost.low is None else "the interval holds 0"
+        if cost.low is not None and cost.low == cost.high == 0:
+            return f"Prediction changed nothing in the {name}."
+        return f"Whether prediction changed the {name} cannot be told: {'better' if cost.mean < 0 else 'worse'} by {_percent(cost)}; {sure}."
+    if cost.mean < 0:
+        return f"Prediction paid: {name} fell by {_percent(cost)} against reactive."
+    return f"Prediction cost: {name} rose by {_percent(cost)} against reactive."
+
+
+def _mean_counter(results: list[Result], arm: str, name: str) -> float | None:
+    found = [r.summary.get("counters", {}).get(name) for r in results if r.ok and r.run.arm == arm]
+    return stats.mean([value for value in found if value is not None]).mean
+
+
+def sentences(document: dict[str, Any], values: judge.Values, results: list[Result]) -> list[str]:
+    """The finding, one sentence a line: what changed, the share of the oracle gap, and the break-even behind it."""
+    said = []
+    for metric, cost in judge.costs(values, "predictive").items():
+        if metric in JUDGED:
+            said.append(_paid(metric, cost))
+    for metric in JUDGED:
+        gap = document["gap_closed"].get(metric)
+        if gap is None:
+            continue
+        if gap["mean"] is None:
+            said.append(f"No share of the oracle gap in {JUDGED[metric]}: {gap['why']}.")
+        else:
+            low, high = gap["ci95"]
+            interval = "" if low is None else f" (95 % interval {100 * low:.1f} to {100 * high:.1f} %)"
+            said.append(f"Of the oracle's gain in {JUDGED[metric]}, prediction reaches {100 * gap['mean']:.1f} %{interval}.")
+    said += _why(results)
+    harm = judge.costs(values, "anti_oracle")
+    if harm:
+        worst = max((m for m in JUDGED if harm[m].mean is not None), key=lambda m: harm[m].mean, default=None)
+        if worst:
+            said.append(
+                f"Predictions that are always wrong cost at most {max(0.0, 100 * harm[worst].mean):.2g} % ({JUDGED[worst]})."
+            )
+    return said
+
+
+def _why(results: list[Result]) -> list[str]:
+    said = []
+    for kind, what in (("destination", "next destinations"), ("type", "packet types")):
+        hit = _mean_counter(results, "predictive", f"{kind}_hit_rate")
+        even = _mean_counter(results, "predictive", f"{kind}_break_even")
+        if hit is None or even is None:
+            continue
+        relation = "above" if hit > even else "not above"
+        said.append(
+            f"Why: predictions of {what} came true with h = {hit:.3f}, {relation} the break-even h* = {even:.3f}."
+        )
+    asked = _mean_counter(results, "predictive", "installs_predicted")
+    used = _mean_counter(results, "predictive", "predicted_used")
+    if asked is not None and used is not None:
+        if asked == 0:
+            said.append("The governor let no entry be installed ahead.")
+        else:
+            said.append(f"Of {number(asked)} entries installed ahead a run, {100 * used / asked:.1f} % were used.")
+    return said
+
