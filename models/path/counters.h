@@ -18,8 +18,9 @@ struct Counters {
   std::uint64_t predicted_used = 0;    // predicted entries that were used at least once
   std::uint64_t predicted_wasted = 0;  // evicted unused
   std::uint64_t tags_by_status[static_cast<std::size_t>(tag::TagStatus::kCount)] = {};
-  // Scored predictions, acted on or not. A destination hits when it is used within the horizon; a type counts
-  // where it would choose another queue than the header does, and hits when it would choose the right one.
+  // Scored predictions, acted on or not. A destination hits when it is used after its entry could be ready
+  // and before the device would have evicted it; a type counts where it would choose another queue than the
+  // header does, and hits when it would choose the right one.
   std::uint64_t destinations_scored = 0;
   std::uint64_t destinations_hit = 0;
   std::uint64_t types_scored = 0;

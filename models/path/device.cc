@@ -97,7 +97,6 @@ tag::Decision Device::LookUp(const Arrival& arrival, const CurrentPacket& curren
       verdict.used_prediction = hit.first_use;
       if (hit.first_use) ++counters_.predicted_used;
       decision = hit.decision;
-      if (config_.arm == Arm::kOracle) cache_.SetNextUse(current.entry, current.next_use);
     } else {
       verdict.punted = true;
       verdict.reason = Reason::kCacheMiss;
@@ -109,6 +108,7 @@ tag::Decision Device::LookUp(const Arrival& arrival, const CurrentPacket& curren
         if (installed) ++counters_.installs_on_miss;
       }
     }
+    if (config_.arm == Arm::kOracle) cache_.SetNextUse(current.entry, current.next_use);
   }
   verdict.rule = decision.rule;
   return decision;
@@ -173,7 +173,11 @@ void Device::ApplyWrites(Nanos now, Work& work) {
   for (const Write& write : writes_) {
     const bool installed =
         Put(write.entry, write.decision, tag::InstallCause::kPredicted, write.next_use, now, work);
-    if (installed) ++counters_.installs_predicted;
+    if (installed) {
+      ++counters_.installs_predicted;
+    } else {
+      tokens_ += kToken;  // nothing was written
+    }
   }
   writes_.clear();
 }

@@ -36,6 +36,8 @@ class Device {
   // The host's side of the control channel.
   const tag::RuleTable& rules() const { return rules_; }
   const tag::TagRules& tag_rules() const { return tag_rules_; }
+  // Unused predictions that the device holds at the most.
+  std::size_t prediction_share() const { return cache_.unused_prediction_limit(); }
   bool Holds(const tag::EntryKey& entry) const { return cache_.Contains(entry, rules_.generation()); }
   // Asks for an entry ahead of its first packet. The write travels behind the current packet, which is
   // decided before it. False when the budget of such writes is spent.

@@ -53,6 +53,7 @@ Host::Host(const PathConfig& config, const Future* future, Device& device, Count
       device_(device),
       counters_(counters),
       hash_(config.seed),
+      speculations_(config.arm >= Arm::kPredictive ? device.prediction_share() : 0, config.seed),
       labeler_(config.label_horizon, config.label_pending),
       sealer_(config.tag_master_key, config.vms) {
   if (!Predicts()) return;
@@ -104,12 +105,11 @@ void Host::Process(const Arrival& arrival, Tagged& tagged, StageWork& work) {
   const tag::VmProfile::Observation seen = vm.profile.Observe(summary, current_.entry, work[Stage::kProfile]);
   Tag(arrival, vm, seen.context, tagged, work);
 
-  if (!seen.moved || config_.arm == Arm::kOracle) return;
-  Outstanding::Outcome outcome;
-  vm.outstanding.Resolve(current_.entry, arrival.sent, vm.destination_governors, outcome);
-  Count(outcome);
+  if (!seen.moved || config_.arm == Arm::kOracle || speculations_.places() == 0) return;
+  Speculations::Guess guess;
+  if (speculations_.Resolve(current_.entry, guess)) ScoreDestination(guess, guess.ready <= arrival.time);
   if (config_.arm == Arm::kAntiOracle) {
-    PreinstallFalsehood(arrival, vm, work);
+    PreinstallFalsehood(arrival, work);
   } else {
     PreinstallSuccessors(arrival, vm, seen.destination, work);
     PreinstallReply(arrival, work);
@@ -153,10 +153,21 @@ predict::Prediction Host::PredictType(const Vm& vm, const predict::Context& cont
     case Arm::kOracle:
       return predict::TruePrediction(future_->type(current_.number));
     case Arm::kAntiOracle:
-      return predict::FalsePrediction(future_->type(current_.number));
+      return WorstPrediction(vm.profile.vm(), work);
     default:
       return vm.profile.PredictType(context, work);
   }
+}
+
+// The first type after the true one that the tag rules send to another queue.
+predict::Prediction Host::WorstPrediction(flow::VmId vm, Work& work) const {
+  const predict::PacketType truth = future_->type(current_.number);
+  const std::uint8_t right = QueueOfTag(vm, truth, kCertain, tag::kNoQueue, work);
+  predict::Prediction worst = predict::FalsePrediction(truth);
+  while (worst.type != truth && QueueOfTag(vm, worst.type, kCertain, tag::kNoQueue, work) == right) {
+    worst = predict::FalsePrediction(worst.type);
+  }
+  return worst.type == truth ? predict::FalsePrediction(truth) : worst;
 }
 
 void Host::Tag(const Arrival& arrival, Vm& vm, const predict::Context& context, Tagged& tagged,
@@ -175,14 +186,24 @@ void Host::Tag(const Arrival& arrival, Vm& vm, const predict::Context& context, 
   tagged.has_tag = true;
 }
 
+// Follows the likeliest chain of destinations from here, as deep as it stays likely: the farther ahead an
+// entry is asked for, the surer it is ready in time. Beside each step, the second likeliest.
 void Host::PreinstallSuccessors(const Arrival& arrival, Vm& vm, predict::DestinationId from,
                                 StageWork& work) {
-  std::array<predict::NextDestination, 8> next;
-  const std::size_t limit = std::min<std::size_t>(config_.lookahead, next.size());
-  const std::size_t count = vm.profile.PredictDestinations(from, next.data(), limit, work[Stage::kPredict]);
-  for (std::size_t i = 0; i < count; ++i) {
-    if (next[i].confidence < config_.minimum_confidence) continue;
-    Consider(arrival, vm, vm.profile.KeyOf(next[i].destination), Source::kSuccessor, work);
+  const std::size_t steps = std::min<std::size_t>(config_.lookahead, speculations_.places());
+  std::uint32_t chain = kCertain;
+  for (std::size_t step = 0; step < steps; ++step) {
+    std::array<predict::NextDestination, 2> next;
+    const std::size_t count =
+        vm.profile.PredictDestinations(from, next.data(), next.size(), work[Stage::kPredict]);
+    for (std::size_t i = 0; i < count; ++i) {
+      if (chain * next[i].confidence / kCertain < config_.minimum_confidence) break;
+      Consider(arrival, vm.profile.KeyOf(next[i].destination), Source::kSuccessor, work);
+    }
+    if (count == 0) return;
+    chain = chain * next[0].confidence / kCertain;
+    if (chain < config_.minimum_confidence) return;
+    from = next[0].destination;
   }
 }
 
@@ -190,41 +211,48 @@ void Host::PreinstallReply(const Arrival& arrival, StageWork& work) {
   const flow::FlowKey& key = current_.parsed.key;
   const Speaker& other = SpeakerAt(key.destination_address);
   if (other.vm == 0 || other.vm == arrival.vm || other.address != key.destination_address) return;
-  Consider(arrival, *vms_[other.vm - 1u], Reverse(key, other.vm), Source::kReply, work);
+  Consider(arrival, Reverse(key, other.vm), Source::kReply, work);
 }
 
-void Host::Consider(const Arrival& arrival, Vm& vm, const flow::FlowKey& key, Source source,
-                    StageWork& work) {
+void Host::Consider(const Arrival& arrival, const flow::FlowKey& key, Source source, StageWork& work) {
   Work& stage = work[Stage::kPreinstall];
-  const tag::EntryKey entry = device_.rules().EntryKeyOf(key, stage);
-  stage.Add(WorkItem::kProbe);
-  if (device_.Holds(entry)) return;
-  Outstanding::Outcome outcome;
-  const bool fresh = vm.outstanding.Add(entry, source, arrival.sent + config_.destination_horizon,
-                                        vm.destination_governors, outcome);
-  Count(outcome);
-  if (!fresh || !vm.destination_governors[static_cast<std::size_t>(source)].IsOpen()) return;
-  device_.Preinstall(key, entry, 0, arrival.time, stage);
+  Speculations::Guess guess;
+  guess.entry = device_.rules().EntryKeyOf(key, stage);
+  guess.ready = arrival.time + config_.install_latency;
+  guess.vm = key.vm;
+  guess.source = source;
+  stage.Add(WorkItem::kProbe, 2);
+  if (guess.entry == current_.entry || device_.Holds(guess.entry) || speculations_.Waits(guess.entry)) return;
+  Speculations::Guess wrong;
+  if (speculations_.Add(guess, wrong)) ScoreDestination(wrong, false);
+  const predict::Governor& governor =
+      vms_[key.vm - 1u]->destination_governors[static_cast<std::size_t>(source)];
+  if (governor.IsOpen()) device_.Preinstall(key, guess.entry, 0, arrival.time, stage);
 }
 
-// Sees to it that what arrives until the next packet's installs could take effect is on the device: just in
-// time, so that what is installed early displaces as little as possible.
+void Host::ScoreDestination(const Speculations::Guess& guess, bool hit) {
+  vms_[guess.vm - 1u]->destination_governors[static_cast<std::size_t>(guess.source)].Record(hit);
+  ++counters_.destinations_scored;
+  if (hit) ++counters_.destinations_hit;
+}
+
+// Asks, before every packet, for whatever will be wanted before the next packet's requests could take effect:
+// just in time, so that what is installed early displaces as little as possible.
 void Host::PreinstallTruth(const Arrival& arrival, StageWork& work) {
-  const std::size_t number = current_.number;
-  const Nanos next = number + 1 < future_->size() ? future_->time(number + 1) : arrival.time;
-  const Nanos until = next + config_.install_latency;
-  prefetched_ = std::max(prefetched_, number + 1);
-  for (; prefetched_ < future_->size() && future_->time(prefetched_) <= until; ++prefetched_) {
-    if (!future_->decidable(prefetched_)) continue;
-    const flow::FlowKey& key = future_->key(prefetched_);
+  const std::size_t after = current_.number + 1;
+  const Nanos until =
+      (after < future_->size() ? future_->time(after) : arrival.time) + config_.install_latency;
+  for (std::size_t ahead = after; ahead < future_->size() && future_->time(ahead) <= until; ++ahead) {
+    if (!future_->decidable(ahead)) continue;
+    const flow::FlowKey& key = future_->key(ahead);
     const tag::EntryKey entry = device_.rules().EntryKeyOf(key, work[Stage::kPreinstall]);
     if (device_.Holds(entry)) continue;
-    if (!device_.Preinstall(key, entry, prefetched_, arrival.time, work[Stage::kPreinstall])) return;
+    if (!device_.Preinstall(key, entry, ahead, arrival.time, work[Stage::kPreinstall])) return;
   }
 }
 
-// Predicts entries that will not be used within the horizon; where all soon are, the one farthest away.
-void Host::PreinstallFalsehood(const Arrival& arrival, Vm& vm, StageWork& work) {
+// Predicts the entries that will be used last, or never.
+void Host::PreinstallFalsehood(const Arrival& arrival, StageWork& work) {
   const std::size_t entries = next_use_of_.size();
   for (std::uint8_t wrong = 0; wrong < config_.lookahead; ++wrong) {
     std::size_t farthest = falsehood_ % entries;
@@ -233,7 +261,8 @@ void Host::PreinstallFalsehood(const Arrival& arrival, Vm& vm, StageWork& work) 
       if (next_use_of_[candidate] > next_use_of_[farthest]) farthest = candidate;
     }
     falsehood_ = (farthest + 1) % entries;
-    Consider(arrival, vm, future_->key(uses_.first_use[farthest]), Source::kSuccessor, work);
+    const flow::FlowKey& key = future_->key(uses_.first_use[farthest]);
+    if (key.vm != 0 && key.vm <= vms_.size()) Consider(arrival, key, Source::kSuccessor, work);
   }
 }
 
@@ -241,11 +270,6 @@ Host::Speaker& Host::SpeakerAt(const std::array<std::uint8_t, 16>& address) {
   flow::FlowKey key;
   key.source_address = address;
   return speakers_[hash_(&key) & (kSpeakers - 1)];
-}
-
-void Host::Count(const Outstanding::Outcome& outcome) {
-  counters_.destinations_hit += outcome.hits;
-  counters_.destinations_scored += outcome.hits + outcome.misses;
 }
 
 }  // namespace foreflow::path

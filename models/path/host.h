@@ -32,7 +32,6 @@ class Host {
     tag::VmProfile profile;
     std::array<predict::Governor, kPredictionSources> destination_governors;
     predict::Governor type_governor;
-    Outstanding outstanding;
   };
   // A type that was predicted and waits for its label.
   struct PendingType {
@@ -54,15 +53,16 @@ class Host {
   std::uint8_t QueueOfTag(flow::VmId vm, predict::PacketType type, std::uint16_t confidence,
                           std::uint8_t otherwise, Work& work) const;
   predict::Prediction PredictType(const Vm& vm, const predict::Context& context, Work& work) const;
+  predict::Prediction WorstPrediction(flow::VmId vm, Work& work) const;
   void Tag(const Arrival& arrival, Vm& vm, const predict::Context& context, Tagged& tagged, StageWork& work);
 
   void PreinstallSuccessors(const Arrival& arrival, Vm& vm, predict::DestinationId from, StageWork& work);
   void PreinstallReply(const Arrival& arrival, StageWork& work);
   void PreinstallTruth(const Arrival& arrival, StageWork& work);
-  void PreinstallFalsehood(const Arrival& arrival, Vm& vm, StageWork& work);
-  void Consider(const Arrival& arrival, Vm& vm, const flow::FlowKey& key, Source source, StageWork& work);
+  void PreinstallFalsehood(const Arrival& arrival, StageWork& work);
+  void Consider(const Arrival& arrival, const flow::FlowKey& key, Source source, StageWork& work);
+  void ScoreDestination(const Speculations::Guess& guess, bool hit);
   Speaker& SpeakerAt(const std::array<std::uint8_t, 16>& address);
-  void Count(const Outstanding::Outcome& outcome);
 
   const PathConfig& config_;
   const Future* future_;
@@ -74,6 +74,7 @@ class Host {
   std::size_t prefetched_ = 0;              // the oracle has seen to all packets before this one
   std::size_t falsehood_ = 0;               // the anti-oracle's next candidate entry
   std::vector<std::unique_ptr<Vm>> vms_;    // by id - 1
+  Speculations speculations_;
   predict::Labeler labeler_;
   std::vector<PendingType> pending_;  // ring, by packet number
   std::vector<Speaker> speakers_;

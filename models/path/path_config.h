@@ -42,7 +42,6 @@ struct PathConfig {
   predict::PredictorKind predictor = predict::PredictorKind::kMarkov3;
   Nanos label_horizon = Millis(200);       // sender's clock
   std::uint32_t label_pending = 8192;      // packets that may wait for their label
-  Nanos destination_horizon = Seconds(1);  // sender's clock: a predicted destination used within it was a hit
   // In cycles of the host. A wrong destination costs classifying, installing, and now and then a good entry;
   // a right one saves a punt. A wrong queue costs what a right one saves.
   predict::SpeculationCosts destination_costs{50, 10, 2000, 7000};

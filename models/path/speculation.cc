@@ -3,32 +3,46 @@
 
 namespace foreflow::path {
 
-bool Outstanding::Add(const tag::EntryKey& entry, Source source, Nanos deadline,
-                      std::array<predict::Governor, kPredictionSources>& governors, Outcome& outcome) {
-  for (const Slot& slot : slots_) {
-    if (slot.waits && slot.entry == entry) return false;
-  }
-  Slot& slot = slots_[next_];
-  next_ = (next_ + 1) % kSlots;
-  if (slot.waits) {
-    // Pushed out unproved: counted as wrong, so that a flood of guesses cannot look good.
-    governors[static_cast<std::size_t>(slot.source)].Record(false);
-    ++outcome.misses;
-  }
-  slot = {entry, deadline, source, true};
-  return true;
+Speculations::Speculations(std::size_t places, std::uint64_t seed) : hash_(seed), places_(places) {
+  std::size_t buckets = 1;
+  while (buckets < places) buckets *= 2;
+  bucket_.assign(buckets, kNone);
 }
 
-void Outstanding::Resolve(const tag::EntryKey& entry, Nanos now,
-                          std::array<predict::Governor, kPredictionSources>& governors, Outcome& outcome) {
-  for (Slot& slot : slots_) {
-    if (!slot.waits) continue;
-    const bool expired = slot.deadline < now;
-    if (!expired && !(slot.entry == entry)) continue;
-    slot.waits = false;
-    governors[static_cast<std::size_t>(slot.source)].Record(!expired);
-    ++(expired ? outcome.misses : outcome.hits);
+std::uint32_t Speculations::Find(const tag::EntryKey& entry) const {
+  std::uint32_t place = bucket_[hash_(&entry.fields) & (bucket_.size() - 1)];
+  while (place != kNone && !(places_[place].guess.entry == entry)) place = places_[place].chain;
+  return place;
+}
+
+void Speculations::Remove(std::uint32_t place) {
+  std::uint32_t* link = &Bucket(places_[place].guess.entry);
+  while (*link != place) link = &places_[*link].chain;
+  *link = places_[place].chain;
+  places_[place].waits = false;
+}
+
+bool Speculations::Add(const Guess& guess, Guess& wrong) {
+  if (places_.empty()) return false;
+  const std::uint32_t place = next_;
+  next_ = static_cast<std::uint32_t>((next_ + 1) % places_.size());
+  const bool pushed_out = places_[place].waits;
+  if (pushed_out) {
+    wrong = places_[place].guess;
+    Remove(place);
   }
+  std::uint32_t& bucket = Bucket(guess.entry);
+  places_[place] = {guess, bucket, true};
+  bucket = place;
+  return pushed_out;
+}
+
+bool Speculations::Resolve(const tag::EntryKey& entry, Guess& guess) {
+  const std::uint32_t place = Find(entry);
+  if (place == kNone) return false;
+  guess = places_[place].guess;
+  Remove(place);
+  return true;
 }
 
 }  // namespace foreflow::path

@@ -2,12 +2,12 @@
 #ifndef FOREFLOW_MODELS_PATH_SPECULATION_H_
 #define FOREFLOW_MODELS_PATH_SPECULATION_H_
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
+#include "models/base/hash.h"
 #include "models/base/units.h"
-#include "models/predict/governor.h"
 #include "models/tag/rule_table.h"
 
 namespace foreflow::path {
@@ -19,32 +19,46 @@ enum class Source : std::uint8_t {
 };
 constexpr std::size_t kPredictionSources = 2;
 
-// Destinations predicted for one VM that wait to be proved right (used within the horizon) or wrong. Scored
-// whether or not an entry was installed, so that a shut governor can open again.
-class Outstanding {
+// Predicted destinations that wait to be proved right or wrong, installed or not, so that a governor that is
+// shut can open again. First in, first out over as many places as the device grants to unused predictions:
+// what is pushed out here is what the device would have evicted. Right is only what was used after its entry
+// could be ready: a prediction that comes too late saves nothing.
+class Speculations {
  public:
-  struct Outcome {
-    std::uint64_t hits = 0;
-    std::uint64_t misses = 0;
-  };
+  // No place (0): nothing is remembered and nothing scored.
+  Speculations(std::size_t places, std::uint64_t seed);
 
-  // False when it waits already.
-  bool Add(const tag::EntryKey& entry, Source source, Nanos deadline,
-           std::array<predict::Governor, kPredictionSources>& governors, Outcome& outcome);
-  // The VM sent to this entry.
-  void Resolve(const tag::EntryKey& entry, Nanos now,
-               std::array<predict::Governor, kPredictionSources>& governors, Outcome& outcome);
+  struct Guess {
+    tag::EntryKey entry;
+    Nanos ready;  // device's clock
+    flow::VmId vm = 0;
+    Source source = Source::kSuccessor;
+  };
+  // Whether the entry was guessed and still waits.
+  bool Waits(const tag::EntryKey& entry) const { return Find(entry) != kNone; }
+  // True when an older guess was pushed out unproved: `wrong`.
+  bool Add(const Guess& guess, Guess& wrong);
+  // An entry was used. True when it had been guessed: `guess`, which waits no longer.
+  bool Resolve(const tag::EntryKey& entry, Guess& guess);
+  std::size_t places() const { return places_.size(); }
 
  private:
-  static constexpr std::size_t kSlots = 16;
-  struct Slot {
-    tag::EntryKey entry;
-    Nanos deadline;
-    Source source = Source::kSuccessor;
+  static constexpr std::uint32_t kNone = 0xffffffff;
+  struct Place {
+    Guess guess;
+    std::uint32_t chain = kNone;  // next in the same bucket
     bool waits = false;
   };
-  std::array<Slot, kSlots> slots_{};
-  std::size_t next_ = 0;
+  std::uint32_t& Bucket(const tag::EntryKey& entry) {
+    return bucket_[hash_(&entry.fields) & (bucket_.size() - 1)];
+  }
+  std::uint32_t Find(const tag::EntryKey& entry) const;
+  void Remove(std::uint32_t place);
+
+  KeyHasher hash_;
+  std::vector<Place> places_;
+  std::vector<std::uint32_t> bucket_;
+  std::uint32_t next_ = 0;
 };
 
 }  // namespace foreflow::path

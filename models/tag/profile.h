@@ -57,6 +57,7 @@ class VmProfile {
   // The key of the latest packet that went to this destination.
   flow::FlowKey KeyOf(predict::DestinationId destination) const;
 
+  flow::VmId vm() const { return config_.vm; }
   std::size_t bytes() const;
 
  private:
