@@ -79,7 +79,7 @@ void PathTrace::Decided(std::uint64_t packet, const path::Arrival& arrival, cons
   for (std::size_t i = 0; i < path::kStages; ++i) {
     const Work& done = work.stage[i];
     trace::WorkRow& row = work_[i];
-    bool visited = false;
+    bool visited = cycles != nullptr && (*cycles)[i] != 0;
     for (std::size_t item = 0; item < kWorkItems; ++item) {
       row.*kItemColumns[item] += done.count[item];
       visited = visited || done.count[item] != 0;

@@ -98,13 +98,13 @@ Id ColumnTypeOf(const trace::Column& column) {
 
 void SetText(hid_t object, const std::string& name, const std::string& text) {
   const Id type(H5Tcopy(H5T_C_S1), H5Tclose);
-  Check(H5Tset_size(type.get(), text.empty() ? 1 : text.size()));
-  Check(H5Tset_strpad(type.get(), H5T_STR_NULLPAD));
+  Check(H5Tset_size(type.get(), H5T_VARIABLE));
   Check(H5Tset_cset(type.get(), H5T_CSET_UTF8));
   const Id space(H5Screate(H5S_SCALAR), H5Sclose);
   const Id attribute(H5Acreate2(object, name.c_str(), type.get(), space.get(), H5P_DEFAULT, H5P_DEFAULT),
                      H5Aclose);
-  Check(H5Awrite(attribute.get(), type.get(), text.c_str()));
+  const char* value = text.c_str();
+  Check(H5Awrite(attribute.get(), type.get(), &value));
 }
 
 void SetNumber(hid_t object, const std::string& name, std::uint32_t value) {
@@ -173,15 +173,12 @@ class TableWriter {
     return ++buffered_ == TraceFile::kChunkRows;
   }
 
-  // Writes the buffered rows. A chunk that is not full stays in the buffer and is written again when it has
-  // grown, so that every write covers whole chunks from their beginning.
+  // Writes the buffered rows: a full chunk, or the last one. A chunk is written once and stays where it is,
+  // because HDF5 would give the room of one that moved to another while the file on disk still points to it.
   bool Write() {
     if (buffered_ == 0) return true;
     const hsize_t size = written_ + buffered_, start = written_, count = buffered_;
-    if (size > extent_) {
-      if (H5Dset_extent(dataset_.get(), &size) < 0) return false;
-      extent_ = size;
-    }
+    if (H5Dset_extent(dataset_.get(), &size) < 0) return false;
     const Id file_space(H5Dget_space(dataset_.get()), H5Sclose);
     const Id memory_space(H5Screate_simple(1, &count, nullptr), H5Sclose);
     if (H5Sselect_hyperslab(file_space.get(), H5S_SELECT_SET, &start, nullptr, &count, nullptr) < 0)
@@ -190,10 +187,8 @@ class TableWriter {
                  buffer_.data()) < 0) {
       return false;
     }
-    if (buffered_ == TraceFile::kChunkRows) {
-      written_ += buffered_;
-      buffered_ = 0;
-    }
+    written_ += buffered_;
+    buffered_ = 0;
     return true;
   }
 
@@ -207,8 +202,7 @@ class TableWriter {
   std::size_t row_bytes_ = 0;
   std::vector<std::uint8_t> buffer_;
   std::size_t buffered_ = 0;   // rows in the buffer
-  std::uint64_t written_ = 0;  // rows in full chunks in the file
-  std::uint64_t extent_ = 0;   // rows the dataset has room for
+  std::uint64_t written_ = 0;  // rows in the file
   Id type_;
   Id dataset_;
 };
@@ -297,15 +291,15 @@ std::uint64_t TraceFile::rows(std::size_t table) const { return state_->tables[t
 
 void TraceFile::Flush() {
   const auto begin = State::Clock::now();
-  for (TableWriter& table : state_->tables) state_->WriteTable(table);
   state_->FlushFile();
   state_->inside += State::Clock::now() - begin;
 }
 
 void TraceFile::Close() {
   if (state_->file.get() < 0) return;
-  Flush();
   const auto begin = State::Clock::now();
+  for (TableWriter& table : state_->tables) state_->WriteTable(table);
+  state_->FlushFile();
   errno = 0;
   bool closed = true;
   for (TableWriter& table : state_->tables) closed = table.Close() && closed;

@@ -21,8 +21,11 @@ constexpr std::size_t TableIndex() {
 
 // trace.h5 while it is written: one chunked, compressed dataset a table, its columns, units and names taken
 // from trace::kTables. Rows are buffered a chunk at a time, and the file is brought into a consistent state
-// at the latest every kFlushSeconds of writing: a process that dies in between leaves a file that opens. Not
-// thread-safe. One TraceFile a file; HDF5 itself serialises nothing here.
+// at the latest every kFlushSeconds of writing: a process that dies in between leaves a file that opens and
+// holds the full chunks of the last flush. One killed inside a flush (milliseconds) may leave a last chunk of
+// zeros.
+//
+// Not thread-safe, and HDF5 itself is not either: one thread for all files.
 class TraceFile {
  public:
   static constexpr std::size_t kChunkRows = 4096;
@@ -47,9 +50,10 @@ class TraceFile {
     return rows(TableIndex<Row>());
   }
 
-  // Writes what is buffered and brings the file into a consistent state. Throws as Append.
+  // Brings the file into a consistent state that holds all full chunks; up to kChunkRows - 1 rows a table
+  // stay buffered until Close. Throws as Append.
   void Flush();
-  // Flushes and closes; nothing may be appended afterwards. Throws as Append.
+  // Writes what is buffered and closes; nothing may be appended afterwards. Throws as Append.
   void Close();
 
   // Wall time spent inside HDF5 so far, in seconds: what tracing costs a run.
