@@ -81,7 +81,7 @@ TEST_F(TraceFileTest, IsReadByTheToolsOfItsUsers) {
 }
 
 TEST_F(TraceFileTest, FlushingInBetweenChangesNoRow) {
-  const std::uint64_t rows = TraceFile::kChunkRows + 5;
+  const std::uint64_t rows = 2 * TraceFile::kChunkRows + 5;
   TraceFile file(path());
   for (std::uint64_t i = 0; i < rows; ++i) {
     file.Append(PacketOf(i));
