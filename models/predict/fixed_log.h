@@ -61,8 +61,7 @@ inline constexpr std::array<std::uint32_t, 257> kExp2 = MakeExp2();
 
 // log2(value) in units of 2^-12, for value >= 1.
 constexpr std::uint32_t Log2(std::uint32_t value) {
-  std::uint32_t whole = 31;
-  while (value >> whole == 0) --whole;
+  const std::uint32_t whole = 31u - static_cast<std::uint32_t>(__builtin_clz(value));
   const std::uint64_t mantissa = (std::uint64_t{value} << 32) >> whole;  // [1, 2), 2^-32
   const auto index = static_cast<std::size_t>((mantissa >> 24) & 255);
   const auto rest = static_cast<std::uint32_t>((mantissa >> 16) & 255);

@@ -12,10 +12,22 @@
 
 namespace foreflow::predict {
 
+// 2^32 / n for n up to kCount - 1; a division on the data path would cost more than all else here.
+template <std::size_t kCount>
+constexpr std::array<std::uint32_t, kCount> MakeReciprocals() {
+  std::array<std::uint32_t, kCount> reciprocal{};
+  for (std::size_t n = 2; n < kCount; ++n) {
+    reciprocal[n] = static_cast<std::uint32_t>((std::uint64_t{1} << 32) / n);
+  }
+  return reciprocal;
+}
+inline constexpr auto kReciprocal = MakeReciprocals<1023 + kPacketTypes + 1>();
+
 // How often each type came in one context. All counts are halved when `total` reaches kLimit, so that what
 // was seen long ago fades.
 template <typename Count, std::uint32_t kLimit>
 struct TypeCounts {
+  static_assert(kLimit + kPacketTypes < kReciprocal.size());
   std::array<Count, kPacketTypes> count{};
   Count total = 0;
 
@@ -39,7 +51,7 @@ struct TypeCounts {
     std::uint32_t distinct = 0;
     for (const Count each : count) distinct += each != 0 ? 1u : 0u;
     if (distinct == 0) return;
-    const std::uint64_t reciprocal = (std::uint64_t{1} << 32) / (std::uint32_t{total} + distinct);
+    const std::uint64_t reciprocal = kReciprocal[std::uint32_t{total} + distinct];
     for (std::size_t i = 0; i < kPacketTypes; ++i) {
       const std::uint64_t sum = (std::uint64_t{count[i]} << 16) + std::uint64_t{distinct} * shorter[i];
       shorter[i] = static_cast<std::uint32_t>((sum * reciprocal) >> 32);
