@@ -18,6 +18,7 @@ constexpr int kTimeShift = 20;  // about a millisecond a unit
 constexpr std::uint32_t kRunUnits = 200'000'000 >> kTimeShift;
 
 enum Kind : unsigned { kGroupAddressed, kOtherControl, kTcpEdge, kTcpAckOnly, kFirstDataKind };
+constexpr unsigned kAnswererKinds = 6;  // from here on from kFirstDataKind
 
 unsigned GapClass(const PacketSummary& packet, const FeatureState& state) {
   if (!state.has_arrival) return 3;
@@ -69,7 +70,7 @@ unsigned KindOf(const PacketSummary& packet, FeatureState& state) {
       static_cast<std::uint8_t>(has_data ? flow.flags | kLastCarriedData : flow.flags & ~kLastCarriedData);
   if (!has_data) return (packet.tcp_flags & (kTcpSyn | kTcpFin | kTcpRst)) != 0 ? kTcpEdge : kTcpAckOnly;
   const unsigned size = packet.payload_bytes < 256 ? 0 : packet.payload_bytes < 1024 ? 1 : 2;
-  return kFirstDataKind + (answers ? 6 : 0) + 2 * size + (runs_on ? 1 : 0);
+  return kFirstDataKind + (answers ? kAnswererKinds : 0) + 2 * size + (runs_on ? 1 : 0);
 }
 
 }  // namespace
@@ -80,6 +81,13 @@ Symbol SymbolOf(const PacketSummary& packet, FeatureState& state) {
   state.last_arrival = packet.arrival;
   state.has_arrival = true;
   return static_cast<Symbol>(gap << 4 | kind);
+}
+
+PacketType UsualType(Symbol symbol) {
+  const unsigned kind = symbol & 15u;
+  if (kind == kGroupAddressed) return PacketType::kGroup;
+  if (kind < kFirstDataKind) return PacketType::kControl;
+  return kind < kFirstDataKind + kAnswererKinds ? PacketType::kRequest : PacketType::kResponse;
 }
 
 }  // namespace foreflow::predict

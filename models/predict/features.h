@@ -51,6 +51,10 @@ struct FeatureState {
 //   const Prediction prediction = predictor.Predict(context, work);
 Symbol SymbolOf(const PacketSummary& packet, FeatureState& state);
 
+// The type that packets of this kind most often have, for predicting before anything was learnt: group,
+// control, request of who asks, response of who answers.
+PacketType UsualType(Symbol symbol);
+
 }  // namespace foreflow::predict
 
 #endif  // FOREFLOW_MODELS_PREDICT_FEATURES_H_

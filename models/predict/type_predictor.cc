@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "models/predict/calibrator.h"
+#include "models/predict/features.h"
 #include "models/predict/type_counts.h"
 
 namespace foreflow::predict {
@@ -57,6 +58,12 @@ class Markov : public TypePredictor {
     for (std::size_t k = 1; k <= order; ++k) {
       table_.emplace_back(static_cast<unsigned>(k) * kSymbolBits, kSetBits[k - 1]);
     }
+    if (order == 0) return;
+    // One observation of what a packet's headers suggest, so that a new VM's first packets are not guessed
+    // blindly.
+    for (std::uint32_t symbol = 0; symbol < kSymbols; ++symbol) {
+      table_[0].FindOrTake(symbol)->Add(UsualType(static_cast<Symbol>(symbol)));
+    }
   }
 
   Prediction Predict(const Context& context, Work& work) const override {
@@ -64,12 +71,14 @@ class Markov : public TypePredictor {
     Prediction prediction;
     prediction.type = static_cast<PacketType>(std::max_element(raw.begin(), raw.end()) - raw.begin());
     calibrator_.Apply(raw, prediction.type, prediction.probability);
+    work.Add(WorkItem::kMultiplyAdd, 2 * kPacketTypes);
     prediction.confidence = prediction.probability[static_cast<std::size_t>(prediction.type)];
     return prediction;
   }
 
   void Learn(const Context& context, PacketType truth, Work& work) override {
     calibrator_.Learn(Mix(context, work), truth);
+    work.Add(WorkItem::kMultiplyAdd, 4 * kPacketTypes);  // a logarithm and three powers a type
     overall_.Add(truth);
     work.Add(WorkItem::kUpdate, 2);
     std::uint32_t key = 0;

@@ -189,6 +189,24 @@ TEST(TypePredictor, PersistenceSaysTheLastLabelAgain) {
   EXPECT_GT(predictor->Predict(context, work).confidence, 65535 / 2);
 }
 
+TEST(TypePredictor, BeginsWithWhatHeadersSuggest) {
+  const std::unique_ptr<TypePredictor> predictor = MakeTypePredictor(PredictorKind::kMarkov3);
+  Work work;
+  for (std::size_t symbol = 0; symbol < kSymbols; ++symbol) {
+    Context context;
+    context.symbol[0] = static_cast<Symbol>(symbol);
+    context.length = 1;
+    const std::size_t kind = symbol % 16;
+    const PacketType usual = kind == 0   ? PacketType::kGroup
+                             : kind < 4  ? PacketType::kControl
+                             : kind < 10 ? PacketType::kRequest
+                                         : PacketType::kResponse;
+    EXPECT_EQ(predictor->Predict(context, work).type, usual) << symbol;
+    for (int i = 0; i < 3; ++i) predictor->Learn(context, PacketType::kBulk, work);
+    EXPECT_EQ(predictor->Predict(context, work).type, PacketType::kBulk) << symbol;
+  }
+}
+
 TEST(TypePredictor, FollowsAChangeOfHabit) {
   const std::unique_ptr<TypePredictor> predictor = MakeTypePredictor(PredictorKind::kMarkov3);
   Context context;
