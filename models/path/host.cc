@@ -29,6 +29,15 @@ flow::FlowKey Reverse(const flow::FlowKey& key, flow::VmId vm) {
   return reverse;
 }
 
+// The MAC where there is one, else the address.
+std::array<std::uint8_t, 16> StationOf(const std::array<std::uint8_t, 6>& mac,
+                                       const std::array<std::uint8_t, 16>& address) {
+  if (mac == std::array<std::uint8_t, 6>{}) return address;
+  std::array<std::uint8_t, 16> station{};
+  std::copy(mac.begin(), mac.end(), station.begin());
+  return station;
+}
+
 tag::VmProfile::Config ProfileConfig(const PathConfig& config, flow::VmId id) {
   tag::VmProfile::Config profile;
   profile.vm = id;
@@ -53,7 +62,9 @@ Host::Host(const PathConfig& config, const Future* future, Device& device, Count
       device_(device),
       counters_(counters),
       hash_(config.seed),
-      speculations_(config.arm >= Arm::kPredictive ? device.prediction_share() : 0, config.seed),
+      speculations_{Speculations(Predicts() ? device.prediction_share() : 0, config.seed),
+                    Speculations(Predicts() ? device.prediction_share() : 0, config.seed)},
+      rehearsal_(Predicts() ? config.flow_entries : 1, config.install_latency),
       labeler_(config.label_horizon, config.label_pending),
       sealer_(config.tag_master_key, config.vms) {
   if (!Predicts()) return;
@@ -95,19 +106,21 @@ void Host::Process(const Arrival& arrival, Tagged& tagged, StageWork& work) {
   labeler_.Push(number, summary);
   LearnFromLabels(work);
 
-  if (config_.arm == Arm::kOracle) PreinstallTruth(arrival, work);
+  if (config_.arm == Arm::kOracle) {
+    PreinstallTruth(arrival, work);
+  } else {
+    rehearsal_.See(current_.entry, device_.rules().generation(), arrival.time, work[Stage::kProfile]);
+  }
   if (arrival.vm == 0 || arrival.vm > vms_.size()) return;
-  Speaker& speaker = SpeakerAt(current_.parsed.key.source_address);
-  speaker.address = current_.parsed.key.source_address;
-  speaker.vm = arrival.vm;
+  const Station sender = StationOf(current_.parsed.packet.source_mac, current_.parsed.key.source_address);
+  SpeakerAt(sender) = {sender, arrival.vm};
 
   Vm& vm = *vms_[arrival.vm - 1u];
   const tag::VmProfile::Observation seen = vm.profile.Observe(summary, current_.entry, work[Stage::kProfile]);
   Tag(arrival, vm, seen.context, tagged, work);
 
-  if (!seen.moved || config_.arm == Arm::kOracle || speculations_.places() == 0) return;
-  Speculations::Guess guess;
-  if (speculations_.Resolve(current_.entry, guess)) ScoreDestination(guess, guess.ready <= arrival.time);
+  if (!seen.moved || config_.arm == Arm::kOracle || device_.prediction_share() == 0) return;
+  ScoreDestinations(arrival);
   if (config_.arm == Arm::kAntiOracle) {
     PreinstallFalsehood(arrival, work);
   } else {
@@ -190,7 +203,7 @@ void Host::Tag(const Arrival& arrival, Vm& vm, const predict::Context& context, 
 // entry is asked for, the surer it is ready in time. Beside each step, the second likeliest.
 void Host::PreinstallSuccessors(const Arrival& arrival, Vm& vm, predict::DestinationId from,
                                 StageWork& work) {
-  const std::size_t steps = std::min<std::size_t>(config_.lookahead, speculations_.places());
+  const std::size_t steps = std::min<std::size_t>(config_.lookahead, device_.prediction_share());
   std::uint32_t chain = kCertain;
   for (std::size_t step = 0; step < steps; ++step) {
     std::array<predict::NextDestination, 2> next;
@@ -209,8 +222,9 @@ void Host::PreinstallSuccessors(const Arrival& arrival, Vm& vm, predict::Destina
 
 void Host::PreinstallReply(const Arrival& arrival, StageWork& work) {
   const flow::FlowKey& key = current_.parsed.key;
-  const Speaker& other = SpeakerAt(key.destination_address);
-  if (other.vm == 0 || other.vm == arrival.vm || other.address != key.destination_address) return;
+  const Station receiver = StationOf(current_.parsed.packet.destination_mac, key.destination_address);
+  const Speaker& other = SpeakerAt(receiver);
+  if (other.vm == 0 || other.vm == arrival.vm || other.station != receiver) return;
   Consider(arrival, Reverse(key, other.vm), Source::kReply, work);
 }
 
@@ -220,18 +234,34 @@ void Host::Consider(const Arrival& arrival, const flow::FlowKey& key, Source sou
   guess.entry = device_.rules().EntryKeyOf(key, stage);
   guess.ready = arrival.time + config_.install_latency;
   guess.vm = key.vm;
-  guess.source = source;
-  stage.Add(WorkItem::kProbe, 2);
-  if (guess.entry == current_.entry || device_.Holds(guess.entry) || speculations_.Waits(guess.entry)) return;
-  Speculations::Guess wrong;
-  if (speculations_.Add(guess, wrong)) ScoreDestination(wrong, false);
+  stage.Add(WorkItem::kProbe);
+  if (guess.entry == current_.entry) return;
   const predict::Governor& governor =
       vms_[key.vm - 1u]->destination_governors[static_cast<std::size_t>(source)];
-  if (governor.IsOpen()) device_.Preinstall(key, guess.entry, 0, arrival.time, stage);
+  if (governor.IsOpen()) rehearsal_.Predict(guess.entry, device_.rules().generation(), arrival.time, stage);
+
+  Speculations& waiting = speculations_[static_cast<std::size_t>(source)];
+  stage.Add(WorkItem::kProbe);
+  if (device_.Holds(guess.entry) || waiting.Waits(guess.entry)) return;
+  Speculations::Guess wrong;
+  if (waiting.Add(guess, wrong)) ScoreDestination(wrong, source, false);
+  if (governor.IsOpen() && rehearsal_.AllowsPredictions()) {
+    device_.Preinstall(key, guess.entry, 0, arrival.time, stage);
+  }
 }
 
-void Host::ScoreDestination(const Speculations::Guess& guess, bool hit) {
-  vms_[guess.vm - 1u]->destination_governors[static_cast<std::size_t>(guess.source)].Record(hit);
+// The VM has turned to this packet's destination: was it guessed, and in time?
+void Host::ScoreDestinations(const Arrival& arrival) {
+  for (const Source source : {Source::kSuccessor, Source::kReply}) {
+    Speculations::Guess guess;
+    if (speculations_[static_cast<std::size_t>(source)].Resolve(current_.entry, guess)) {
+      ScoreDestination(guess, source, guess.ready <= arrival.time);
+    }
+  }
+}
+
+void Host::ScoreDestination(const Speculations::Guess& guess, Source source, bool hit) {
+  vms_[guess.vm - 1u]->destination_governors[static_cast<std::size_t>(source)].Record(hit);
   ++counters_.destinations_scored;
   if (hit) ++counters_.destinations_hit;
 }
@@ -266,9 +296,9 @@ void Host::PreinstallFalsehood(const Arrival& arrival, StageWork& work) {
   }
 }
 
-Host::Speaker& Host::SpeakerAt(const std::array<std::uint8_t, 16>& address) {
+Host::Speaker& Host::SpeakerAt(const Station& station) {
   flow::FlowKey key;
-  key.source_address = address;
+  key.source_address = station;
   return speakers_[hash_(&key) & (kSpeakers - 1)];
 }
 

@@ -9,6 +9,7 @@
 #include "models/base/hash.h"
 #include "models/path/device.h"
 #include "models/path/future.h"
+#include "models/path/rehearsal.h"
 #include "models/path/speculation.h"
 #include "models/predict/governor.h"
 #include "models/predict/labeler.h"
@@ -23,6 +24,8 @@ class Host {
   Host(const PathConfig& config, const Future* future, Device& device, Counters& counters);
 
   void Process(const Arrival& arrival, Tagged& tagged, StageWork& work);
+  // The device punted the packet of the last Process for want of an entry.
+  void SeePunt() { rehearsal_.SeePunt(); }
   // The packet of the last Process.
   const CurrentPacket& current() const { return current_; }
 
@@ -41,9 +44,11 @@ class Host {
     std::uint8_t tag_queue = 0;
     std::uint8_t header_queue = 0;
   };
-  // Which VM an address was last seen to send from; a small direct-mapped memory.
+  // Which VM a MAC (an address, on links without MACs) was last seen to send from; a small direct-mapped
+  // memory.
+  using Station = std::array<std::uint8_t, 16>;
   struct Speaker {
-    std::array<std::uint8_t, 16> address{};
+    Station station{};
     flow::VmId vm = 0;
   };
 
@@ -61,8 +66,9 @@ class Host {
   void PreinstallTruth(const Arrival& arrival, StageWork& work);
   void PreinstallFalsehood(const Arrival& arrival, StageWork& work);
   void Consider(const Arrival& arrival, const flow::FlowKey& key, Source source, StageWork& work);
-  void ScoreDestination(const Speculations::Guess& guess, bool hit);
-  Speaker& SpeakerAt(const std::array<std::uint8_t, 16>& address);
+  void ScoreDestinations(const Arrival& arrival);
+  void ScoreDestination(const Speculations::Guess& guess, Source source, bool hit);
+  Speaker& SpeakerAt(const Station& station);
 
   const PathConfig& config_;
   const Future* future_;
@@ -74,7 +80,9 @@ class Host {
   std::size_t prefetched_ = 0;              // the oracle has seen to all packets before this one
   std::size_t falsehood_ = 0;               // the anti-oracle's next candidate entry
   std::vector<std::unique_ptr<Vm>> vms_;    // by id - 1
-  Speculations speculations_;
+  // One a source: the guesses of a bad one must not push out those of a good one.
+  std::array<Speculations, kPredictionSources> speculations_;
+  Rehearsal rehearsal_;
   predict::Labeler labeler_;
   std::vector<PendingType> pending_;  // ring, by packet number
   std::vector<Speaker> speakers_;

@@ -33,6 +33,7 @@ void PacketPath::HostSide(const Arrival& arrival, Tagged& tagged, StageWork& wor
 
 void PacketPath::DeviceSide(const Arrival& arrival, const Tagged& tagged, Verdict& verdict, StageWork& work) {
   state_->device.Process(arrival, state_->host.current(), tagged, verdict, work);
+  if (verdict.punted && verdict.reason != Reason::kTrapRule) state_->host.SeePunt();
 }
 
 void PacketPath::Process(const Arrival* arrivals, std::size_t count, Verdict* verdicts, StageWork* work) {

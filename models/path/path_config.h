@@ -40,11 +40,11 @@ struct PathConfig {
   std::uint16_t minimum_confidence = 19661;     // 0.3 of 65535: act on a destination from here
   std::uint16_t governor_margin = 1311;         // 0.02 of 65535
   predict::PredictorKind predictor = predict::PredictorKind::kMarkov3;
-  Nanos label_horizon = Millis(200);       // sender's clock
-  std::uint32_t label_pending = 8192;      // packets that may wait for their label
-  // In cycles of the host. A wrong destination costs classifying, installing, and now and then a good entry;
-  // a right one saves a punt. A wrong queue costs what a right one saves.
-  predict::SpeculationCosts destination_costs{50, 10, 2000, 7000};
+  Nanos label_horizon = Millis(200);   // sender's clock
+  std::uint32_t label_pending = 8192;  // packets that may wait for their label
+  // In cycles of the host. A wrong destination costs classifying and installing (what it displaces is watched
+  // by the reactive twin); a right one saves a punt. A wrong queue costs what a right one saves.
+  predict::SpeculationCosts destination_costs{50, 10, 600, 7000};
   predict::SpeculationCosts type_costs{50, 50, 1000, 1000};
   crypto::Key128 tag_master_key{};
   std::uint64_t seed = 1;

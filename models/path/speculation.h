@@ -32,7 +32,6 @@ class Speculations {
     tag::EntryKey entry;
     Nanos ready;  // device's clock
     flow::VmId vm = 0;
-    Source source = Source::kSuccessor;
   };
   // Whether the entry was guessed and still waits.
   bool Waits(const tag::EntryKey& entry) const { return Find(entry) != kNone; }

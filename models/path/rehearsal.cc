@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "models/path/rehearsal.h"
+
+namespace foreflow::path {
+namespace {
+
+tag::FlowCache::Install InstallOf(const tag::EntryKey& entry, std::uint32_t generation, Nanos ready,
+                                  tag::InstallCause cause) {
+  tag::FlowCache::Install install;
+  install.key = entry;
+  install.generation = generation;
+  install.ready = ready;
+  install.cause = cause;
+  return install;
+}
+
+}  // namespace
+
+Rehearsal::Rehearsal(std::size_t capacity, Nanos install_latency)
+    : reactive_(capacity), predictive_(capacity), install_latency_(install_latency) {}
+
+void Rehearsal::See(const tag::EntryKey& entry, std::uint32_t generation, Nanos now, Work& work) {
+  if (Punts(predictive_, entry, generation, now, work)) ++predictive_punts_;
+  if (Punts(reactive_, entry, generation, now, work)) ++reactive_punts_;
+  if (reactive_punts_ >= kHalveAt) {
+    reactive_punts_ /= 2;
+    predictive_punts_ /= 2;
+    device_punts_ /= 2;
+  }
+}
+
+void Rehearsal::Predict(const tag::EntryKey& entry, std::uint32_t generation, Nanos now, Work& work) {
+  if (predictive_.Contains(entry, generation)) return;
+  predictive_.Put(InstallOf(entry, generation, now + install_latency_, tag::InstallCause::kPredicted), work);
+}
+
+bool Rehearsal::Punts(tag::FlowCache& cache, const tag::EntryKey& entry, std::uint32_t generation, Nanos now,
+                      Work& work) {
+  tag::FlowCache::Hit hit;
+  if (cache.Lookup(entry, generation, now, hit, work)) return false;
+  if (!cache.Contains(entry, generation)) {
+    cache.Put(InstallOf(entry, generation, now + install_latency_, tag::InstallCause::kMiss), work);
+  }
+  return true;
+}
+
+}  // namespace foreflow::path
