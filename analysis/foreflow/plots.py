@@ -12,6 +12,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402, the backend comes first
 import numpy as np  # noqa: E402
 
+from foreflow.table import number  # noqa: E402
+
 # Okabe and Ito (2008): told apart by colour-blind readers too. An arm has one colour and one dash in every figure.
 COLOURS = {"off": "#000000", "reactive": "#0072B2", "predictive": "#D55E00", "oracle": "#009E73", "anti_oracle": "#CC79A7"}
 DASHES = {"off": ":", "reactive": "--", "predictive": "-", "oracle": "-.", "anti_oracle": (0, (5, 1, 1, 1, 1, 1))}
@@ -30,20 +32,26 @@ def _save(figure: Any, folder: Path, name: str) -> list[Path]:
     return paths
 
 
-def _bars(axes: Any, document: dict[str, Any], metric: str, label: str) -> None:
-    arms = [arm for arm in document["arms"] if document["arms"][arm][metric]["mean"] is not None]
-    for position, arm in enumerate(arms):
-        estimate = document["arms"][arm][metric]
+def _points(axes: Any, document: dict[str, Any], metric: str, label: str) -> None:
+    """Mean and interval of each arm. Where `off` would squeeze the others together, it is told in words."""
+    estimates = {arm: rows[metric] for arm, rows in document["arms"].items() if rows[metric]["mean"] is not None}
+    others = [estimate["mean"] for arm, estimate in estimates.items() if arm != "off"]
+    if "off" in estimates and others:
+        distance = max(abs(estimates["off"]["mean"] - other) for other in others)
+        if distance > 3 * max(max(others) - min(others), 0.02 * max(map(abs, others))):
+            axes.set_title(f"off: {number(estimates.pop('off')['mean'])}, beyond the scale", fontsize=7.5, color="#555555")
+    for position, (arm, estimate) in enumerate(estimates.items()):
         low, high = estimate["ci95"]
         error = None if low is None else [[estimate["mean"] - low], [high - estimate["mean"]]]
-        axes.bar(position, estimate["mean"], 0.66, color=COLOURS[arm], yerr=error, capsize=4, ecolor="#555555")
+        axes.errorbar(position, estimate["mean"], error, fmt="o", color=COLOURS[arm], capsize=5, markersize=6, elinewidth=1.4)
         axes.annotate(
-            f"{estimate['mean']:.4g}", (position, estimate["mean"]), xytext=(0, 5), textcoords="offset points",
-            ha="center", fontsize=7.5,
-        )  # fmt: skip
-    axes.set_xticks(range(len(arms)), [arm.replace("_", "-") for arm in arms])
+            number(estimate["mean"]), (position, estimate["mean"]), xytext=(0, 7), textcoords="offset points", fontsize=7.5, ha="center"
+        )
+    axes.set_xticks(range(len(estimates)), [arm.replace("_", "-") for arm in estimates], rotation=25, ha="right")
+    axes.set_xlim(-0.5, max(len(estimates), 1) - 0.5)
     axes.grid(axis="x", visible=False)
-    axes.margins(y=0.15)
+    axes.margins(y=0.2)
+    axes.ticklabel_format(axis="y", useOffset=False)
     axes.set_ylabel(label)
 
 
@@ -61,8 +69,8 @@ def fast_path(document: dict[str, Any], folder: Path) -> list[Path]:
     """Hit ratio and punts for each arm."""
     with plt.rc_context(STYLE):
         figure, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3.1))
-        _bars(left, document, "hit_ratio", "fast-path hit ratio [share of packets]")
-        _bars(right, document, "punts_per_thousand", "slow-path punts [per 1000 packets]")
+        _points(left, document, "hit_ratio", "fast-path hit ratio [share of packets]")
+        _points(right, document, "punts_per_thousand", "slow-path punts [per 1000 packets]")
         _caption(figure, document, f"device holds {document['config']['device']['flow_entries']} flow entries")
         return _save(figure, folder, "fast_path")
 
@@ -81,15 +89,14 @@ def latency(document: dict[str, Any], by_arm: dict[str, list[np.ndarray]], folde
                     where="post", label=arm.replace("_", "-"), linewidth=1.4,
                 )  # fmt: skip
         left.axhline(0.01, color="#999999", linewidth=0.7)
-        left.annotate("p99", (1, 0.01), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=7.5)
+        left.annotate("p99", (0, 0.01), xycoords=("axes fraction", "data"), xytext=(3, 1), textcoords="offset points", fontsize=7.5)
         left.set_xscale("log")
         left.set_yscale("log")
         left.set_xlabel("request/response latency [µs]")
         left.set_ylabel("share of packets above")
         if left.get_legend_handles_labels()[1]:
             left.legend(frameon=False, fontsize=8)
-        _bars(right, document, "request_response_p99_us", "request/response p99 [µs]")
-        right.tick_params(axis="x", labelsize=7)
+        _points(right, document, "request_response_p99_us", "request/response p99 [µs]")
         _caption(figure, document, f"offered load {document['config']['traffic']['load']:g} of the link")
         return _save(figure, folder, "latency")
 
@@ -97,15 +104,13 @@ def latency(document: dict[str, Any], by_arm: dict[str, list[np.ndarray]], folde
 def work(document: dict[str, Any], folder: Path) -> list[Path]:
     """Cycles a packet, device and host, prediction apart."""
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(1, 3, figsize=(7.6, 2.9))
+        figure, axes = plt.subplots(1, 3, figsize=(7.6, 3.2))
         for part, metric, label in zip(
             axes,
             ("device_cycles_per_packet", "host_cycles_per_packet", "prediction_cycles_per_packet"),
-            ("device", "host, prediction left out", "prediction, on the host"),
+            ("device", "host, prediction apart", "prediction"),
             strict=True,
         ):
-            _bars(part, document, metric, "cycles a packet")
-            part.set_title(label, fontsize=8.5)
-            part.tick_params(axis="x", labelsize=6.5)
+            _points(part, document, metric, f"{label} [cycles/packet]")
         _caption(figure, document, "work charged by the profiles")
         return _save(figure, folder, "work")

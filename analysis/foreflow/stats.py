@@ -37,6 +37,8 @@ def mean(values: list[float | None]) -> Estimate:
     centre = float(sample.mean())
     if n == 1:
         return Estimate(centre, None, None, 1)
+    if sample.min() == sample.max():  # exact, where the sums above may round
+        return Estimate(float(sample[0]), float(sample[0]), float(sample[0]), n)
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * sample.std(ddof=1) / math.sqrt(n))
     return Estimate(centre, centre - half, centre + half, n)
 

@@ -29,7 +29,10 @@ def with_interval(estimate: dict[str, Any]) -> str:
     if low is None:
         return number(estimate["mean"])
     half = (high - low) / 2
-    return f"{number(estimate['mean'])} ±{number(half, 2)}"
+    if not 1e-7 < half < 1e7:
+        return f"{number(estimate['mean'])} ±{number(half, 2)}"
+    decimals = max(0, 1 - math.floor(math.log10(half)))  # two digits of the half width, the mean as far
+    return f"{estimate['mean']:.{decimals}f} ±{half:.{decimals}f}"
 
 
 def grid(rows: list[list[str]]) -> str:
