@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tempfile
 from functools import lru_cache
 from pathlib import Path
 
@@ -35,15 +36,20 @@ def _generators_version() -> str:
 
 
 def _generated(name: str, seed: int, packets: int, cache: Path) -> Path:
-    from datasets import generate  # here, since most commands need no generator
+    from datasets.generate import generate  # here, since most commands need no generator
 
     key = hashlib.sha256(json.dumps([name, seed, packets, _generators_version()]).encode()).hexdigest()[:16]
     path = cache / f"{name}-{seed}-{packets}-{key}.pcapng"
     if not path.is_file():
         cache.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        generate.generate(name, seed=seed, packets=packets, out=temporary)
-        os.replace(temporary, path)
+        with tempfile.TemporaryDirectory(prefix="making-", dir=cache) as folder:
+            try:
+                generate(name, seed=seed, packets=packets, out=Path(folder) / path.name)
+            except ValueError as error:
+                raise Refused(f"input = {name}: {error}") from None
+            # The sidecars first: where the capture is, all is.
+            for made in sorted(Path(folder).iterdir(), key=lambda made: made.name == path.name):
+                os.replace(made, cache / made.name)
     return path
 
 
