@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "bindings/bench/measure.h"
+
+#include <algorithm>
+#include <chrono>
+#include <nlohmann/json.hpp>
+
+namespace foreflow::bench {
+
+double Now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+void Keep(std::uint64_t result) { asm volatile("" : : "r"(result)); }
+
+std::vector<double> Medians(const std::vector<Contender>& contenders) {
+  std::vector<std::vector<double>> seen(contenders.size());
+  for (std::size_t round = 0; round <= kRepetitions; ++round) {
+    for (std::size_t i = 0; i < contenders.size(); ++i) {
+      const double value = contenders[i]();
+      if (round > 0) seen[i].push_back(value);
+    }
+  }
+  std::vector<double> medians;
+  for (std::vector<double>& values : seen) {
+    const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+    std::nth_element(values.begin(), middle, values.end());
+    medians.push_back(*middle);
+  }
+  return medians;
+}
+
+std::string ToJson(const std::vector<Row>& rows) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const Row& row : rows) {
+    nlohmann::ordered_json json = {{"name", row.name}, {"unit", row.unit}, {"value", row.value}};
+    json["peer"] = row.peer.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(row.peer);
+    json["peer_value"] = row.peer.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(row.peer_value);
+    json["ratio"] = row.peer.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(row.Ratio());
+    list.push_back(json);
+  }
+  return list.dump(2);
+}
+
+}  // namespace foreflow::bench
