@@ -9,9 +9,10 @@
 namespace foreflow::tag {
 namespace {
 
+// Two peers a bucket: memory counts more here than a probe.
 std::size_t BucketsFor(std::uint16_t peers) {
   std::size_t buckets = 1;
-  while (buckets < peers) buckets *= 2;
+  while (buckets * 2 < peers) buckets *= 2;
   return buckets;
 }
 
@@ -129,9 +130,9 @@ predict::DestinationId VmProfile::FindOrAdd(const EntryKey& entry, Work& work) {
   peer.destination_address = entry.fields.destination_address;
   peer.destination_class = entry.fields.destination_port;
   peer.source_class = entry.fields.source_port;
-  peer.source = source;
+  peer.source = source & 0x3fu;
   peer.ip_protocol = entry.fields.ip_protocol;
-  peer.l3 = entry.fields.l3;
+  peer.l3 = entry.fields.l3 & 0x3u;
   peer.chain = bucket_[bucket];
   bucket_[bucket] = id;
   MoveToNewest(id);

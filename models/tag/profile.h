@@ -27,7 +27,7 @@ class VmProfile {
   struct Config {
     flow::VmId vm = 0;
     std::uint16_t peers = 1000;   // destinations remembered, >= 2
-    std::uint8_t successors = 4;  // kept a destination
+    std::uint8_t successors = 3;  // kept a destination
     predict::PredictorKind predictor = predict::PredictorKind::kMarkov3;
     std::uint64_t seed = 1;  // of the table's hash
   };
@@ -69,9 +69,9 @@ class VmProfile {
     std::uint16_t source_port;
     std::uint16_t destination_class;
     std::uint16_t source_class;
-    std::uint8_t source;  // index into sources_
+    std::uint8_t source : 6;  // index into sources_
+    std::uint8_t l3 : 2;
     std::uint8_t ip_protocol;
-    std::uint8_t l3;
     std::uint16_t chain;  // next in the same bucket
     std::uint16_t newer;
     std::uint16_t older;

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "models/path/rehearsal.h"
+
+#include <gtest/gtest.h>
+
+namespace foreflow::path {
+namespace {
+
+tag::EntryKey Entry(std::uint16_t number) {
+  tag::EntryKey entry;
+  entry.fields.destination_port = number;
+  return entry;
+}
+
+// Twelve entries in turn, room for four, each announced one step ahead when `announced`.
+Rehearsal Rounds(int packets, bool announced, bool device_follows) {
+  Rehearsal rehearsal(4, Micros(1));
+  Work work;
+  for (int i = 0; i < packets; ++i) {
+    const Nanos now = Micros(10 * i);
+    const bool allowed = rehearsal.AllowsPredictions();
+    rehearsal.See(Entry(static_cast<std::uint16_t>(i % 12)), 1, now, work);
+    if (!(device_follows && allowed)) rehearsal.SeePunt();
+    const int next = announced ? (i + 1) % 12 : 100 + i % 7;
+    rehearsal.Predict(Entry(static_cast<std::uint16_t>(next)), 1, now, work);
+  }
+  return rehearsal;
+}
+
+TEST(Rehearsal, OpensWhenPredictionsSavePunts) {
+  EXPECT_FALSE(Rounds(1, true, true).AllowsPredictions());  // nothing is known yet
+  EXPECT_TRUE(Rounds(100, true, true).AllowsPredictions());
+  EXPECT_TRUE(Rounds(20000, true, true).AllowsPredictions());
+}
+
+TEST(Rehearsal, StaysShutWhenPredictionsAreWrong) {
+  for (const int packets : {10, 100, 1000, 20000}) {
+    EXPECT_FALSE(Rounds(packets, false, true).AllowsPredictions()) << packets;
+  }
+}
+
+TEST(Rehearsal, ShutsWhenTheDeviceDoesWorseThanItsReactiveTwin) {
+  Rehearsal rehearsal = Rounds(1000, true, true);
+  ASSERT_TRUE(rehearsal.AllowsPredictions());
+  for (int i = 0; i < 2000; ++i) rehearsal.SeePunt();
+  EXPECT_FALSE(rehearsal.AllowsPredictions());
+}
+
+}  // namespace
+}  // namespace foreflow::path
