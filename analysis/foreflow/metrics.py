@@ -34,7 +34,7 @@ METRICS = {
     "lost_per_thousand": Metric("packets/1000", False, "packets that found a queue full"),
     "device_cycles_per_packet": Metric("cycles/packet", False, "device work"),
     "host_cycles_per_packet": Metric("cycles/packet", False, "host work without prediction"),
-    "prediction_cycles_per_packet": Metric("cycles/packet", False, "host work for profiling, predicting and tagging"),
+    "prediction_cycles_per_packet": Metric("cycles/packet", False, "profiling, predicting, tagging and checking the tag"),
     "type_accuracy": Metric("share", True, "predicted type equals true type"),
     "predicted_first_uses_per_thousand": Metric("packets/1000", True, "packets that met an entry a prediction installed"),
 }

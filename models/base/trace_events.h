@@ -25,7 +25,7 @@ struct PacketRow {
   std::uint32_t wire_bytes{};  // byte: Length of the packet on the wire without preamble and checksum.
   std::uint32_t host_cycles{};  // cycle: Cycles of the host's cores spent on the packet, prediction left out.
   std::uint32_t device_cycles{};  // cycle: Cycles of the device's stations spent on the packet.
-  std::uint32_t prediction_cycles{};  // cycle: Cycles of the host's cores spent on profiling, predicting and tagging the packet.
+  std::uint32_t prediction_cycles{};  // cycle: Cycles spent on prediction: profiling, predicting, tagging and pre-installing on the host's cores, and the device's check of the tag.
 };
 inline constexpr Column kPacketRowColumns[] = {
     {"packet", ColumnType::kU64, offsetof(PacketRow, packet), 1, "index", "Position of the packet in the input that was offered, from 0.", nullptr},
@@ -35,7 +35,7 @@ inline constexpr Column kPacketRowColumns[] = {
     {"wire_bytes", ColumnType::kU32, offsetof(PacketRow, wire_bytes), 1, "byte", "Length of the packet on the wire without preamble and checksum.", nullptr},
     {"host_cycles", ColumnType::kU32, offsetof(PacketRow, host_cycles), 1, "cycle", "Cycles of the host's cores spent on the packet, prediction left out.", nullptr},
     {"device_cycles", ColumnType::kU32, offsetof(PacketRow, device_cycles), 1, "cycle", "Cycles of the device's stations spent on the packet.", nullptr},
-    {"prediction_cycles", ColumnType::kU32, offsetof(PacketRow, prediction_cycles), 1, "cycle", "Cycles of the host's cores spent on profiling, predicting and tagging the packet.", nullptr},
+    {"prediction_cycles", ColumnType::kU32, offsetof(PacketRow, prediction_cycles), 1, "cycle", "Cycles spent on prediction: profiling, predicting, tagging and pre-installing on the host's cores, and the device's check of the tag.", nullptr},
 };
 template <>
 inline constexpr Table kTable<PacketRow> = {
