@@ -80,7 +80,7 @@ Score PlaySource(PredictorKind kind, std::size_t order, std::uint64_t seed, std:
 }
 
 // What a predictor may lose to its ceiling because it estimates from some 190 faded observations a context.
-constexpr double kEstimation = 0.02;
+constexpr double kEstimation = 0.01;
 
 TEST(TypePredictor, ReachesTheCeilingOfAFirstOrderSource) {
   for (std::uint64_t seed = 1; seed <= 4; ++seed) {
