@@ -155,7 +155,6 @@ void FlowCache::SeeGeneration(std::uint32_t generation) {
   generation_ = generation;
   MakeStale(kWanted);
   MakeStale(kProbation);
-  heap_size_ = 0;
   unused_predictions_ = 0;
 }
 
@@ -186,7 +185,8 @@ void FlowCache::Want(Index i) {
   state.last_wanted = ++serial_;
   Unlink(i);
   LinkNewest(kWanted, i);
-  if (IsInHeap(i)) SiftDown(state.heap_position);  // among equals, recent use counts as nearer
+  if (state.heap_position != kNone)
+    SiftDown(state.heap_position);  // among equals, recent use counts as nearer
 }
 
 void FlowCache::Remove(Index i, Evicted& evicted) {
@@ -195,7 +195,7 @@ void FlowCache::Remove(Index i, Evicted& evicted) {
   evicted.key = entries_[i].key;
   evicted.was_unused_prediction = state.unused_prediction;
   if (state.on_probation && state.generation == generation_) --unused_predictions_;
-  if (IsInHeap(i)) RemoveFromHeap(i);
+  if (state.heap_position != kNone) RemoveFromHeap(i);
   Unlink(i);
   Index* link = &buckets_[BucketOf(entries_[i].key)];
   while (*link != i) link = &entries_[*link].next_in_bucket;
@@ -222,11 +222,6 @@ void FlowCache::Insert(const Install& install) {
   if (state.on_probation) ++unused_predictions_;
   LinkNewest(state.on_probation ? kProbation : kWanted, i);
   UpdateNextUse(i, install.next_use);
-}
-
-bool FlowCache::IsInHeap(Index i) const {
-  const Index position = states_[i].heap_position;
-  return position < heap_size_ && heap_[position] == i;
 }
 
 bool FlowCache::IsFarther(Index a, Index b) const {
@@ -263,6 +258,7 @@ void FlowCache::SiftDown(std::size_t position) {
 
 void FlowCache::RemoveFromHeap(Index i) {
   const std::size_t position = states_[i].heap_position;
+  states_[i].heap_position = kNone;
   --heap_size_;
   if (position == heap_size_) return;
   PlaceInHeap(position, heap_[heap_size_]);
@@ -271,7 +267,7 @@ void FlowCache::RemoveFromHeap(Index i) {
 }
 
 void FlowCache::UpdateNextUse(Index i, std::uint64_t next_use) {
-  const bool was_known = IsInHeap(i);
+  const bool was_known = states_[i].heap_position != kNone;
   if (next_use == 0) {
     if (was_known) RemoveFromHeap(i);
     states_[i].next_use = 0;

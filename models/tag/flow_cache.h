@@ -30,7 +30,7 @@ enum class InstallCause : std::uint8_t { kMiss, kPredicted };
 // they miss, and their places are taken before any live entry is evicted for want of room.
 class FlowCache {
  public:
-  // Throws Refusal unless 1 <= capacity <= 2^24. All memory is taken here, about 140 B an entry. Guests
+  // Throws Refusal unless 1 <= capacity <= 2^24. All memory is taken here, about 130 B an entry. Guests
   // choose keys: a seed they cannot know keeps them from filling one bucket. It changes work, never an
   // answer.
   explicit FlowCache(std::size_t capacity, std::uint64_t hash_seed = 0);
@@ -90,7 +90,7 @@ class FlowCache {
   struct State {
     Index older = kNone;  // neighbours in the list the entry is on
     Index newer = kNone;
-    Index heap_position = kNone;
+    Index heap_position = kNone;  // kNone: next use unknown
     std::uint32_t generation = 0;
     std::uint64_t last_wanted = 0;  // serial number of the last want or install
     std::uint64_t next_use = 0;
@@ -114,8 +114,7 @@ class FlowCache {
   void Remove(Index i, Evicted& evicted);
   void Insert(const Install& install);
 
-  // The heap of known next uses. A position counts only while the heap agrees: emptying it forgets them all.
-  bool IsInHeap(Index i) const;
+  // The heap of known next uses, stale entries' too: those leave before it is asked.
   bool IsFarther(Index a, Index b) const;
   void PlaceInHeap(std::size_t position, Index i);
   void SiftUp(std::size_t position);
@@ -128,7 +127,7 @@ class FlowCache {
   std::vector<State> states_;
   std::vector<Index> buckets_;
   std::vector<Index> free_;
-  std::vector<Index> heap_;  // live entries with a known next use, farthest first
+  std::vector<Index> heap_;  // entries with a known next use, farthest first
   std::size_t heap_size_ = 0;
   std::size_t size_ = 0;
   std::size_t unused_predictions_ = 0;

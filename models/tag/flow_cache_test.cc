@@ -189,9 +189,9 @@ class NaiveCache {
 enum class Hints { kNone, kAlways, kMixed };
 
 void CompareWithNaive(Hints hints) {
-  const auto capacity = Uniform<std::size_t>(1, 14);
-  const auto keys = Uniform<unsigned>(1, 30);
-  const auto steps = Uniform<int>(1, 300);
+  const auto capacity = Uniform<std::size_t>(1, 40);
+  const auto keys = Uniform<unsigned>(1, 80);
+  const auto steps = Uniform<int>(1, 500);
   FlowCache cache(capacity);
   NaiveCache naive(capacity);
   std::uint32_t generation = 0;

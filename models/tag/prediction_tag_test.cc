@@ -242,10 +242,12 @@ TEST_F(TagTest, PreviousEpochOverlapsAndOlderOnesAreStale) {
   EXPECT_EQ(Check(epoch0), TagStatus::kValid);
   EXPECT_EQ(Check(epoch0), TagStatus::kReplayed);
   sealer_.Rotate(3);
+  Seal();
+  Seal();
   const SealedTag epoch1 = Seal();
   EXPECT_EQ(Check(epoch1), TagStatus::kValid);
   EXPECT_EQ(tag_.epoch, 1);
-  EXPECT_EQ(tag_.sequence, 1u);
+  EXPECT_EQ(tag_.sequence, 3u);
   checker_.Rotate(3);
   EXPECT_EQ(Check(epoch0_late), TagStatus::kStale);
   EXPECT_EQ(Check(epoch1), TagStatus::kReplayed);  // its window moved along
