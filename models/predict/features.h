@@ -18,7 +18,6 @@ struct FeatureState {
   struct Flow {
     std::uint16_t tag = 0;   // hash bits that are not in the index
     std::uint8_t flags = 0;  // see features.cc
-    std::uint8_t unused = 0;
     std::uint32_t time = 0;  // in 2^20 ns, modulo 2^32
   };
 

@@ -12,7 +12,7 @@ namespace foreflow::predict {
 // bits everywhere, which the mathematical library does not promise. Errors below 2^-11 bits and 2^-15.
 namespace fixed_log_internal {
 
-// log2(1 + i / 256) in units of 2^-12, by repeated squaring (Knuth, TAOCP 1, 1.2.2, exercise 25's family).
+// log2(1 + i / 256) in units of 2^-12, by repeated squaring: each tells one more bit.
 constexpr std::array<std::uint16_t, 257> MakeLog2() {
   std::array<std::uint16_t, 257> table{};
   for (std::size_t i = 0; i < 256; ++i) {
