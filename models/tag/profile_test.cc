@@ -36,7 +36,7 @@ VmProfile::Config Small(std::uint16_t peers) {
 }
 
 TEST(VmProfile, RemembersTheLatestDestinationsAsANaiveListDoes) {
-  for (const std::uint64_t seed : {1, 2, 3}) {
+  for (const std::uint64_t seed : {1u, 2u, 3u}) {
     SCOPED_TRACE(seed);
     std::mt19937_64 random(seed);
     VmProfile profile(Small(16));
