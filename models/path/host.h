@@ -77,7 +77,6 @@ class Host {
   KeyHasher hash_;
   EntryUses uses_;
   std::vector<std::uint64_t> next_use_of_;  // by entry, from the current packet on (anti-oracle)
-  std::size_t prefetched_ = 0;              // the oracle has seen to all packets before this one
   std::size_t falsehood_ = 0;               // the anti-oracle's next candidate entry
   std::vector<std::unique_ptr<Vm>> vms_;    // by id - 1
   // One a source: the guesses of a bad one must not push out those of a good one.

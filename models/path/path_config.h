@@ -36,7 +36,7 @@ struct PathConfig {
   std::uint32_t installs_per_second = 100'000;  // of predicted entries, token bucket with a burst of 32
   std::uint16_t peers_per_vm = 1000;            // bound of a profile
   std::uint8_t successors = 3;                  // kept a destination
-  std::uint8_t lookahead = 2;                   // predicted destinations a packet
+  std::uint8_t lookahead = 4;                   // steps ahead along the likeliest chain of destinations
   std::uint16_t minimum_confidence = 19661;     // 0.3 of 65535: act on a destination from here
   std::uint16_t governor_margin = 1311;         // 0.02 of 65535
   predict::PredictorKind predictor = predict::PredictorKind::kMarkov3;
