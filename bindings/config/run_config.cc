@@ -385,6 +385,13 @@ hw::BusProfile ParseBusProfile(const std::string& where, const std::string& text
   return ReadBusProfile(Value(json, where, ""));
 }
 
+std::vector<tag::Rule> ParseRules(const std::string& where, const std::string& text) {
+  const Json json = ParseJson(where, text);
+  std::vector<tag::Rule> rules;
+  for (const Value& rule : Value(json, where, "").Array(kMostRules)) rules.push_back(ReadRule(rule, 0));
+  return rules;
+}
+
 path::PathConfig DefaultPathConfig() {
   path::PathConfig config;
   tag::Rule forward_all;

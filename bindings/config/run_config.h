@@ -59,6 +59,9 @@ RunConfig ParseRunConfig(const std::string& where, const std::string& text);
 hw::DeviceProfile ParseDeviceProfile(const std::string& where, const std::string& text);
 hw::BusProfile ParseBusProfile(const std::string& where, const std::string& text);
 
+// A JSON list of standard rules, spelled as in RESOLVED.json; meters are not known here and stay null.
+std::vector<tag::Rule> ParseRules(const std::string& where, const std::string& text);
+
 // What a door runs with where it is given no configuration: the defaults of path::PathConfig, and one rule
 // that forwards everything.
 path::PathConfig DefaultPathConfig();

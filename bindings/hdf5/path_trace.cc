@@ -22,21 +22,37 @@ std::uint8_t Number(Enum value) {
 
 }  // namespace
 
+trace::FlowRow FlowRowOf(const flow::FlowKey& key) {
+  trace::FlowRow row;
+  row.source_address = key.source_address;
+  row.destination_address = key.destination_address;
+  row.source_port = key.source_port;
+  row.destination_port = key.destination_port;
+  row.vm = key.vm;
+  row.ip_protocol = key.ip_protocol;
+  row.l3 = key.l3;
+  return row;
+}
+
+trace::DecisionRow DecisionRowOf(std::uint64_t packet, const path::Verdict& verdict) {
+  trace::DecisionRow row;
+  row.packet = packet;
+  row.verb = Number(verdict.verb);
+  row.reason = Number(verdict.reason);
+  row.rule = verdict.rule;
+  row.tag_rule = verdict.tag_rule;
+  row.queue = verdict.queue;
+  row.colour = Number(verdict.colour);
+  row.tag_status = Number(verdict.tag_status);
+  row.punted = verdict.punted ? 1 : 0;
+  row.mirrored = verdict.mirrored ? 1 : 0;
+  row.used_prediction = verdict.used_prediction ? 1 : 0;
+  return row;
+}
+
 void PathTrace::Decided(std::uint64_t packet, const path::Arrival& arrival, const path::Verdict& verdict,
                         const path::StageWork& work, const StageCycles* cycles) {
-  trace::DecisionRow decision;
-  decision.packet = packet;
-  decision.verb = Number(verdict.verb);
-  decision.reason = Number(verdict.reason);
-  decision.rule = verdict.rule;
-  decision.tag_rule = verdict.tag_rule;
-  decision.queue = verdict.queue;
-  decision.colour = Number(verdict.colour);
-  decision.tag_status = Number(verdict.tag_status);
-  decision.punted = verdict.punted ? 1 : 0;
-  decision.mirrored = verdict.mirrored ? 1 : 0;
-  decision.used_prediction = verdict.used_prediction ? 1 : 0;
-  file_.Append(decision);
+  file_.Append(DecisionRowOf(packet, verdict));
 
   // A prediction reaches the device in a tag, and is only known to be the host's where the tag verified.
   if (verdict.tag_status == tag::TagStatus::kValid) {
@@ -59,14 +75,7 @@ void PathTrace::Decided(std::uint64_t packet, const path::Arrival& arrival, cons
     const flow::FlowKey& key = future_.key(packet);
     const auto [found, is_new] = flow_index_.try_emplace(key, flows_.size());
     if (is_new) {
-      trace::FlowRow row;
-      row.source_address = key.source_address;
-      row.destination_address = key.destination_address;
-      row.source_port = key.source_port;
-      row.destination_port = key.destination_port;
-      row.vm = key.vm;
-      row.ip_protocol = key.ip_protocol;
-      row.l3 = key.l3;
+      trace::FlowRow row = FlowRowOf(key);
       row.first_ns = arrival.time.count();
       flows_.push_back(row);
     }

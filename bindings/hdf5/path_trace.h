@@ -15,6 +15,10 @@
 
 namespace foreflow::hdf5 {
 
+// One row; counts and times of a flow are left at 0.
+trace::FlowRow FlowRowOf(const flow::FlowKey& key);
+trace::DecisionRow DecisionRowOf(std::uint64_t packet, const path::Verdict& verdict);
+
 // What the path decided, as trace rows: the same in every door. The door adds the packets and stations tables
 // itself, since only it knows times.
 class PathTrace {

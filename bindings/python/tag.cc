@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <pybind11/stl.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "bindings/config/run_config.h"
+#include "bindings/config/vocabulary.h"
+#include "bindings/python/arrays.h"
+#include "bindings/python/module.h"
+#include "models/tag/rule_table.h"
+
+namespace foreflow::python {
+namespace {
+
+struct DecisionFields {
+  std::uint32_t rule;
+  std::uint16_t meter;
+  std::uint8_t verb;
+  std::uint8_t queue;
+  bool mirror;
+};
+using DecisionArray = py::array_t<DecisionFields>;
+
+DecisionFields FieldsOf(const tag::Decision& decision) {
+  return {decision.rule, decision.action.meter, static_cast<std::uint8_t>(decision.action.verb),
+          decision.action.queue, decision.action.mirror};
+}
+
+// A rule table with the rules it was made from, for the linear reference.
+class Rules {
+ public:
+  explicit Rules(const std::string& json) : rules_(config::ParseRules("rules", json)) { table_.Load(rules_); }
+
+  DecisionArray Classify(const KeyArray& keys) const {
+    Work work;
+    return Map(keys, [&](const flow::FlowKey& key) { return table_.Classify(key, work); });
+  }
+  DecisionArray ClassifyByLinearScan(const KeyArray& keys) const {
+    return Map(keys, [&](const flow::FlowKey& key) { return tag::ClassifyByLinearScan(rules_, key); });
+  }
+  KeyArray EntryKeys(const KeyArray& keys) const {
+    KeyArray entries(keys.size());
+    Work work;
+    for (py::ssize_t i = 0; i < keys.size(); ++i) {
+      entries.mutable_data()[i] = table_.EntryKeyOf(keys.data()[i], work).fields;
+    }
+    return entries;
+  }
+  std::size_t size() const { return table_.size(); }
+  std::size_t tuples() const { return table_.tuples(); }
+
+ private:
+  template <typename Decide>
+  static DecisionArray Map(const KeyArray& keys, const Decide& decide) {
+    DecisionArray decisions(keys.size());
+    for (py::ssize_t i = 0; i < keys.size(); ++i) {
+      decisions.mutable_data()[i] = FieldsOf(decide(keys.data()[i]));
+    }
+    return decisions;
+  }
+
+  std::vector<tag::Rule> rules_;
+  tag::RuleTable table_;
+};
+
+}  // namespace
+
+void BindTag(py::module_& module) {
+  PYBIND11_NUMPY_DTYPE(DecisionFields, rule, meter, verb, queue, mirror);
+  module.attr("DECISION") = py::dtype::of<DecisionFields>();
+  module.attr("VERBS") = py::tuple(py::cast(config::Verbs()));
+  module.attr("NO_RULE") = tag::kNoRule;
+  module.attr("NO_QUEUE") = tag::kNoQueue;
+  module.attr("NO_METER") = tag::kNoMeter;
+  py::class_<Rules>(module, "RuleTable", "Standard rules: tuple-space search, and its linear reference.")
+      .def(py::init<const std::string&>(), py::arg("rules_json"),
+           "A JSON list of rules, spelled as in a resolved configuration.")
+      .def("classify", &Rules::Classify, py::arg("keys"),
+           "One DECISION a key; rule is NO_RULE for the default drop.")
+      .def("classify_by_linear_scan", &Rules::ClassifyByLinearScan, py::arg("keys"))
+      .def("entry_keys", &Rules::EntryKeys, py::arg("keys"),
+           "The keys of the flow entries that serve these: ports replaced by port classes.")
+      .def("__len__", &Rules::size)
+      .def_property_readonly("tuples", &Rules::tuples);
+}
+
+}  // namespace foreflow::python
