@@ -37,7 +37,7 @@ def replay(
 
 def record(out: Path) -> None:
     """Runs the recipe of datasets; needs rights to make network namespaces."""
-    recipe = ROOT / "datasets" / "record.py"
+    recipe = ROOT / "datasets" / "record"
     out.mkdir(parents=True, exist_ok=True)
     done = subprocess.run([sys.executable, "-P", str(recipe), "--out", str(out)], check=False)
     if done.returncode == 2:
