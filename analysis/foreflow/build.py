@@ -91,7 +91,7 @@ def _run_logged(command: list[str], log: Path, what: str) -> None:
         print(file=sys.stderr)
     if process.returncode != 0:
         lines = log.read_text(errors="replace").splitlines()
-        first = next((i for i, line in enumerate(lines) if re.search(r"error|FAILED", line)), len(lines) - 20)
+        first = next((i for i, line in enumerate(lines) if re.search(r"CMake Error|error:|FAILED:", line)), len(lines) - 20)
         print("\n".join("  " + line[:300] for line in lines[first : first + 20]), file=sys.stderr)
         raise Failed(f"{what} failed; full log: {log}")
 

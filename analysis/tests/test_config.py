@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import jsonschema
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from foreflow import config
 from foreflow.errors import Refused
-from foreflow.places import SCENARIOS
+from foreflow.places import ROOT, SCENARIOS
 
 
 def refusal(scenario: str, *overrides: str) -> str:
@@ -162,3 +163,23 @@ def test_any_override_is_accepted_or_refused(key: str, value: str) -> None:
         assert str(refused).startswith("command line: ")
     else:
         json.dumps(config.fill(document, config.schema()), allow_nan=False)
+
+
+def test_defaults_are_those_of_the_cores() -> None:
+    """A scenario that says nothing decides as the cores do when nobody configures them."""
+    header = (ROOT / "models/path/path_config.h").read_text()
+    defaults = config.fill({"scenario": "x", "about": "y"}, config.schema())
+    for room, names in {
+        "host": ("vms", "peers_per_vm"),
+        "device": ("installs_per_second",),
+        "prediction": ("successors", "lookahead"),
+    }.items():
+        for name in names:
+            found = re.search(rf"\b{name} = ([\d']+);", header)
+            assert found, name
+            assert int(found.group(1).replace("'", "")) == defaults[room][name], name
+    for name in ("minimum_confidence", "governor_margin"):
+        found = re.search(rf"\b{name} = (\d+);", header)
+        assert found and round(int(found.group(1)) / 65535, 3) == defaults["prediction"][name], name
+    assert f"install_latency = Micros({defaults['device']['install_latency_us']})" in header
+    assert f"label_horizon = Millis({defaults['prediction']['label_horizon_ms']})" in header
