@@ -5,6 +5,7 @@ import csv
 import hashlib
 import json
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -28,7 +29,7 @@ def tshark(path: Path, *fields: str) -> list[list[str]]:
 
 
 def may_make_namespaces() -> bool:
-    if os.geteuid() != 0:
+    if os.geteuid() != 0 or not all(shutil.which(program) for program in ("ip", "ethtool", "curl")):
         return False
     made = subprocess.run(["ip", "netns", "add", "ff-test"], capture_output=True).returncode == 0
     subprocess.run(["ip", "netns", "delete", "ff-test"], capture_output=True)
@@ -67,7 +68,7 @@ def test_conversion_refuses_other_files(tmp_path):
         capture.to_pcapng(tmp_path / "in", tmp_path / "out")
 
 
-@pytest.mark.skipif(not may_make_namespaces(), reason="needs root and network namespaces")
+@pytest.mark.skipif(not may_make_namespaces(), reason="needs root, network namespaces, ip, ethtool and curl")
 def test_nothing_remains_after_an_error(tmp_path):
     def namespaces() -> str:
         return subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout
