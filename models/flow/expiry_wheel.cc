@@ -27,7 +27,7 @@ ExpiryWheel::ExpiryWheel(std::size_t timers, Nanos tick, Nanos start)
 
 // Rounded up, so that no timer fires before its deadline. Differences of times are taken without a sign: they
 // are exact even where a capture's clock jumps over more than half of the 64-bit range.
-std::uint64_t ExpiryWheel::TickOf(Nanos deadline) const {
+inline std::uint64_t ExpiryWheel::TickOf(Nanos deadline) const {
   if (deadline.count() <= start_nanos_) return 0;
   const std::uint64_t since =
       static_cast<std::uint64_t>(deadline.count()) - static_cast<std::uint64_t>(start_nanos_);
@@ -58,14 +58,14 @@ void ExpiryWheel::Disarm(Timer timer) {
 
 // The level is that of the highest byte in which the tick differs from now: then all timers of one tick are
 // in one list at any time, and stay in order when the list moves down.
-std::size_t ExpiryWheel::SlotOf(std::uint32_t tick) const {
+inline std::size_t ExpiryWheel::SlotOf(std::uint32_t tick) const {
   const std::uint32_t differs = tick ^ static_cast<std::uint32_t>(now_);
   unsigned level = 0;
   while (level + 1 < kLevels && differs >> (kBits * (level + 1)) != 0) ++level;
   return level * kSlots + (tick >> (kBits * level)) % kSlots;
 }
 
-void ExpiryWheel::Place(Timer timer) {
+inline void ExpiryWheel::Place(Timer timer) {
   const std::size_t slot = SlotOf(links_[timer].tick);
   const Timer first = first_[slot];
   if (first == kNone) {
@@ -81,7 +81,7 @@ void ExpiryWheel::Place(Timer timer) {
   links_[first].prev = timer;
 }
 
-void ExpiryWheel::Unlink(Timer timer) {
+inline void ExpiryWheel::Unlink(Timer timer) {
   Link& link = links_[timer];
   const std::size_t slot = SlotOf(link.tick);
   if (link.next == timer) {

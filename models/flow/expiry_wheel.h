@@ -36,6 +36,9 @@ class ExpiryWheel {
   // the timer, or to `now` once none is left. `now` may go back: nothing fires then.
   Timer Next(Nanos now);
 
+  // Fetches a timer's memory ahead of arming it.
+  void Prefetch(Timer timer) const { __builtin_prefetch(&links_[timer], 1); }
+
   // The time of the last tick that the wheel has reached.
   Nanos time() const { return TimeOf(now_); }
   std::size_t bytes() const { return links_.size() * sizeof(Link) + sizeof(*this); }

@@ -14,6 +14,7 @@ namespace foreflow::flow {
 namespace {
 
 constexpr std::size_t kMostFlows = std::size_t{1} << 30;
+constexpr std::size_t kBucketsPer100Flows = 12;
 
 // Without branches between the words: keys with the same signature are nearly always equal.
 bool Equal(const FlowKey& a, const FlowKey& b) {
@@ -39,10 +40,12 @@ FlowIndex::FlowIndex(std::size_t capacity, std::uint64_t seed) : hasher_(seed) {
     throw Refusal("flow table", "capacity", std::to_string(capacity), "1 .. " + std::to_string(kMostFlows));
   }
   entries_.resize(capacity);
-  buckets_.resize(capacity / (kWays * 8 / 10) + 1);
+  buckets_.resize(capacity * kBucketsPer100Flows / 100 + 1);
+  free_.resize(capacity);
+  for (std::size_t i = 0; i < capacity; ++i) free_[i] = static_cast<Slot>(capacity - 1 - i);
 }
 
-FlowIndex::Hashed FlowIndex::Hash(const FlowKey& key) const {
+inline FlowIndex::Hashed FlowIndex::Hash(const FlowKey& key) const {
   const std::uint64_t hash = hasher_(&key);
   // The upper half chooses the bucket (a product instead of a division), the lower end is the signature.
   const auto bucket = static_cast<std::uint32_t>(((hash >> 32) * buckets_.size()) >> 32);
@@ -50,7 +53,7 @@ FlowIndex::Hashed FlowIndex::Hash(const FlowKey& key) const {
   return {bucket, signature == 0 ? std::uint16_t{1} : signature};
 }
 
-std::uint32_t FlowIndex::Match(const Bucket& bucket, std::uint16_t signature) {
+inline std::uint32_t FlowIndex::Match(const Bucket& bucket, std::uint16_t signature) {
 #ifdef __SSE2__
   // Ways 0..7 by one load, 2..9 by another.
   const __m128i wanted = _mm_set1_epi16(static_cast<short>(signature));
@@ -69,7 +72,7 @@ std::uint32_t FlowIndex::Match(const Bucket& bucket, std::uint16_t signature) {
 #endif
 }
 
-Slot FlowIndex::FindFrom(const FlowKey& key, Hashed hashed, Work& work) const {
+inline Slot FlowIndex::FindFrom(const FlowKey& key, Hashed hashed, Work& work) const {
   std::uint32_t looks = 0;
   Slot found = kNoSlot;
   for (std::uint32_t at = hashed.bucket;; at = After(at)) {
@@ -94,24 +97,37 @@ Slot FlowIndex::Find(const FlowKey& key, Work& work) const {
   return FindFrom(key, Hash(key), work);
 }
 
+inline void FlowIndex::Begin(const FlowKey* keys, std::size_t count, Hashed* hashed, Slot* candidates) const {
+  for (std::size_t i = 0; i < count; ++i) {
+    hashed[i] = Hash(keys[i]);
+    __builtin_prefetch(&buckets_[hashed[i].bucket]);
+  }
+  // The first candidate of each is nearly always the only one.
+  for (std::size_t i = 0; i < count; ++i) {
+    const Bucket& bucket = buckets_[hashed[i].bucket];
+    const std::uint32_t ways = Match(bucket, hashed[i].signature);
+    candidates[i] = ways != 0 ? bucket.slot[LowestBit(ways)] : kNoSlot;
+    if (ways != 0) {
+      __builtin_prefetch(&entries_[candidates[i]]);
+    } else if (bucket.passed != 0) {
+      __builtin_prefetch(&buckets_[After(hashed[i].bucket)]);
+    }
+  }
+}
+
+void FlowIndex::Prefetch(const FlowKey* keys, std::size_t count, Slot* candidates) const {
+  std::array<Hashed, kBurst> hashed;
+  Begin(keys, count, hashed.data(), candidates);
+}
+
 void FlowIndex::FindBulk(const FlowKey* keys, std::size_t count, Slot* slots, Work& work) const {
   std::uint32_t looks = 0;
+  std::array<Hashed, kBurst> hashed;
   for (std::size_t done = 0; done < count; done += kBurst) {
     const std::size_t burst = std::min(kBurst, count - done);
     const FlowKey* key = keys + done;
     Slot* slot = slots + done;
-    std::array<Hashed, kBurst> hashed;
-    for (std::size_t i = 0; i < burst; ++i) {
-      hashed[i] = Hash(key[i]);
-      __builtin_prefetch(&buckets_[hashed[i].bucket]);
-    }
-    // The first candidate of each is nearly always the only one.
-    for (std::size_t i = 0; i < burst; ++i) {
-      const Bucket& bucket = buckets_[hashed[i].bucket];
-      const std::uint32_t ways = Match(bucket, hashed[i].signature);
-      slot[i] = ways != 0 ? bucket.slot[LowestBit(ways)] : kNoSlot;
-      if (ways != 0) __builtin_prefetch(&entries_[slot[i]]);
-    }
+    Begin(key, burst, hashed.data(), slot);
     for (std::size_t i = 0; i < burst; ++i) {
       if (slot[i] != kNoSlot && Equal(entries_[slot[i]].key, key[i])) {
         looks += 2;
@@ -132,12 +148,7 @@ FlowIndex::Place FlowIndex::FindOrInsert(const FlowKey& key, Work& work) {
   if (found != kNoSlot) return {found, false};
   if (size_ == entries_.size()) return {kNoSlot, false};
 
-  Slot slot = free_;
-  if (slot != kNoSlot) {
-    free_ = static_cast<Slot>(entries_[slot].bytes);
-  } else {
-    slot = unused_++;
-  }
+  const Slot slot = FreeSlot(0);
   std::uint32_t at = hashed.bucket;
   std::uint32_t vacant = Match(buckets_[at], 0);
   for (; vacant == 0; vacant = Match(buckets_[at], 0)) {
@@ -155,8 +166,7 @@ FlowIndex::Place FlowIndex::FindOrInsert(const FlowKey& key, Work& work) {
 }
 
 void FlowIndex::Erase(Slot slot, Work& work) {
-  Entry& entry = entries_[slot];
-  const Hashed hashed = Hash(entry.key);
+  const Hashed hashed = Hash(entries_[slot].key);
   std::uint32_t looks = 1;
   for (std::uint32_t at = hashed.bucket;; at = After(at), ++looks) {
     Bucket& bucket = buckets_[at];
@@ -168,9 +178,8 @@ void FlowIndex::Erase(Slot slot, Work& work) {
     }
     --bucket.passed;
   }
-  entry.bytes = free_;
-  free_ = slot;
   --size_;
+  free_[entries_.size() - size_ - 1] = slot;
   Count(work, 1, looks);
   work.Add(WorkItem::kUpdate);
 }

@@ -23,7 +23,7 @@ constexpr Slot kNoSlot = 0xffffffffu;
 constexpr std::size_t kBurst = 32;
 
 // From flow key to slot: buckets of one cache line with ten 16-bit signatures, compared at once, and ten
-// slots, at most 80 % full; a full bucket overflows into the next and counts what went past it, so that a
+// slots, at most 83 % full; a full bucket overflows into the next and counts what went past it, so that a
 // search knows where to end (as in F14, Bronson and Shi 2019) and a removal leaves no mark. The key lies
 // beside what every packet writes, in one more cache line: a hit touches two lines.
 //
@@ -45,11 +45,17 @@ class FlowIndex {
 
   std::size_t size() const { return size_; }
   std::size_t capacity() const { return entries_.size(); }
-  std::size_t bytes() const { return buckets_.size() * sizeof(Bucket) + entries_.size() * sizeof(Entry); }
+  std::size_t bytes() const {
+    return buckets_.size() * sizeof(Bucket) + entries_.size() * (sizeof(Entry) + sizeof(Slot));
+  }
 
   Slot Find(const FlowKey& key, Work& work) const;
   // The same for a burst, with the memory of all keys fetched at the same time; any count, cut into bursts.
   void FindBulk(const FlowKey* keys, std::size_t count, Slot* slots, Work& work) const;
+
+  // Starts fetching the memory that up to kBurst keys need, ahead of finding, inserting or erasing each.
+  // Changes nothing. candidates[i] is the slot that keys[i] most likely has, or kNoSlot.
+  void Prefetch(const FlowKey* keys, std::size_t count, Slot* candidates) const;
 
   struct Place {
     Slot slot = kNoSlot;  // kNoSlot: not there, and the index is full
@@ -57,6 +63,12 @@ class FlowIndex {
   };
   // Finds the key, or inserts it where there is room.
   Place FindOrInsert(const FlowKey& key, Work& work);
+  // The slot of the key inserted `ahead` insertions from now, if none is freed before; kNoSlot where that is
+  // not known because the index is full then.
+  Slot FreeSlot(std::size_t ahead) const {
+    const std::size_t free = entries_.size() - size_;
+    return ahead < free ? free_[free - 1 - ahead] : kNoSlot;
+  }
   // Frees a slot that is in use.
   void Erase(Slot slot, Work& work);
 
@@ -79,6 +91,8 @@ class FlowIndex {
   Hashed Hash(const FlowKey& key) const;
   // One bit for each way of the bucket whose signature is the given one.
   static std::uint32_t Match(const Bucket& bucket, std::uint16_t signature);
+  // Begins a burst: fetches buckets, then the entries of the first candidates.
+  void Begin(const FlowKey* keys, std::size_t count, Hashed* hashed, Slot* candidates) const;
   Slot FindFrom(const FlowKey& key, Hashed hashed, Work& work) const;
   std::uint32_t After(std::uint32_t bucket) const { return bucket + 1 == buckets_.size() ? 0 : bucket + 1; }
 
@@ -86,8 +100,7 @@ class FlowIndex {
   std::vector<Bucket> buckets_;
   std::vector<Entry> entries_;
   std::size_t size_ = 0;
-  Slot unused_ = 0;      // slots from here on were never used
-  Slot free_ = kNoSlot;  // the slot freed last; the next one is in its entry
+  std::vector<Slot> free_;  // a stack: the first capacity() - size() are valid, the last of them is used next
 };
 
 }  // namespace foreflow::flow

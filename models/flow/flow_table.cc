@@ -2,6 +2,7 @@
 #include "models/flow/flow_table.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <string>
 
@@ -44,11 +45,28 @@ std::size_t FlowTable::bytes() const {
 }
 
 // Saturates: captures with a broken clock may lie at the end of the range.
-Nanos FlowTable::Deadline(Slot slot) const {
+inline Nanos FlowTable::Deadline(Slot slot) const {
   const std::int64_t last = index_.entry(slot).last.count();
   const std::int64_t timeout = timeouts_[cold_[slot].connection.phase()].count();
   constexpr std::int64_t kEnd = std::numeric_limits<std::int64_t>::max();
   return Nanos(last > kEnd - timeout ? kEnd : last + timeout);
+}
+
+void FlowTable::Prefetch(const FlowKey* keys, std::size_t count) const {
+  std::array<Slot, kBurst> candidates;
+  count = std::min(count, kBurst);
+  index_.Prefetch(keys, count, candidates.data());
+  std::size_t newcomers = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    Slot slot = candidates[i];
+    if (slot == kNoSlot) {
+      slot = index_.FreeSlot(newcomers++);
+      if (slot == kNoSlot) continue;
+      __builtin_prefetch(&index_.entry(slot), 1);
+    }
+    __builtin_prefetch(&cold_[slot], 1);
+    wheel_.Prefetch(slot);
+  }
 }
 
 FlowTable::Inserted FlowTable::FindOrInsert(const FlowKey& key, Nanos now, Work& work, FlowRecord* gone) {
@@ -134,7 +152,7 @@ Slot FlowTable::ChooseVictim(VmId newcomer, Work& work) {
   return victim;
 }
 
-void FlowTable::Link(Slot slot) {
+inline void FlowTable::Link(Slot slot) {
   Cold& cold = cold_[slot];
   cold.order = {newest_, kNoSlot};
   (newest_ == kNoSlot ? oldest_ : cold_[newest_].order.next) = slot;

@@ -58,6 +58,10 @@ class FlowTable {
     index_.FindBulk(keys, count, slots, work);
   }
 
+  // Starts fetching the memory of up to kBurst flows, ahead of FindOrInsert, Observe or Erase of each.
+  // Changes nothing but the time they take.
+  void Prefetch(const FlowKey* keys, std::size_t count) const;
+
   struct Inserted {
     Slot slot = kNoSlot;
     bool fresh = false;    // not in the table before

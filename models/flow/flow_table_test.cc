@@ -244,6 +244,13 @@ TEST(FlowIndex, AgreesWithAMapWhenFull) {
     std::set<Slot> slots;
     for (const auto& [number, slot] : naive) slots.insert(slot);
     EXPECT_EQ(slots.size(), naive.size());
+    // An emptied index has no trace of what was in it: every miss ends in its first bucket.
+    for (const auto& [number, slot] : naive) index.Erase(slot, work);
+    for (std::uint32_t number = 0; number < 7000; ++number) {
+      Work miss;
+      ASSERT_EQ(index.Find(KeyNumber(number, 0), miss), kNoSlot);
+      ASSERT_EQ(miss[WorkItem::kProbe], 1u);
+    }
   }
 }
 
