@@ -29,14 +29,15 @@ void CopyAddress(std::array<std::uint8_t, 16>& to, const std::array<std::uint8_t
 // where the packet ends by the innermost length that was believed; it may lie beyond what was captured.
 class Dissector {
  public:
-  Dissector(BytesView captured, std::uint32_t wire_bytes, Work& work)
+  Dissector(BytesView captured, std::uint32_t wire_bytes, Work& work, Dissection& out)
       : begin_(captured.data),
         at_(captured.data),
         end_(captured.data + captured.size),
         packet_end_(std::max<std::size_t>(captured.size, wire_bytes)),
-        work_(work) {}
+        work_(work),
+        out_(out) {}
 
-  Dissection Run(Link link) {
+  void Run(Link link) {
     switch (link) {
       case Link::kEthernet:
         Ethernet();
@@ -61,7 +62,6 @@ class Dissector {
     out_.header_bytes = static_cast<std::uint32_t>(headers);
     out_.payload_offset = static_cast<std::uint16_t>(headers);
     out_.payload_bytes = static_cast<std::uint32_t>(packet_end_ > headers ? packet_end_ - headers : 0);
-    return out_;
   }
 
  private:
@@ -375,13 +375,15 @@ class Dissector {
   std::size_t packet_end_;
   std::size_t cut_ = 0;
   Work& work_;
-  Dissection out_;
+  Dissection& out_;
 };
 
 }  // namespace
 
 Dissection Dissect(Link link, BytesView captured, std::uint32_t wire_bytes, Work& work) {
-  return Dissector(captured, wire_bytes, work).Run(link);
+  Dissection packet;
+  Dissector(captured, wire_bytes, work, packet).Run(link);
+  return packet;
 }
 
 }  // namespace foreflow::wire
