@@ -2,21 +2,22 @@
 #ifndef FOREFLOW_MODELS_PREDICT_IP_NUMBERS_H_
 #define FOREFLOW_MODELS_PREDICT_IP_NUMBERS_H_
 
-#include <cstdint>
+#include "models/wire/ipv4.h"
+#include "models/wire/tcp.h"
 
 namespace foreflow::predict {
 
-// IANA protocol numbers and TCP flags (RFC 9293) that the rules of this room name.
-constexpr std::uint8_t kProtocolIcmp = 1;
-constexpr std::uint8_t kProtocolIgmp = 2;
-constexpr std::uint8_t kProtocolTcp = 6;
-constexpr std::uint8_t kProtocolUdp = 17;
-constexpr std::uint8_t kProtocolIcmpv6 = 58;
+// The protocol numbers and TCP flags that the rules of this room name.
+using wire::kProtocolIcmp;
+using wire::kProtocolIcmpv6;
+using wire::kProtocolIgmp;
+using wire::kProtocolTcp;
+using wire::kProtocolUdp;
 
-constexpr std::uint8_t kTcpFin = 0x01;
-constexpr std::uint8_t kTcpSyn = 0x02;
-constexpr std::uint8_t kTcpRst = 0x04;
-constexpr std::uint8_t kTcpAck = 0x10;
+using wire::kTcpAck;
+using wire::kTcpFin;
+using wire::kTcpRst;
+using wire::kTcpSyn;
 
 }  // namespace foreflow::predict
 

@@ -15,6 +15,7 @@ using Ipv4Address = std::array<std::uint8_t, 4>;
 // Assigned Internet protocol numbers, of IPv4's protocol and IPv6's next header.
 constexpr std::uint8_t kProtocolHopByHop = 0;
 constexpr std::uint8_t kProtocolIcmp = 1;
+constexpr std::uint8_t kProtocolIgmp = 2;
 constexpr std::uint8_t kProtocolTcp = 6;
 constexpr std::uint8_t kProtocolUdp = 17;
 constexpr std::uint8_t kProtocolRouting = 43;
