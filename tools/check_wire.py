@@ -20,7 +20,7 @@ from cxx_source import ROOT, blanked, files, includes, is_test, line_of, report
 
 _HEADERS = r"(?:ethernet|ether|vlan|qinq|arp|ipv?4|ipv?6|ip|icmp|icmpv?6|tcp|udp|geneve|erspan|gre|sll2?|cooked)"
 SYSTEM_INCLUDES = re.compile(
-    r"^(netinet/|arpa/inet\.h|net/(ethernet|if_arp)\.h|linux/(if_ether|if_vlan|ip|ipv6|tcp|udp|icmp|icmpv6)\.h|"
+    r"^(netinet/|net/(ethernet|if_arp)\.h|linux/(if_ether|if_vlan|ip|ipv6|tcp|udp|icmp|icmpv6)\.h|"
     r"endian\.h|sys/endian\.h|byteswap\.h|boost/endian)"
 )
 STRUCT = re.compile(
@@ -30,12 +30,13 @@ STRUCT = re.compile(
 SYSTEM_STRUCT = re.compile(
     r"\b(?:struct\s+)?(ether_header|ethhdr|ether_arp|vlan_ethhdr|iphdr|ipv6hdr|ip6_hdr|tcphdr|udphdr|icmphdr|icmp6_hdr)\b"
 )
-SWAP = re.compile(r"\b(hton[sl]|ntoh[sl]|htobe\d+|be\d+toh|bswap_\d+|__builtin_bswap\d+)\b")
+SWAP = re.compile(r"\b(hton[sl]|ntoh[sl]|htobe\d+|be\d+toh)\b")
 CONSTANT = re.compile(
     rf"\bconstexpr\s+[\w:<>\s]+?\b(k{_HEADERS}\w*?(?:Bytes|Size|Offset|Header\w*|Type|Ethertype|Protocol)"
     rf"|kEther[Tt]ype\w*|kProtocol(?:Tcp|Udp|Icmp|Icmpv6))\s*(?:=|\{{)",
     re.IGNORECASE,
 )
+NUMBER = re.compile(r"\bconstexpr\b[^;\n]*?\b(k(?:Tcp)?(?:Fin|Syn|Rst|Psh|Ack|Urg)|k(?:Tcp|Udp|Icmp|Icmpv6))\s*=")
 ETHERTYPE = re.compile(r"\b0x(?:0800|0?806|86dd|8100|88a8|9100)\b", re.IGNORECASE)
 OWN_STRUCT = re.compile(r"\bstruct\s+(\w+)\s*\{\s*static constexpr std::size_t kBytes\b")
 
@@ -54,6 +55,7 @@ def check_outside(path: str, text: str) -> list[str]:
         "layout constants are models/wire's": CONSTANT,
     }
     if not is_test(path):
+        rules["protocol numbers and TCP flags are models/wire's"] = NUMBER
         rules["ethertypes are named in models/wire/ethernet.h"] = ETHERTYPE
     for reason, pattern in rules.items():
         for match in pattern.finditer(bare):

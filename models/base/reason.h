@@ -10,21 +10,21 @@ namespace foreflow {
 // Why a packet went where it went. Drops are counted by reason; every decision carries one.
 enum class Reason : std::uint8_t {
   // Forwarded.
-  kCacheHit,       // the device held the flow entry
-  kCacheMiss,      // trapped to the host's table, which decided
-  kNotOffloaded,   // the device holds no entries at all: the host decided
-  kTrapRule,       // a rule sends this traffic to the host
-  kTagRule,        // tag_authority=literal: a tag rule ended the search
+  kCacheHit,      // the device held the flow entry
+  kCacheMiss,     // trapped to the host's table, which decided
+  kNotOffloaded,  // the device holds no entries at all: the host decided
+  kTrapRule,      // a rule sends this traffic to the host
+  kTagRule,       // tag_authority=literal: a tag rule ended the search
   // Dropped by a decision.
-  kDenyRule,       // a rule says drop
-  kDefaultDrop,    // no rule matched
-  kMeterRed,       // the rule's meter marked the packet red
-  kMalformed,      // a header contradicts itself or the lengths
-  kTruncated,      // the capture ends inside a header that the decision needs
-  kUnknownLink,    // the link type carries no frames that can be decided on
+  kDenyRule,     // a rule says drop
+  kDefaultDrop,  // no rule matched
+  kMeterRed,     // the rule's meter marked the packet red
+  kMalformed,    // a header contradicts itself or the lengths
+  kTruncated,    // the capture ends inside a header that the decision needs
+  kUnknownLink,  // the link type carries no frames that can be decided on
   // Dropped by a device that was full.
-  kQueueFull,      // egress queue
-  kStationFull,    // a pipeline or slow-path queue
+  kQueueFull,    // egress queue
+  kStationFull,  // a pipeline or slow-path queue
   kCount,
 };
 

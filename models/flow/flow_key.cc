@@ -4,11 +4,10 @@
 #include <tuple>
 #include <utility>
 
+#include "models/wire/ipv4.h"
+
 namespace foreflow::flow {
 namespace {
-
-constexpr std::uint8_t kIcmp = 1;     // RFC 792
-constexpr std::uint8_t kIcmpv6 = 58;  // RFC 4443
 
 bool IsIp(std::uint8_t l3) {
   return l3 == static_cast<std::uint8_t>(wire::Layer3::kIpv4) ||
@@ -20,9 +19,9 @@ std::uint16_t RequestOf(std::uint8_t ip_protocol, std::uint16_t type_and_code) {
   constexpr unsigned kEchoReply = 0, kEcho = 8, kTimestamp = 13, kTimestampReply = 14;
   constexpr unsigned kEchoRequest6 = 128, kEchoReply6 = 129;
   unsigned type = type_and_code >> 8;
-  if (ip_protocol == kIcmp && type == kEchoReply) type = kEcho;
-  if (ip_protocol == kIcmp && type == kTimestampReply) type = kTimestamp;
-  if (ip_protocol == kIcmpv6 && type == kEchoReply6) type = kEchoRequest6;
+  if (ip_protocol == wire::kProtocolIcmp && type == kEchoReply) type = kEcho;
+  if (ip_protocol == wire::kProtocolIcmp && type == kTimestampReply) type = kTimestamp;
+  if (ip_protocol == wire::kProtocolIcmpv6 && type == kEchoReply6) type = kEchoRequest6;
   return static_cast<std::uint16_t>(type << 8 | (type_and_code & 0xffu));
 }
 
@@ -50,7 +49,8 @@ FlowKey Canonical(const FlowKey& key) {
   FlowKey canonical = key;
   canonical.vm = 0;
   // Without IP and in ICMP the two port fields do not belong to one endpoint each.
-  const bool is_icmp = IsIp(key.l3) && (key.ip_protocol == kIcmp || key.ip_protocol == kIcmpv6);
+  const bool is_icmp =
+      IsIp(key.l3) && (key.ip_protocol == wire::kProtocolIcmp || key.ip_protocol == wire::kProtocolIcmpv6);
   const bool has_ports = IsIp(key.l3) && !is_icmp;
   if (is_icmp) canonical.destination_port = RequestOf(key.ip_protocol, key.destination_port);
   const auto source = std::tie(key.source_address, key.source_port);

@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "models/flow/tcp_state.h"
 
+#include "models/wire/tcp.h"
+
 namespace foreflow::flow {
 namespace {
-
-constexpr std::uint8_t kFin = 0x01;
-constexpr std::uint8_t kSyn = 0x02;
-constexpr std::uint8_t kRst = 0x04;
-constexpr std::uint8_t kAck = 0x10;
 
 // a >= b among sequence numbers (RFC 9293 section 3.4).
 bool AtOrAfter(std::uint32_t a, std::uint32_t b) { return a - b < 0x80000000u; }
@@ -43,12 +40,12 @@ bool ConnectionState::Track(const ConnectionPacket& packet) {
 bool ConnectionState::TrackTcp(const ConnectionPacket& packet) {
   const Phase before = phase_;
   const unsigned own = 1u << packet.side;
-  const bool has_ack = (packet.tcp_flags & kAck) != 0;
-  if ((packet.tcp_flags & kRst) != 0) {
+  const bool has_ack = (packet.tcp_flags & wire::kTcpAck) != 0;
+  if ((packet.tcp_flags & wire::kTcpRst) != 0) {
     phase_ = Phase::kClosed;
     return phase_ != before;
   }
-  if ((packet.tcp_flags & kSyn) != 0) {
+  if ((packet.tcp_flags & wire::kTcpSyn) != 0) {
     if (phase_ == Phase::kClosed && !has_ack) *this = ConnectionState();
     if (has_ack) synced_ = static_cast<std::uint8_t>((synced_ | own) & 3u);
   }
@@ -58,14 +55,14 @@ bool ConnectionState::TrackTcp(const ConnectionPacket& packet) {
 
   // The handshake ends with an ACK that is not part of it, or, after a simultaneous open, with the second
   // SYN+ACK.
-  const bool agreed = seen_ == 3 && ((has_ack && (packet.tcp_flags & kSyn) == 0) || synced_ == 3);
+  const bool agreed = seen_ == 3 && ((has_ack && (packet.tcp_flags & wire::kTcpSyn) == 0) || synced_ == 3);
   if (phase_ == Phase::kOpening && agreed) phase_ = Phase::kEstablished;
 
   const unsigned other = 1u - packet.side;
   if (has_ack && (finished_ >> other & 1u) != 0 && AtOrAfter(packet.acknowledgement, fin_end_[other])) {
     fin_acked_ = static_cast<std::uint8_t>((fin_acked_ | 1u << other) & 3u);
   }
-  if ((packet.tcp_flags & kFin) != 0) {
+  if ((packet.tcp_flags & wire::kTcpFin) != 0) {
     finished_ = static_cast<std::uint8_t>((finished_ | own) & 3u);
     fin_end_[packet.side] = packet.sequence + packet.payload_bytes + 1;
     phase_ = Phase::kClosing;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "models/tag/queue_by_header.h"
 
+#include "models/wire/ipv4.h"
+
 namespace foreflow::tag {
 namespace {
 
@@ -8,8 +10,6 @@ constexpr std::uint8_t kUrgent = 0;
 constexpr std::uint8_t kInteractive = 1;
 constexpr std::uint8_t kOrdinary = 2;
 constexpr std::uint8_t kBackground = 3;
-
-constexpr std::uint8_t kIcmp = 1, kTcp = 6, kUdp = 17, kIcmpv6 = 58;
 
 std::uint8_t QueueByService(std::uint16_t port) {
   switch (port) {
@@ -50,11 +50,11 @@ std::uint8_t QueueByHeader(const flow::FlowKey& key, std::uint8_t dscp) {
   if (dscp != 0) return kOrdinary;
   switch (key.ip_protocol) {
     case 0:  // ARP and other traffic without IP keeps networks alive
-    case kIcmp:
-    case kIcmpv6:
+    case wire::kProtocolIcmp:
+    case wire::kProtocolIcmpv6:
       return kUrgent;
-    case kTcp:
-    case kUdp:
+    case wire::kProtocolTcp:
+    case wire::kProtocolUdp:
       break;
     default:
       return kOrdinary;

@@ -12,15 +12,15 @@ namespace foreflow::tag {
 
 enum class Verb : std::uint8_t { kForward, kDrop, kTrap };  // trap: the host's table decides, and forwards
 
-constexpr std::uint8_t kQueues = 4;        // 0 is served first
-constexpr std::uint8_t kNoQueue = 0xff;    // the rule leaves the queue to the classifier
+constexpr std::uint8_t kQueues = 4;      // 0 is served first
+constexpr std::uint8_t kNoQueue = 0xff;  // the rule leaves the queue to the classifier
 constexpr std::uint16_t kNoMeter = 0xffff;
 
 struct Action {
   Verb verb = Verb::kDrop;
-  bool mirror = false;                // also hand a copy to the mirror port
+  bool mirror = false;  // also hand a copy to the mirror port
   std::uint8_t queue = kNoQueue;
-  std::uint16_t meter = kNoMeter;     // index of a two-rate three-colour meter
+  std::uint16_t meter = kNoMeter;  // index of a two-rate three-colour meter
 
   bool operator==(const Action& o) const {
     return verb == o.verb && mirror == o.mirror && queue == o.queue && meter == o.meter;
@@ -44,7 +44,7 @@ constexpr std::uint16_t kAnyProtocol = 0xffff;
 struct Rule {
   std::uint32_t id = 0;
   std::int32_t priority = 0;
-  std::uint8_t l3 = 0;                        // wire::Layer3, kNone (0) matches every family
+  std::uint8_t l3 = 0;  // wire::Layer3, kNone (0) matches every family
   flow::VmId vm = kAnyVm;
   std::uint16_t ip_protocol = kAnyProtocol;
   Prefix source;
@@ -60,8 +60,8 @@ struct TagRule {
   std::uint32_t id = 0;
   std::int32_t priority = 0;
   flow::VmId vm = kAnyVm;
-  std::uint8_t types = 0;                     // bit i: PacketType i
-  std::uint16_t minimum_confidence = 0;       // 65535 = 1
+  std::uint8_t types = 0;                // bit i: PacketType i
+  std::uint16_t minimum_confidence = 0;  // 65535 = 1
   Action action;
 };
 
