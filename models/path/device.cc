@@ -15,6 +15,14 @@ constexpr std::size_t kBurstWrites = 32;
 constexpr std::int64_t kBurstTokens = kBurstWrites * kToken;
 constexpr std::uint8_t kLowestQueue = tag::kQueues - 1;
 
+// Guests must not be able to choose keys that collide.
+std::uint64_t TableSeed(const crypto::Key128& master) {
+  const crypto::Key128 key = crypto::DeriveKey(master, "fftables", 0);
+  std::uint64_t seed = 0;
+  for (std::size_t i = 0; i < sizeof(seed); ++i) seed |= std::uint64_t{key[i]} << (8 * i);
+  return seed;
+}
+
 void RefuseUnknownMeter(std::uint32_t rule, const tag::Action& action, std::size_t meters) {
   if (action.meter == tag::kNoMeter || action.meter < meters) return;
   throw Refusal("configuration", "meter of rule " + std::to_string(rule), std::to_string(action.meter),
@@ -27,7 +35,7 @@ Device::Device(const PathConfig& config, Counters& counters)
     : config_(config),
       counters_(counters),
       checker_(config.tag_master_key, config.vms),
-      cache_(config.flow_entries),
+      cache_(config.flow_entries, TableSeed(config.tag_master_key)),
       tokens_(kBurstTokens) {
   for (const tag::Rule& rule : config.rules) RefuseUnknownMeter(rule.id, rule.action, config.meters.size());
   for (const tag::TagRule& rule : config.tag_rules)
