@@ -20,7 +20,7 @@ struct TrafficConfig {
 };
 
 struct LinkConfig {
-  BitsPerSecond rate{10'000'000'000};
+  BitsPerSecond rate{1'000'000'000};
   Nanos delay = Micros(1);
 };
 

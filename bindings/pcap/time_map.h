@@ -18,7 +18,7 @@ struct TimeMap {
   std::uint64_t max_packets = 0;  // the first so many in order of time; 0: all
   std::uint64_t seed = 1;         // above 1: begin at a random packet and wrap around
   double load = 0.5;              // mean offered bit rate over link_rate, > 0
-  BitsPerSecond link_rate{10'000'000'000};
+  BitsPerSecond link_rate{1'000'000'000};
 };
 
 // Traffic as the path takes it. The arrivals point into the Capture, which must outlive them.

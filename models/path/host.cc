@@ -65,6 +65,7 @@ Host::Host(const PathConfig& config, const Future* future, Device& device, Count
       speculations_{Speculations(Predicts() ? device.prediction_share() : 0, config.seed),
                     Speculations(Predicts() ? device.prediction_share() : 0, config.seed)},
       rehearsal_(Predicts() ? config.flow_entries : 1, config.install_latency),
+      type_governor_(config.type_costs, config.governor_margin, kProbation),
       labeler_(config.label_horizon, config.label_pending),
       sealer_(config.tag_master_key, config.vms) {
   if (!Predicts()) return;
@@ -146,7 +147,10 @@ void Host::ScoreType(const PendingType& pending, predict::PacketType truth, Work
   const std::uint8_t right = QueueOfTag(pending.vm, truth, kCertain, pending.header_queue, work);
   if (right != pending.tag_queue && right != pending.header_queue) return;
   const bool hit = right == pending.tag_queue;
-  vms_[pending.vm - 1u]->type_governor.Record(hit);
+  Vm& vm = *vms_[pending.vm - 1u];
+  vm.type_governor.Record(hit);
+  ++vm.types_scored;
+  type_governor_.Record(hit);
   ++counters_.types_scored;
   if (hit) ++counters_.types_hit;
 }
@@ -183,6 +187,11 @@ predict::Prediction Host::WorstPrediction(flow::VmId vm, Work& work) const {
   return worst.type == truth ? predict::FalsePrediction(truth) : worst;
 }
 
+bool Host::WritesTags(const Vm& vm) const {
+  if (config_.arm == Arm::kOracle) return true;
+  return vm.types_scored < kProbation ? type_governor_.IsOpen() : vm.type_governor.IsOpen();
+}
+
 void Host::Tag(const Arrival& arrival, Vm& vm, const predict::Context& context, Tagged& tagged,
                StageWork& work) {
   const predict::Prediction prediction = PredictType(vm, context, work[Stage::kPredict]);
@@ -193,7 +202,7 @@ void Host::Tag(const Arrival& arrival, Vm& vm, const predict::Context& context, 
   pending.header_queue = tag::QueueByHeader(current_.parsed.key, current_.parsed.packet.dscp);
   pending.tag_queue = QueueOfTag(arrival.vm, prediction.type, prediction.confidence, pending.header_queue,
                                  work[Stage::kPredict]);
-  if (config_.arm != Arm::kOracle && !vm.type_governor.IsOpen()) return;
+  if (!WritesTags(vm)) return;
   tagged.tag = sealer_.Seal(arrival.vm, prediction.type, prediction.confidence, current_.parsed.key,
                             arrival.wire_bytes, work[Stage::kTagSeal]);
   tagged.has_tag = true;

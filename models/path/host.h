@@ -35,6 +35,7 @@ class Host {
     tag::VmProfile profile;
     std::array<predict::Governor, kPredictionSources> destination_governors;
     predict::Governor type_governor;
+    std::uint32_t types_scored = 0;
   };
   // A type that was predicted and waits for its label.
   struct PendingType {
@@ -52,6 +53,8 @@ class Host {
     flow::VmId vm = 0;
   };
 
+  // A VM that is still on probation follows the host's other VMs.
+  bool WritesTags(const Vm& vm) const;
   bool Predicts() const { return config_.arm >= Arm::kPredictive; }
   void LearnFromLabels(StageWork& work);
   void ScoreType(const PendingType& pending, predict::PacketType truth, Work& work);
@@ -82,6 +85,7 @@ class Host {
   // One a source: the guesses of a bad one must not push out those of a good one.
   std::array<Speculations, kPredictionSources> speculations_;
   Rehearsal rehearsal_;
+  predict::Governor type_governor_;  // over all VMs
   predict::Labeler labeler_;
   std::vector<PendingType> pending_;  // ring, by packet number
   std::vector<Speaker> speakers_;

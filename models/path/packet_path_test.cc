@@ -87,6 +87,7 @@ PathConfig Config(Arm arm) {
   config.arm = arm;
   config.vms = 8;
   config.flow_entries = 4;
+  config.install_latency = Micros(50);
   config.rules = {PermitAll(), DenyPort(2, 666)};
   for (std::size_t type = 0; type < predict::kPacketTypes; ++type) {
     config.tag_rules.push_back(TagTo(static_cast<predict::PacketType>(type),
