@@ -111,7 +111,7 @@ double TimeOffload(const Traffic& traffic, const path::Future& future) {
 class PlainHost {
  public:
   PlainHost(const Traffic& traffic, ns3::NetDeviceContainer devices)
-      : arrivals_(traffic.arrivals()), device_(devices.Get(0)) {
+      : arrivals_(traffic.arrivals()), device_(devices.Get(0)), destination_(device_->GetBroadcast()) {
     devices.Get(1)->SetReceiveCallback(ns3::MakeCallback(&PlainHost::Received, this));
     ns3::Simulator::Schedule(ns3::Time(0), &PlainHost::Send, this);
   }
@@ -121,7 +121,7 @@ class PlainHost {
   void Send() {
     constexpr std::uint16_t kIpv4 = 0x0800;
     const path::Arrival& arrival = arrivals_[next_++];
-    device_->Send(ns3::Create<ns3::Packet>(arrival.wire_bytes), device_->GetBroadcast(), kIpv4);
+    device_->Send(ns3::Create<ns3::Packet>(arrival.wire_bytes), destination_, kIpv4);
     if (next_ == arrivals_.size()) return;
     const Nanos gap = arrivals_[next_].time - arrival.time;
     ns3::Simulator::Schedule(ns3::NanoSeconds(static_cast<std::uint64_t>(gap.count())), &PlainHost::Send,
@@ -134,6 +134,7 @@ class PlainHost {
 
   const std::vector<path::Arrival>& arrivals_;
   ns3::Ptr<ns3::NetDevice> device_;
+  ns3::Address destination_;
   std::size_t next_ = 0;
   std::uint64_t received_ = 0;
 };

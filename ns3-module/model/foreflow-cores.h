@@ -31,6 +31,7 @@ namespace path = ::foreflow::path;
 namespace tag = ::foreflow::tag;
 namespace wire = ::foreflow::wire;
 
+using ::foreflow::BitsPerSecond;
 using ::foreflow::BytesView;
 using ::foreflow::Cycles;
 using ::foreflow::kReasons;

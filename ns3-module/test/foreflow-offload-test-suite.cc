@@ -107,7 +107,7 @@ class PipelineTestCase : public TestCase
         {
             ff::OffloadProfiles profiles = RoundPrices();
             profiles.device.initiation_interval = 10;
-            profiles.bus.bandwidth = ::foreflow::BitsPerSecond(8'000'000'000'000);
+            profiles.bus.bandwidth = ff::BitsPerSecond(8'000'000'000'000);
             ff::OffloadPipeline pipeline(profiles);
             const auto cost = pipeline.Price(fast, WorkIn({Stage::kFlowCache}));
             // A pipeline takes a packet every 10 ns, each stays 300: bus 100 B at 1000 B a ns, +
@@ -122,7 +122,7 @@ class PipelineTestCase : public TestCase
         {
             ff::OffloadProfiles profiles = RoundPrices();
             profiles.slowPathCores = 2;
-            profiles.bus.bandwidth = ::foreflow::BitsPerSecond(8'000'000'000'000);
+            profiles.bus.bandwidth = ff::BitsPerSecond(8'000'000'000'000);
             profiles.host
                 .item_millicycles[static_cast<std::size_t>(::foreflow::WorkItem::kRuleCompare)] =
                 1000;

@@ -36,7 +36,7 @@ RoundPrices()
     profiles.bus.name = "bus";
     profiles.bus.read_latency = ff::Nanos(500);
     profiles.bus.write_latency = ff::Nanos(300);
-    profiles.bus.bandwidth = ::foreflow::BitsPerSecond(8'000'000'000);
+    profiles.bus.bandwidth = ff::BitsPerSecond(8'000'000'000);
     return profiles;
 }
 
