@@ -8,10 +8,12 @@ import numpy as np
 from . import world
 from .frames import UDP, Packets
 
-DESTINATIONS = 64
-PAYLOADS = (64, 200, 600, 1400)  # bytes, drawn independently and evenly
+VMS = 16
+DESTINATIONS = 32  # one set, which every VM visits
+PAYLOADS = (200, 1000, 1400, 1472)  # bytes, drawn independently and evenly
 RATE = 1_000_000.0  # packets a second, all VMs together: Poisson
 PORT = 7000
+STAY = 15 / 16  # of `markov`: a packet goes where its VM's last one went, for 16 packets in the mean
 
 
 def _datagrams(seed: int, vm: np.ndarray, destination: np.ndarray) -> tuple[Packets, dict[str, np.ndarray]]:
@@ -38,7 +40,7 @@ def _datagrams(seed: int, vm: np.ndarray, destination: np.ndarray) -> tuple[Pack
 
 def _facts() -> dict:
     return {
-        "vms": world.VMS,
+        "vms": VMS,
         "destinations": DESTINATIONS,
         "arrivals": {"process": "Poisson, split evenly and independently among the VMs", "packets_per_second": RATE},
         "payload_bytes": {
@@ -52,7 +54,7 @@ def _facts() -> dict:
 
 def memoryless(seed: int, packets: int) -> tuple[Packets, dict[str, np.ndarray], dict]:
     """Nothing follows from anything: no predictor can beat 1 / DESTINATIONS."""
-    vm = world.stream(seed, "vm").integers(0, world.VMS, packets)
+    vm = world.stream(seed, "vm").integers(0, VMS, packets)
     destination = world.stream(seed, "destination").integers(0, DESTINATIONS, packets)
     facts = _facts() | {
         "next_destination": {
@@ -65,7 +67,7 @@ def memoryless(seed: int, packets: int) -> tuple[Packets, dict[str, np.ndarray],
 
 
 def transition_matrix(seed: int) -> np.ndarray:
-    """Each destination has four successors; the first ones form one ring, hence every destination is reached."""
+    """Moves: each destination has four successors; the likeliest ones form one ring, so every destination is reached."""
     random = world.stream(seed, "matrix")
     ring = random.permutation(DESTINATIONS)
     likely = np.empty(DESTINATIONS, dtype=int)
@@ -73,7 +75,7 @@ def transition_matrix(seed: int) -> np.ndarray:
     matrix = np.zeros((DESTINATIONS, DESTINATIONS))
     for here in range(DESTINATIONS):
         first = 0.5 + 0.4 * random.random()
-        others = random.permutation(np.delete(np.arange(DESTINATIONS), likely[here]))[:3]
+        others = random.permutation(np.delete(np.arange(DESTINATIONS), [here, likely[here]]))[:3]
         matrix[here, likely[here]] = first
         matrix[here, others] = (1 - first) * np.array([0.6, 0.3, 0.1])
     return matrix
@@ -97,17 +99,23 @@ def bayes_accuracy(matrix: np.ndarray) -> float:
     return float(stationary(matrix) @ matrix.max(axis=1))
 
 
+def with_dwell(moves: np.ndarray) -> np.ndarray:
+    """The chain by packets of one that moves by `moves` and dwells geometrically; its stationary distribution is the same."""
+    return STAY * np.eye(len(moves)) + (1 - STAY) * moves
+
+
 def markov(seed: int, packets: int) -> tuple[Packets, dict[str, np.ndarray], dict]:
     """Each VM walks the same first-order chain over the destinations, from its stationary distribution on."""
-    matrix = transition_matrix(seed)
+    moves = transition_matrix(seed)
+    matrix = with_dwell(moves)
     cumulative = matrix.cumsum(axis=1)
-    vm = world.stream(seed, "vm").integers(0, world.VMS, packets)
+    vm = world.stream(seed, "vm").integers(0, VMS, packets)
     uniform = world.stream(seed, "destination").random(packets)
-    at = world.stream(seed, "start").choice(DESTINATIONS, world.VMS, p=stationary(matrix))
+    at = world.stream(seed, "start").choice(DESTINATIONS, VMS, p=stationary(moves))
     order = np.argsort(vm, kind="stable")
-    bounds = np.searchsorted(vm[order], np.arange(world.VMS + 1))
+    bounds = np.searchsorted(vm[order], np.arange(VMS + 1))
     destination = np.empty(packets, dtype=np.int64)
-    steps = [order[bounds[v] : bounds[v + 1]] for v in range(world.VMS)]
+    steps = [order[bounds[v] : bounds[v + 1]] for v in range(VMS)]
     for step in range(max(len(s) for s in steps)):
         alive = np.flatnonzero([step < len(s) for s in steps])
         index = np.array([steps[v][step] for v in alive])
@@ -116,10 +124,15 @@ def markov(seed: int, packets: int) -> tuple[Packets, dict[str, np.ndarray], dic
         destination[index] = at[alive]
     facts = _facts() | {
         "next_destination": {
-            "law": "first-order Markov chain, one matrix, one walk a VM",
+            "law": f"a packet stays with probability {STAY}; moves are a first-order Markov chain; one matrix, one walk a VM",
+            "entropy_bits": entropy_rate(moves),
+            "bayes_accuracy": bayes_accuracy(moves),
+            "transition_matrix": moves.tolist(),
+        },
+        "next_packet": {
+            "stay": STAY,
             "entropy_bits": entropy_rate(matrix),
             "bayes_accuracy": bayes_accuracy(matrix),
-            "transition_matrix": matrix.tolist(),
-        }
+        },
     }
     return *_datagrams(seed, vm, destination), facts

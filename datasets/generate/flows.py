@@ -10,6 +10,7 @@ import numpy as np
 from . import distribution, world
 from .frames import ACK, FIN, MAXIMUM_SEGMENT, PSH, SYN, TCP, Packets
 
+VMS = 48
 SERVICES = 400
 SERVICE_EXPONENT = 0.9  # Zipf popularity of services when scripts are written
 PORTS = (80, 443, 8080, 8443, 7001, 7002, 7003, 7004)  # a service's port is the one of its number modulo 8
@@ -54,7 +55,7 @@ def write_scripts(seed: int) -> list[list[Script]]:
     random = world.stream(seed, "scripts")
     popularity = world.zipf_weights(SERVICES, SERVICE_EXPONENT)
     scripts = []
-    for _ in range(world.VMS):
+    for _ in range(VMS):
         own = []
         for _ in range(SCRIPTS_PER_VM):
             length = int(random.choice(SCRIPT_LENGTHS))
@@ -93,7 +94,7 @@ def _walk(seed: int, scripts: list[list[Script]], vm: np.ndarray) -> tuple[np.nd
     popularity = world.zipf_weights(SCRIPTS_PER_VM, SCRIPT_EXPONENT)
     service = np.empty(len(vm), dtype=np.int64)
     kind = np.empty(len(vm), dtype=np.int64)
-    for v in range(world.VMS):
+    for v in range(VMS):
         mine = np.flatnonzero(vm == v)
         played = [scripts[v][s] for s in random.choice(SCRIPTS_PER_VM, len(mine) + 1, p=popularity)]
         service[mine] = np.concatenate([s.services for s in played])[: len(mine)]
@@ -200,7 +201,7 @@ def transactions(seed: int, packets: int, name: str) -> tuple[Packets, dict[str,
     sizes = distribution.load(name)
     scripts = write_scripts(seed)
     count = packets // PACKETS_PER_TRANSACTION
-    vm = world.stream(seed, "vm").integers(0, world.VMS, count)
+    vm = world.stream(seed, "vm").integers(0, VMS, count)
     service, kind = _walk(seed, scripts, vm)
     drawn = sizes.sample(world.stream(seed, "size").random(count))
     is_flow = kind != CALL
@@ -247,7 +248,7 @@ def transactions(seed: int, packets: int, name: str) -> tuple[Packets, dict[str,
     )
     truth = {"transaction": of, "vm": vm[of], "service": service[of], "kind": kind[of], "outgoing": out}
     facts = {
-        "vms": world.VMS,
+        "vms": VMS,
         "services": SERVICES,
         "transactions": count,
         "arrivals": {"process": "Poisson a VM", "transactions_per_second": count / duration * 1e9},

@@ -7,7 +7,6 @@ import zlib
 
 import numpy as np
 
-VMS = 48
 GATEWAY_MAC = 0x02FF_0000_0001  # everything outside the host is behind it
 EPOCH_NS = 1_767_225_600_000_000_000  # 2026-01-01, where every generated capture begins
 
