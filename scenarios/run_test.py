@@ -56,7 +56,7 @@ class RunTest(unittest.TestCase):
         self.folder = Path(folder.name)
         self.capture = self.folder / "input.pcap"
         write_capture(self.capture, 3000)
-        self.base = config.resolve("tag", ["host.vms=8"])
+        self.base = config.resolve("tag", ["host.vms=8", "link.rate_mbps=10000"])
 
     def resolved(self, arm: str, name: str = "out") -> dict:
         out = self.folder / name
