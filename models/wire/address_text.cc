@@ -115,7 +115,7 @@ std::string Text(const Ipv4Address& address) {
 
 std::string Text(const Ipv6Address& address) {
   constexpr int kGroups = 8;
-  const auto group = [&](int i) { return Load16(address.data() + 2 * i); };
+  const auto group = [&](int i) { return Load16(address.data() + std::ptrdiff_t{2} * i); };
   // The longest run of zero groups, the first of equals, is written "::"; a single one is not.
   int gap = -1;
   int gap_groups = 1;

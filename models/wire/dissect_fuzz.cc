@@ -90,6 +90,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto link = static_cast<Link>(data[0] % (static_cast<unsigned>(Link::kUnknown) + 1));
   const std::size_t captured = size - 2;
   foreflow::wire::RequireConsistent(link, {data + 2, captured},
-                                    static_cast<std::uint32_t>(captured + 8u * data[1]));
+                                    static_cast<std::uint32_t>(captured + std::size_t{8} * data[1]));
   return 0;
 }

@@ -268,11 +268,11 @@ RandomPacket AnyPacket() {
       switch (*rc::gen::inRange(0, 5)) {
         case 0:
           packet.builder.HopByHop(units);
-          packet.headers += 8u * units;
+          packet.headers += std::size_t{8} * units;
           break;
         case 1:
           packet.builder.DestinationOptions(units);
-          packet.headers += 8u * units;
+          packet.headers += std::size_t{8} * units;
           break;
         case 2:
           packet.builder.Routing();

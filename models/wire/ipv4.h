@@ -45,7 +45,7 @@ struct Ipv4Header {
   Ipv4Address source{};
   Ipv4Address destination{};
 
-  constexpr std::size_t HeaderBytes() const { return 4u * header_words; }
+  constexpr std::size_t HeaderBytes() const { return std::size_t{4} * header_words; }
 };
 
 inline const std::uint8_t* Decode(const std::uint8_t* at, const std::uint8_t* end, Ipv4Header& header) {

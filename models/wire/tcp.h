@@ -35,7 +35,7 @@ struct TcpHeader {
   std::uint16_t checksum = 0;
   std::uint16_t urgent = 0;
 
-  constexpr std::size_t HeaderBytes() const { return 4u * header_words; }
+  constexpr std::size_t HeaderBytes() const { return std::size_t{4} * header_words; }
 };
 
 inline const std::uint8_t* Decode(const std::uint8_t* at, const std::uint8_t* end, TcpHeader& header) {
