@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bindings/config/report_json.h"
+#include "models/wire/ethernet.h"
 #include "models/wire/packet_builder.h"
 #include "ns3/object-factory.h"
 #include "ns3/point-to-point-helper.h"
@@ -119,9 +120,8 @@ class PlainHost {
 
  private:
   void Send() {
-    constexpr std::uint16_t kIpv4 = 0x0800;
     const path::Arrival& arrival = arrivals_[next_++];
-    device_->Send(ns3::Create<ns3::Packet>(arrival.wire_bytes), destination_, kIpv4);
+    device_->Send(ns3::Create<ns3::Packet>(arrival.wire_bytes), destination_, wire::kEthertypeIpv4);
     if (next_ == arrivals_.size()) return;
     const Nanos gap = arrivals_[next_].time - arrival.time;
     ns3::Simulator::Schedule(ns3::NanoSeconds(static_cast<std::uint64_t>(gap.count())), &PlainHost::Send,

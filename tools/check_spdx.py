@@ -4,8 +4,8 @@
 
     tools/check_spdx.py [ROOT]
 
-The first line (the second after a #!) of each C++, Python and shell file is its SPDX line: GPL-2.0-only for C++ that
-links ns-3 (ns3-module/, scenarios/), BSD-3-Clause for all else. Prints file:line: reason; exits with 1 where it found
+The first line (the second after a #!) of each C++, Python and shell file is its SPDX line: GPL-2.0-only for the
+ns-3 module and for C++ that links it (scenarios/), BSD-3-Clause for all else. Prints file:line: reason; exits with 1 where it found
 any.
 """
 
@@ -18,7 +18,6 @@ from cxx_source import ROOT, files, report
 
 CXX = (".cc", ".h", ".cpp", ".hpp")
 SCRIPTS = (".py", ".pyi", ".sh")
-GPL_FOLDERS = ("ns3-module", "scenarios")
 
 
 def is_script(path: Path) -> bool:
@@ -29,7 +28,8 @@ def is_script(path: Path) -> bool:
 
 def expected(path: str) -> str:
     """The licence of a file."""
-    is_gpl = path.endswith(CXX) and path.split("/")[0] in GPL_FOLDERS
+    floor = path.split("/")[0]
+    is_gpl = floor == "ns3-module" or (floor == "scenarios" and path.endswith(CXX))
     return "GPL-2.0-only" if is_gpl else "BSD-3-Clause"
 
 

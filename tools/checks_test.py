@@ -144,6 +144,7 @@ def test_wire_is_silent(tmp_path: Path) -> None:
         ("models/flow/a.h", "// SPDX-License-Identifier: GPL-2.0-only\n", 1),
         ("ns3-module/model/a.cc", SPDX, 1),
         ("scenarios/a.cc", SPDX, 1),
+        ("ns3-module/test/a.py", "# SPDX-License-Identifier: BSD-3-Clause\n", 1),
         ("tools/a.py", "#!/usr/bin/python3\nimport os\n", 2),
         ("tools/a", "#!/bin/bash\necho\n", 2),
     ],
