@@ -83,14 +83,16 @@ def report(folder: Path, as_json: bool) -> None:
     _complain(finished.failed)
 
 
-@commands.command(context_settings={"ignore_unknown_options": True})
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the captures.  [default: runs/recorded]")
-def record(out: Path | None) -> None:
+@commands.command()
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the recording.  [default: runs/recorded]")
+@click.option("--seconds", type=click.IntRange(1, 3600), default=60, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of what the clients choose.")
+def record(out: Path | None, seconds: int, seed: int) -> None:
     """Record labelled traffic of real programs in network namespaces (needs root)."""
     from foreflow.places import RUNS
     from foreflow.programs import record as record_traffic
 
-    record_traffic(out or RUNS / "recorded")
+    sys.exit(record_traffic((out or RUNS / "recorded").absolute(), seconds, seed))
 
 
 @commands.command()

@@ -13,8 +13,13 @@ JUDGED = {"punts_per_thousand": "slow-path punts per thousand packets", "request
 
 
 def _percent(estimate: stats.Estimate) -> str:
+    """How much it moved, as a size: a cost below 0 is a fall."""
+    sign = -1 if estimate.mean < 0 else 1
     text = f"{abs(100 * estimate.mean):.2g} %"
-    return text if estimate.low is None else f"{text} (95 % interval {100 * -estimate.high:+.2g} to {100 * -estimate.low:+.2g} %, n = {estimate.n})"
+    if estimate.low is None:
+        return text
+    low, high = sorted((100 * sign * estimate.low, 100 * sign * estimate.high))
+    return f"{text} (95 % interval {low:.2g} to {high:.2g} %, n = {estimate.n})"
 
 
 def _paid(metric: str, cost: stats.Estimate) -> str:
