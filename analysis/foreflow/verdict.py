@@ -12,14 +12,18 @@ from foreflow.table import number
 JUDGED = {"punts_per_thousand": "slow-path punts per thousand packets", "request_response_p99_us": "p99 latency of requests and responses"}
 
 
+def _short(percent: float) -> str:
+    return f"{percent:.0f}" if abs(percent) >= 10 else f"{percent:.2g}"
+
+
 def _percent(estimate: stats.Estimate) -> str:
     """How much it moved, as a size: a cost below 0 is a fall."""
     sign = -1 if estimate.mean < 0 else 1
-    text = f"{abs(100 * estimate.mean):.2g} %"
+    text = f"{_short(abs(100 * estimate.mean))} %"
     if estimate.low is None:
         return text
     low, high = sorted((100 * sign * estimate.low, 100 * sign * estimate.high))
-    return f"{text} (95 % interval {low:.2g} to {high:.2g} %, n = {estimate.n})"
+    return f"{text} (95 % interval {_short(low)} to {_short(high)} %, n = {estimate.n})"
 
 
 def _paid(metric: str, cost: stats.Estimate) -> str:
@@ -63,7 +67,7 @@ def sentences(document: dict[str, Any], values: judge.Values, results: list[Resu
         worst = max((m for m in JUDGED if harm[m].mean is not None), key=lambda m: harm[m].mean, default=None)
         if worst:
             said.append(
-                f"Predictions that are always wrong cost at most {max(0.0, 100 * harm[worst].mean):.2g} % ({JUDGED[worst]})."
+                f"Predictions that are always wrong cost at most {_short(max(0.0, 100 * harm[worst].mean))} % ({JUDGED[worst]})."
             )
     return said
 
