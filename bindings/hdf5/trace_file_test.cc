@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "bindings/hdf5/trace_file.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -130,17 +132,25 @@ TEST_F(TraceFileTest, RefusesAPathThatCannotBeCreated) {
   EXPECT_THROW(TraceFile((folder_ / "missing" / "trace.h5").string()), Refusal);
 }
 
+// A limit on the size of files stands for the full disk.
 TEST_F(TraceFileTest, SaysSoWhenTheDiskIsFull) {
-  if (access("/dev/full", W_OK) != 0) GTEST_SKIP();
-  // HDF5 reads back what it writes, so that /dev/full may already refuse to be created: both are errors,
-  // named.
-  EXPECT_THROW(
-      {
-        TraceFile file("/dev/full");
-        for (std::uint64_t i = 0; i < 4 * TraceFile::kChunkRows; ++i) file.Append(PacketOf(i));
-        file.Close();
-      },
-      std::runtime_error);
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  const auto ignored = signal(SIGXFSZ, SIG_IGN);
+  TraceFile file(path());
+  rlimit small = before;
+  small.rlim_cur = 20'000;
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+  try {
+    for (std::uint64_t i = 0; i < 40 * TraceFile::kChunkRows; ++i) file.Append(PacketOf(i));
+    file.Close();
+    ADD_FAILURE() << "the rows cannot have been written";
+  } catch (const std::runtime_error& error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr(path()));
+    EXPECT_THAT(error.what(), testing::HasSubstr("cannot be written: File too large"));
+  }
+  setrlimit(RLIMIT_FSIZE, &before);
+  signal(SIGXFSZ, ignored);
 }
 
 }  // namespace

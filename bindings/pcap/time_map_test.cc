@@ -45,6 +45,12 @@ class Recording {
   std::vector<std::unique_ptr<std::vector<std::uint8_t>>> frames_;
 };
 
+TimeMap At10Gbps() {
+  TimeMap map;
+  map.link_rate = BitsPerSecond(10'000'000'000);
+  return map;
+}
+
 std::vector<int> Order(const Traffic& traffic) {
   std::vector<int> order;
   for (const path::Arrival& arrival : traffic.arrivals) {
@@ -94,7 +100,7 @@ TEST(MapToLoad, AnEmptyCaptureStaysEmpty) {
 TEST(MapToLoad, CutsSilences) {
   Recording recording;
   for (const std::int64_t time : {0, 100, 5'000'000, 5'000'100}) recording.Add(time);
-  TimeMap map;
+  TimeMap map = At10Gbps();
   map.max_gap = Nanos(1'000'000);
   const Traffic traffic = MapToLoad(recording.capture(), 64, map);
   EXPECT_THAT(SentOf(traffic), ElementsAre(0, 100, 1'000'100, 1'000'200));
@@ -105,7 +111,7 @@ TEST(MapToLoad, ScalesToTheWantedRateExactly) {
   // 3 packets of 1250 bytes are 30000 bits; 10 Gb/s at load 0.5 carries them in 6 us, 2 us a packet.
   Recording recording;
   for (const std::int64_t time : {0, 300, 400}) recording.Add(time, 1250);
-  TimeMap map;
+  TimeMap map = At10Gbps();
   map.load = 0.5;
   EXPECT_THAT(TimesOf(MapToLoad(recording.capture(), 64, map)), ElementsAre(0, 3000, 4000));
   map.load = 1.0;
@@ -118,7 +124,7 @@ TEST(MapToLoad, ScalesToTheWantedRateExactly) {
 TEST(MapToLoad, SpreadsAFlatClockEvenlyOnBothClocks) {
   Recording recording;
   for (int i = 0; i < 5; ++i) recording.Add(777, 1250);
-  TimeMap map;
+  TimeMap map = At10Gbps();
   map.load = 1.0;
   const Traffic traffic = MapToLoad(recording.capture(), 64, map);
   EXPECT_THAT(TimesOf(traffic), ElementsAre(0, 1000, 2000, 3000, 4000));
@@ -129,7 +135,7 @@ TEST(MapToLoad, SpreadsAFlatClockEvenlyOnBothClocks) {
 TEST(MapToLoad, TakesTheFirstPacketsInOrderOfTime) {
   Recording recording;
   for (const std::int64_t time : {50, 20, 40, 10}) recording.Add(time);
-  TimeMap map;
+  TimeMap map = At10Gbps();
   map.max_packets = 2;
   const Traffic traffic = MapToLoad(recording.capture(), 64, map);
   EXPECT_THAT(Order(traffic), ElementsAre(3, 1));
@@ -138,11 +144,11 @@ TEST(MapToLoad, TakesTheFirstPacketsInOrderOfTime) {
 
 TEST(MapToLoad, RefusesALoadThatIsNone) {
   for (const double load : {0.0, -1.0, 1e9, std::numeric_limits<double>::quiet_NaN()}) {
-    TimeMap map;
+    TimeMap map = At10Gbps();
     map.load = load;
     EXPECT_THROW(MapToLoad(Capture(), 64, map), Refusal) << load;
   }
-  TimeMap map;
+  TimeMap map = At10Gbps();
   map.link_rate = BitsPerSecond(0);
   EXPECT_THROW(MapToLoad(Capture(), 64, map), Refusal);
 }
@@ -150,7 +156,7 @@ TEST(MapToLoad, RefusesALoadThatIsNone) {
 TEST(MapToLoad, SeedsRotateAndTheFirstDoesNot) {
   Recording recording;
   for (int i = 0; i < 100; ++i) recording.Add(i * 1000, 1000, 1 + i % 3);
-  TimeMap map;
+  TimeMap map = At10Gbps();
   const Traffic plain = MapToLoad(recording.capture(), 64, map);
   EXPECT_EQ(Order(plain).front(), 0);
   std::set<int> starts;
@@ -181,7 +187,7 @@ RC_GTEST_PROP(MapToLoad, KeepsItsPromises,
     recording.Add(time, 64 + gap % 1400);
     bits += (64 + gap % 1400) * 8;
   }
-  TimeMap map;
+  TimeMap map = At10Gbps();
   map.seed = seed;
   map.load = 0.001 + (load_ppm % 2'000'000) * 1e-6;
   map.max_gap = Millis(50);
