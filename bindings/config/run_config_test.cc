@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "bindings/config/run_config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "bindings/config/report_json.h"
+#include "bindings/config/strict_json.h"
+#include "models/base/refusal.h"
+#include "models/wire/packet_builder.h"
+
+namespace foreflow::config {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+std::string FileText(const std::string& path) {
+  std::ifstream stream(path);
+  std::stringstream text;
+  text << stream.rdbuf();
+  return text.str();
+}
+
+Json Profile(const std::string& name) {
+  return Json::parse(FileText(std::string(FOREFLOW_SOURCE_DIR "/hw-models/profiles/") + name + ".json"));
+}
+
+Json Action(const std::string& verb) {
+  return {{"verb", verb}, {"mirror", false}, {"queue", nullptr}, {"meter", nullptr}};
+}
+
+// A resolved configuration in which every value differs from the structs' defaults.
+Json Document() {
+  return Json{
+      {"scenario", "tag"},
+      {"arm", "anti_oracle"},
+      {"seed", 7},
+      {"input", "in.pcapng"},
+      {"out", "folder"},
+      {"traffic", {{"load", 0.25}, {"max_gap_ms", 2.5}, {"max_packets", 1000}}},
+      {"host",
+       {{"vms", 8},
+        {"profile", "x86-core"},
+        {"bus", "pcie-gen4-x16"},
+        {"slow_path_cores", 3},
+        {"peers_per_vm", 50}}},
+      {"device",
+       {{"profile", "fpga-250mhz"},
+        {"flow_entries", 99},
+        {"install_latency_us", 12.5},
+        {"installs_per_second", 5},
+        {"queue_packets", 33}}},
+      {"link", {{"rate_mbps", 2500}, {"delay_us", 0.5}}},
+      {"prediction",
+       {{"predictor", "markov1"},
+        {"successors", 5},
+        {"lookahead", 3},
+        {"minimum_confidence", 0.5},
+        {"governor_margin", 1},
+        {"label_horizon_ms", 10}}},
+      {"tags", {{"authority", "literal"}, {"master_key", "00112233445566778899aabbccddeeff"}}},
+      {"rules",
+       {{{"id", 4},
+         {"priority", -5},
+         {"l3", "any"},
+         {"vm", 6},
+         {"protocol", "udp"},
+         {"source", "10.1.0.0/16"},
+         {"destination", "any"},
+         {"source_port", {1, 2}},
+         {"destination_port", {53, 53}},
+         {"action", {{"verb", "trap"}, {"mirror", true}, {"queue", 3}, {"meter", 0}}}},
+        {{"id", 5},
+         {"priority", 6},
+         {"l3", "ipv6"},
+         {"vm", "any"},
+         {"protocol", 47},
+         {"source", "any"},
+         {"destination", "fd00::/8"},
+         {"source_port", {0, 65535}},
+         {"destination_port", {0, 65535}},
+         {"action", Action("drop")}}}},
+      {"tag_rules",
+       {{{"id", 1},
+         {"priority", 2},
+         {"vm", "any"},
+         {"types", {"request", "idle_burst"}},
+         {"minimum_confidence", 0},
+         {"action", Action("forward")}}}},
+      {"meters", {{{"committed_mbps", 1.5}, {"committed_kb", 2}, {"peak_mbps", 3}, {"peak_kb", 4.5}}}},
+      {"hw",
+       {{"x86-core", Profile("x86-core")},
+        {"fpga-250mhz", Profile("fpga-250mhz")},
+        {"pcie-gen4-x16", Profile("pcie-gen4-x16")}}}};
+}
+
+RunConfig Parse(const Json& json) { return ParseRunConfig("test.json", json.dump()); }
+
+std::string RefusalOf(const std::function<void()>& act) {
+  try {
+    act();
+  } catch (const Refusal& refusal) {
+    return refusal.what();
+  }
+  return "accepted";
+}
+
+TEST(RunConfig, EveryKeyReachesItsField) {
+  const RunConfig config = Parse(Document());
+  EXPECT_EQ(config.scenario, "tag");
+  EXPECT_EQ(config.input, "in.pcapng");
+  EXPECT_EQ(config.out, "folder");
+  EXPECT_EQ(config.seed, 7u);
+  EXPECT_EQ(config.traffic.load, 0.25);
+  EXPECT_EQ(config.traffic.max_gap, Micros(2500));
+  EXPECT_EQ(config.traffic.max_packets, 1000u);
+  EXPECT_EQ(config.queue_packets, 33u);
+  EXPECT_EQ(config.slow_path_cores, 3u);
+  EXPECT_EQ(config.link.rate, BitsPerSecond(2'500'000'000));
+  EXPECT_EQ(config.link.delay, Nanos(500));
+  const path::PathConfig& path = config.path;
+  EXPECT_EQ(path.arm, path::Arm::kAntiOracle);
+  EXPECT_EQ(path.seed, 7u);
+  EXPECT_EQ(path.vms, 8u);
+  EXPECT_EQ(path.peers_per_vm, 50u);
+  EXPECT_EQ(path.flow_entries, 99u);
+  EXPECT_EQ(path.install_latency, Nanos(12'500));
+  EXPECT_EQ(path.installs_per_second, 5u);
+  EXPECT_EQ(path.predictor, predict::PredictorKind::kMarkov1);
+  EXPECT_EQ(path.successors, 5u);
+  EXPECT_EQ(path.lookahead, 3u);
+  EXPECT_EQ(path.minimum_confidence, 32768u);
+  EXPECT_EQ(path.governor_margin, 65535u);
+  EXPECT_EQ(path.label_horizon, Millis(10));
+  EXPECT_EQ(path.tag_authority, path::TagAuthority::kLiteral);
+  EXPECT_EQ(path.tag_master_key[0], 0x00);
+  EXPECT_EQ(path.tag_master_key[15], 0xff);
+
+  ASSERT_EQ(path.rules.size(), 2u);
+  const tag::Rule& rule = path.rules[0];
+  EXPECT_EQ(rule.id, 4u);
+  EXPECT_EQ(rule.priority, -5);
+  EXPECT_EQ(rule.l3, static_cast<std::uint8_t>(wire::Layer3::kIpv4)) << "a prefix says its family";
+  EXPECT_EQ(rule.vm, 6u);
+  EXPECT_EQ(rule.ip_protocol, 17u);
+  EXPECT_EQ(rule.source.address[0], 10u);
+  EXPECT_EQ(rule.source.length, 16u);
+  EXPECT_EQ(rule.destination.length, 0u);
+  EXPECT_EQ(rule.source_port.high, 2u);
+  EXPECT_EQ(rule.destination_port.low, 53u);
+  EXPECT_EQ(rule.action, (tag::Action{tag::Verb::kTrap, true, 3, 0}));
+  EXPECT_EQ(path.rules[1].vm, tag::kAnyVm);
+  EXPECT_EQ(path.rules[1].ip_protocol, 47u);
+  EXPECT_EQ(path.rules[1].destination.address[0], 0xfdu);
+  EXPECT_EQ(path.rules[1].destination.length, 8u);
+  EXPECT_EQ(path.rules[1].action, tag::Action{});
+
+  ASSERT_EQ(path.tag_rules.size(), 1u);
+  EXPECT_EQ(path.tag_rules[0].types, 1u << 1 | 1u << 6);
+  EXPECT_EQ(path.tag_rules[0].minimum_confidence, 0u);
+  ASSERT_EQ(path.meters.size(), 1u);
+  EXPECT_EQ(path.meters[0].committed_rate, BitsPerSecond(1'500'000));
+  EXPECT_EQ(path.meters[0].committed_burst, Bytes(2000));
+  EXPECT_EQ(path.meters[0].peak_rate, BitsPerSecond(3'000'000));
+  EXPECT_EQ(path.meters[0].peak_burst, Bytes(4500));
+}
+
+TEST(RunConfig, ProfilesAreWhatTheirFilesSay) {
+  const RunConfig config = Parse(Document());
+  const Json file = Profile("x86-core");
+  EXPECT_EQ(config.host.name, "x86-core");
+  EXPECT_EQ(config.host.clock_hz, file["clock_hz"]["value"].get<std::uint64_t>());
+  for (std::size_t i = 0; i < path::kStages; ++i) {
+    const double cycles = file["stage"][path::Name(static_cast<path::Stage>(i))]["value"].get<double>();
+    EXPECT_NEAR(static_cast<double>(config.host.stage_base_millicycles[i]), cycles * 1000, 0.5);
+  }
+  for (std::size_t i = 0; i < kWorkItems; ++i) {
+    const double cycles = file["work"][Name(static_cast<WorkItem>(i))]["value"].get<double>();
+    EXPECT_NEAR(static_cast<double>(config.host.item_millicycles[i]), cycles * 1000, 0.5);
+  }
+  EXPECT_EQ(config.device.name, "fpga-250mhz");
+  EXPECT_EQ(config.device.initiation_interval,
+            Profile("fpga-250mhz")["initiation_interval"]["value"].get<std::uint32_t>());
+  EXPECT_EQ(config.bus.bandwidth.count(),
+            Profile("pcie-gen4-x16")["bandwidth_bps"]["value"].get<std::uint64_t>());
+}
+
+TEST(RunConfig, EveryProfileOfTheProjectIsAccepted) {
+  std::size_t devices = 0, buses = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(FOREFLOW_SOURCE_DIR "/hw-models/profiles")) {
+    if (entry.path().extension() != ".json") continue;
+    SCOPED_TRACE(entry.path());
+    const std::string text = FileText(entry.path());
+    if (Json::parse(text)["kind"] == "bus") {
+      EXPECT_EQ(ParseBusProfile(entry.path(), text).name, entry.path().stem());
+      ++buses;
+    } else {
+      EXPECT_EQ(ParseDeviceProfile(entry.path(), text).name, entry.path().stem());
+      ++devices;
+    }
+  }
+  EXPECT_GE(devices, 4u);
+  EXPECT_GE(buses, 1u);
+}
+
+// Every key, wherever it is: missing, it is named; with a stranger beside it, the stranger is named; of a
+// type that nothing has, it is named.
+void CheckEveryKey(const std::string& pointer) {
+  const Json document = Document();
+  const Json& here = document[Json::json_pointer(pointer)];
+  if (here.is_array()) {
+    for (std::size_t i = 0; i < here.size(); ++i) {
+      if (here[i].is_object()) CheckEveryKey(pointer + "/" + std::to_string(i));
+    }
+    return;
+  }
+  for (const auto& item : here.items()) {
+    SCOPED_TRACE(pointer + "/" + item.key());
+    Json missing = document;
+    missing[Json::json_pointer(pointer)].erase(item.key());
+    EXPECT_THAT(RefusalOf([&] { Parse(missing); }), HasSubstr(item.key() + " is missing"));
+    Json wrong = document;
+    wrong[Json::json_pointer(pointer)][item.key()] = Json{{"no", Json::array({true})}};
+    EXPECT_THAT(RefusalOf([&] { Parse(wrong); }), testing::StartsWith("test.json: "));
+    EXPECT_THAT(RefusalOf([&] { Parse(wrong); }), HasSubstr(item.key()));
+    if (item.value().is_structured()) CheckEveryKey(pointer + "/" + item.key());
+  }
+  Json stranger = document;
+  stranger[Json::json_pointer(pointer)]["stranger"] = 1;
+  EXPECT_THAT(RefusalOf([&] { Parse(stranger); }), HasSubstr("unknown key \"stranger\"")) << pointer;
+}
+
+TEST(RunConfig, EveryKeyIsRequiredAndNoOtherIsKnown) { CheckEveryKey(""); }
+
+struct BadRow {
+  const char* pointer;
+  Json value;
+  const char* says;
+};
+
+TEST(RunConfig, ValuesOutOfRangeAreRefusedWithKeyValueAndRange) {
+  const BadRow rows[] = {
+      {"/arm", "best", "arm is \"best\", allowed: off, reactive, predictive, oracle, anti_oracle"},
+      {"/seed", -1, "seed is -1, allowed: integers 0 .."},
+      {"/seed", 1.5, "seed is 1.5, allowed: integers"},
+      {"/traffic/load", 0, "traffic.load is 0, allowed: numbers 0.001 .. 10"},
+      {"/traffic/load", "high", "traffic.load is \"high\", allowed: numbers"},
+      {"/traffic/max_gap_ms", 1e9, "allowed: numbers 0.001 .. 3600000"},
+      {"/host/vms", 0, "host.vms is 0, allowed: integers 1 .. 4096"},
+      {"/host/vms", 4097, "host.vms is 4097"},
+      {"/host/peers_per_vm", 65536, "allowed: integers 1 .. 65535"},
+      {"/host/profile", "none", "hw.none is missing"},
+      {"/device/flow_entries", 0, "device.flow_entries is 0, allowed: integers 1 .. 16777216"},
+      {"/device/flow_entries", "0%",
+       "device.flow_entries is \"0%\", allowed: integers 1 .. 16777216, or a share"},
+      {"/device/flow_entries", "101%", "or a share above 0% .. 100%"},
+      {"/device/flow_entries", "10", "or a share"},
+      {"/device/flow_entries", "1.2.3%", "or a share"},
+      {"/device/flow_entries", "-5%", "or a share"},
+      {"/device/flow_entries", "1e1%", "or a share"},
+      {"/link/rate_mbps", 0, "link.rate_mbps is 0, allowed: numbers 1 .. 1600000"},
+      {"/prediction/minimum_confidence", 1.01, "allowed: numbers 0 .. 1"},
+      {"/prediction/predictor", "lstm", "allowed: persistence, majority, markov1, markov2, markov3"},
+      {"/tags/master_key", "00", "tags.master_key is no key, allowed: 32 hex digits"},
+      {"/tags/master_key", "gg112233445566778899aabbccddeeff", "allowed: 32 hex digits"},
+      {"/rules/0/vm", 4097, "rules[0].vm is 4097, allowed: integers 0 .. 4096"},
+      {"/rules/0/vm", "some", "rules[0].vm is \"some\", allowed: any, or integers"},
+      {"/rules/0/protocol", "sctp", "rules[0].protocol is \"sctp\", allowed: any, tcp, udp"},
+      {"/rules/0/protocol", 256, "allowed: integers 0 .. 255"},
+      {"/rules/0/source", "10.1.0.1/16", "without host bits"},
+      {"/rules/0/source", "10.1.0.0/33", "allowed: any, or an IPv4 or IPv6 prefix"},
+      {"/rules/0/source", "10.1.0.0/", "allowed: any, or an IPv4 or IPv6 prefix"},
+      {"/rules/0/source", "10.1/16", "allowed: any, or an IPv4 or IPv6 prefix"},
+      {"/rules/0/destination", "fd00::/8",
+       "rules[0].destination is \"fd00::/8\", allowed: a prefix of the same family"},
+      {"/rules/0/l3", "ipv6", "rules[0].l3 is \"ipv6\", allowed: any, or the family of the prefixes"},
+      {"/rules/0/source_port", {5, 4}, "rules[0].source_port[1] is 4, allowed: integers 5 .. 65535"},
+      {"/rules/0/source_port", {5}, "allowed: [lowest, highest]"},
+      {"/rules/0/action/queue", 4, "rules[0].action.queue is 4, allowed: integers 0 .. 3"},
+      {"/rules/0/action/meter", 1, "rules[0].action.meter is 1, allowed: integers 0 .. 0"},
+      {"/tag_rules/0/types", Json::array(), "allowed: a list of one or more types"},
+      {"/meters/0/peak_mbps", 1, "meters[0].peak_mbps is 1, allowed: at least committed_mbps"},
+      {"/meters/0/committed_kb", 0, "allowed: numbers 0.001 .. 4000000"},
+      {"/hw/x86-core/clock_hz/value", 0.5, "hw.x86-core.clock_hz.value is 0.5, allowed: numbers 1 .."},
+      {"/hw/x86-core/clock_hz/unit", "MHz", "hw.x86-core.clock_hz.unit is \"MHz\", allowed: Hz"},
+      {"/hw/x86-core/work/hash/value", 1e6,
+       "hw.x86-core.work.hash.value is 1000000.0, allowed: within its interval"},
+      {"/hw/x86-core/engines/value", 1.5, "allowed: whole numbers"},
+      {"/hw/x86-core/work/hash/source", "", "allowed: a source"},
+  };
+  for (const BadRow& row : rows) {
+    SCOPED_TRACE(row.pointer);
+    Json document = Document();
+    document[Json::json_pointer(row.pointer)] = row.value;
+    EXPECT_THAT(RefusalOf([&] { Parse(document); }), HasSubstr(row.says));
+  }
+}
+
+TEST(RunConfig, TextThatIsNoDocumentIsRefused) {
+  EXPECT_THAT(RefusalOf([] { ParseRunConfig("f", ""); }), testing::StartsWith("f: not JSON"));
+  EXPECT_THAT(RefusalOf([] { ParseRunConfig("f", "{\"a\": \xff}"); }), testing::StartsWith("f: not JSON"));
+  EXPECT_THAT(RefusalOf([] { ParseRunConfig("f", "[]"); }), HasSubstr("allowed: an object"));
+  EXPECT_EQ(RefusalOf([] { ParseRunConfig("f", "{\"a\": {\"b\": 1, \"b\": 2}}"); }),
+            "f: key \"b\" appears twice in one object");
+  EXPECT_THAT(RefusalOf([] { ParseRunConfig("f", std::string(100'000, '[')); }),
+              HasSubstr("f: nested deeper than 32 levels"));
+  EXPECT_EQ(RefusalOf([] { LoadRunConfig("/nonexistent/r.json"); }), "/nonexistent/r.json: cannot be opened");
+}
+
+TEST(FlowEntries, AShareOfTheDistinctEntriesIsRoundedUp) {
+  const auto resolved = [](const Json& given, std::uint64_t distinct) {
+    Json document = Document();
+    document["device"]["flow_entries"] = given;
+    RunConfig config = Parse(document);
+    ResolveFlowEntries(config, distinct);
+    return config.path.flow_entries;
+  };
+  EXPECT_EQ(resolved(64, 1000), 64u);
+  EXPECT_EQ(resolved("10%", 1000), 100u);
+  EXPECT_EQ(resolved("10%", 1001), 101u);
+  EXPECT_EQ(resolved("100%", 7), 7u);
+  EXPECT_EQ(resolved("0.5%", 1000), 5u);
+  EXPECT_EQ(resolved("12.5%", 80), 10u);
+  EXPECT_EQ(resolved("1%", 3), 1u);
+  EXPECT_EQ(resolved("10%", 0), 1u) << "a cache of nothing is not a cache";
+}
+
+TEST(FlowEntries, DistinctEntriesCountsWhatTheRulesTellApart) {
+  std::vector<std::vector<std::uint8_t>> frames;
+  for (std::uint16_t port = 1000; port < 1010; ++port) {
+    frames.push_back(wire::PacketBuilder().Ethernet().Ipv4().Udp(port, 53).Build());
+    frames.push_back(wire::PacketBuilder().Ethernet().Ipv4().Udp(port, 80).Build());
+  }
+  std::vector<path::Arrival> arrivals;
+  for (const auto& frame : frames) {
+    path::Arrival arrival;
+    arrival.captured = {frame.data(), frame.size()};
+    arrival.wire_bytes = static_cast<std::uint32_t>(frame.size());
+    arrivals.push_back(arrival);
+  }
+  const path::Future future(arrivals, Millis(1));
+  tag::Rule rule;
+  rule.id = 1;
+  EXPECT_EQ(DistinctEntries(future, {rule}), 1u);
+  rule.destination_port = {53, 53};
+  EXPECT_EQ(DistinctEntries(future, {rule}), 2u);
+  rule.source_port = {1000, 1003};
+  EXPECT_EQ(DistinctEntries(future, {rule}), 4u);
+}
+
+// What is written about a configuration is spelled as it was read.
+TEST(ReportJson, PathConfigIsSpelledAsItWasRead) {
+  const Json document = Document();
+  const Json written = ToJson(Parse(document).path);
+  EXPECT_EQ(written["arm"], document["arm"]);
+  EXPECT_EQ(written["seed"], document["seed"]);
+  EXPECT_EQ(written["host"]["vms"], document["host"]["vms"]);
+  EXPECT_EQ(written["device"]["install_latency_us"], document["device"]["install_latency_us"]);
+  Json prediction = document["prediction"];
+  prediction["minimum_confidence"] = 0.50001;  // in steps of 1/65535
+  EXPECT_EQ(written["prediction"], prediction);
+  EXPECT_EQ(written["rules"][1], document["rules"][1]);
+  Json first = document["rules"][0];
+  first["l3"] = "ipv4";
+  EXPECT_EQ(written["rules"][0], first);
+  EXPECT_EQ(written["tag_rules"], document["tag_rules"]);
+  EXPECT_EQ(written["meters"], document["meters"]);
+  EXPECT_THAT(ToText(written), testing::Not(HasSubstr("00112233445566778899aabbccddeeff")));
+}
+
+TEST(ReportJson, PacketsAreListedByReasonAndBalance) {
+  PacketCount packets;
+  packets.in = 10;
+  packets.out = 6;
+  packets.held = 1;
+  packets.Drop(Reason::kQueueFull);
+  packets.Drop(Reason::kQueueFull);
+  EXPECT_FALSE(packets.Balanced());
+  packets.Drop(Reason::kMalformed);
+  EXPECT_TRUE(packets.Balanced());
+  EXPECT_EQ(ToJson(packets),
+            (Json{{"in", 10}, {"out", 6}, {"held", 1}, {"dropped", {{"malformed", 1}, {"queue_full", 2}}}}));
+}
+
+TEST(ReportJson, CountersAreNumbersFromZeroToOne) {
+  path::Counters counters;
+  counters.types_scored = 4;
+  counters.types_hit = 1;
+  counters.type_break_even = 65535;
+  counters.tags_by_status[static_cast<std::size_t>(tag::TagStatus::kForged)] = 3;
+  const Json json = ToJson(counters);
+  EXPECT_EQ(json["type_hit_rate"], 0.25);
+  EXPECT_EQ(json["type_break_even"], 1.0);
+  EXPECT_TRUE(json["destination_hit_rate"].is_null());
+  EXPECT_EQ(json["tags_by_status"]["forged"], 3);
+}
+
+TEST(ReportJson, TextIsValidWhateverThePathWas) { EXPECT_EQ(ToText(Json("a\xff")), "\"a\xEF\xBF\xBD\""); }
+
+}  // namespace
+}  // namespace foreflow::config
