@@ -47,7 +47,7 @@ struct Dissection {
   std::uint8_t ecn = 0;             // 0..3
   std::uint8_t ttl = 0;
   std::uint8_t tcp_flags = 0;          // CWR ECE URG ACK PSH RST SYN FIN, as on the wire
-  std::uint16_t ethertype = 0;         // the innermost, host order; for non-Ethernet links as if it were
+  std::uint16_t ethertype = 0;         // the innermost, host order, of any link; 0 = none, as in 802.3 frames
   std::uint16_t vlan = 0;              // innermost 802.1Q VID, 0 = untagged
   std::uint16_t source_port = 0;       // host order; for ICMP the identifier (echo) or 0
   std::uint16_t destination_port = 0;  // for ICMP type << 8 | code
