@@ -160,7 +160,7 @@ RC_GTEST_PROP(FlowTable, DoesWhatTheNaiveTableDoes, ()) {
       default: {
         const std::size_t share = config.capacity / config.vms;
         std::vector<std::size_t> before;
-        for (VmId v = 0; v < config.vms; ++v) before.push_back(table.size_of(v));
+        for (std::size_t v = 0; v < config.vms; ++v) before.push_back(table.size_of(static_cast<VmId>(v)));
         FlowRecord evicted;
         const FlowTable::Inserted inserted = table.FindOrInsert(key, Nanos(now), work, &evicted);
         RC_ASSERT(inserted.slot < config.capacity);
@@ -200,7 +200,9 @@ RC_GTEST_PROP(FlowTable, DoesWhatTheNaiveTableDoes, ()) {
       RC_ASSERT(table.record(slot).key == naive.order()[i]);
     }
     RC_ASSERT(i == naive.order().size());
-    for (VmId v = 0; v < config.vms; ++v) RC_ASSERT(table.size_of(v) == naive.HeldOf(v));
+    for (std::size_t v = 0; v < config.vms; ++v) {
+      RC_ASSERT(table.size_of(static_cast<VmId>(v)) == naive.HeldOf(static_cast<VmId>(v)));
+    }
   }
 }
 

@@ -28,7 +28,7 @@ std::array<std::uint8_t, kVerdictBytes> Encode(const Verdict& verdict) {
   out = Put(out, verdict.rule);
   out = Put(out, verdict.tag_rule);
   out = Put(out, verdict.confidence);
-  out = Put(out, verdict.vm);
+  Put(out, verdict.vm);
   return record;
 }
 
