@@ -75,6 +75,14 @@ pcap::Traffic LoadTraffic(const config::RunConfig& config, const pcap::Capture& 
   return pcap::MapToLoad(capture, config.path.vms, map);
 }
 
+// Devices keep picoseconds in 63 bits: 106 days.
+void RefuseTooLong(const config::RunConfig& config, const pcap::Traffic& traffic) {
+  constexpr Nanos kLongest = Seconds(90LL * 24 * 3600);
+  if (traffic.arrivals.empty() || traffic.arrivals.back().time <= kLongest) return;
+  throw Refusal(config.input, "the time from first to last packet",
+                std::to_string(traffic.arrivals.back().time / Seconds(1)) + " s", "up to 90 days");
+}
+
 config::PacketCount Count(const ns3::foreflow::OffloadNic& nic) {
   const auto& statistics = nic.GetStatistics();
   config::PacketCount packets;
@@ -99,6 +107,7 @@ void Run(const std::string& file, bool recorded_times) {
   config::RunConfig config = config::LoadRunConfig(file);
   const pcap::Capture capture = pcap::LoadCapture(config.input);
   const pcap::Traffic traffic = LoadTraffic(config, capture, recorded_times);
+  RefuseTooLong(config, traffic);
   const path::Future future(traffic.arrivals, config.path.label_horizon);
   const std::uint64_t distinct_entries = config::DistinctEntries(future, config.path.rules);
   config::ResolveFlowEntries(config, distinct_entries);

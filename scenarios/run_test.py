@@ -148,6 +148,11 @@ class RunTest(unittest.TestCase):
                 done = self.run_program(resolved)
                 self.assertEqual(done.returncode, 2, done.stderr)
                 self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
+        with self.capture.open("ab") as file:
+            file.write(struct.pack("<IIII", 4_000_000_000, 0, 60, 60) + bytes(60))
+        done = self.run_program(self.resolved("reactive"), "--recorded-times")
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("90 days", done.stderr)
         self.assertEqual(subprocess.run([RUN], capture_output=True, check=False).returncode, 2)
 
 
