@@ -114,6 +114,27 @@ ExpiryWheel::Timer ExpiryWheel::Next(Nanos now) {
   const std::uint64_t target =
       (static_cast<std::uint64_t>(now.count()) - static_cast<std::uint64_t>(start_nanos_)) /
       static_cast<std::uint64_t>(tick_nanos_);
+  if (target > now_ && target - now_ > kFarthest) Jump(target - kFarthest);
+  return Pop(target);
+}
+
+// Else an owner that arms timers anew as they fire would do so once for each 2^31 ticks of the jump.
+void ExpiryWheel::Jump(std::uint64_t target) {
+  Timer first = kNone;
+  Timer last = kNone;
+  for (Timer timer = Pop(target); timer != kNone; timer = Pop(target)) {
+    (first == kNone ? first : links_[last].prev) = timer;
+    last = timer;
+  }
+  for (Timer timer = first; timer != kNone;) {
+    const Timer next = timer == last ? kNone : links_[timer].prev;
+    links_[timer].tick = static_cast<std::uint32_t>(now_);
+    Place(timer);
+    timer = next;
+  }
+}
+
+ExpiryWheel::Timer ExpiryWheel::Pop(std::uint64_t target) {
   while (now_ <= target) {
     // The nearest occupied slot: one of a lower level always comes before all those above it.
     unsigned level = 0;

@@ -59,6 +59,8 @@ class ExpiryWheel {
   std::uint64_t TickOf(Nanos deadline) const;
   Nanos TimeOf(std::uint64_t tick) const;
   void Place(Timer timer);
+  Timer Pop(std::uint64_t target);
+  void Jump(std::uint64_t target);
   void Unlink(Timer timer);
   std::size_t SlotOf(std::uint32_t tick) const;
   // Distance from slot `from` to the next occupied one of a level, going up and around; kSlots where all are

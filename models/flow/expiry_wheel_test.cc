@@ -39,6 +39,16 @@ class NaiveTimers {
   Timer Next(std::int64_t now) {
     if (now < start_) return ExpiryWheel::kNone;
     const std::int64_t target = (now - start_) / tick_;
+    if (target - now_ > 2147483647) {
+      now_ = target - 2147483647;
+      std::map<std::pair<std::int64_t, std::uint64_t>, Timer> moved;
+      for (const auto& [key, timer] : due_) {
+        // Later than all that was due before, and before all that is armed from now on.
+        if (key.first <= now_) moved[{now_, ++armed_}] = timer;
+        if (key.first > now_) moved[key] = timer;
+      }
+      due_ = moved;
+    }
     if (!due_.empty() && due_.begin()->first.first <= target) {
       now_ = std::max(now_, due_.begin()->first.first);
       const Timer timer = due_.begin()->second;

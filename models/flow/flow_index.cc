@@ -75,7 +75,9 @@ inline std::uint32_t FlowIndex::Match(const Bucket& bucket, std::uint16_t signat
 inline Slot FlowIndex::FindFrom(const FlowKey& key, Hashed hashed, Work& work) const {
   std::uint32_t looks = 0;
   Slot found = kNoSlot;
-  for (std::uint32_t at = hashed.bucket;; at = After(at)) {
+  // In a small index every bucket may have been passed: a search ends after one turn at the latest.
+  std::uint32_t at = hashed.bucket;
+  for (std::size_t turn = 0; turn < buckets_.size(); ++turn, at = After(at)) {
     const Bucket& bucket = buckets_[at];
     ++looks;
     for (std::uint32_t ways = Match(bucket, hashed.signature); ways != 0; ways &= ways - 1) {

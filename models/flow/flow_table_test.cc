@@ -27,7 +27,7 @@ FlowKey KeyNumber(std::uint32_t number, VmId vm) {
   return key;
 }
 
-std::string Bytes(const FlowKey& key) { return {reinterpret_cast<const char*>(&key), sizeof(key)}; }
+std::string KeyBytes(const FlowKey& key) { return {reinterpret_cast<const char*>(&key), sizeof(key)}; }
 
 // The table's contract, by maps and vectors.
 class NaiveTable {
@@ -41,8 +41,8 @@ class NaiveTable {
 
   explicit NaiveTable(const FlowTableConfig& config) : config_(config), turn_(config.vms) {}
 
-  bool Holds(const FlowKey& key) const { return flows_.count(Bytes(key)) != 0; }
-  Flow& At(const FlowKey& key) { return flows_.at(Bytes(key)); }
+  bool Holds(const FlowKey& key) const { return flows_.count(KeyBytes(key)) != 0; }
+  Flow& At(const FlowKey& key) { return flows_.at(KeyBytes(key)); }
   // Returns the key that had to go, if any.
   std::vector<FlowKey> Insert(const FlowKey& key, std::int64_t now) {
     std::vector<FlowKey> gone;
@@ -64,19 +64,19 @@ class NaiveTable {
       Erase(victim);
       gone.push_back(victim);
     }
-    flows_[Bytes(key)] = {key, now, now, 0, 0, {}};
+    flows_[KeyBytes(key)] = {key, now, now, 0, 0, {}};
     order_.push_back(key);
     turn_[Account(key)].push_back(key);
     return gone;
   }
   void Erase(const FlowKey& key) {
-    flows_.erase(Bytes(key));
+    flows_.erase(KeyBytes(key));
     order_.erase(std::find(order_.begin(), order_.end(), key));
     std::vector<FlowKey>& turn = turn_[Account(key)];
     turn.erase(std::find(turn.begin(), turn.end(), key));
   }
   std::int64_t Deadline(const FlowKey& key) const {
-    const Flow& flow = flows_.at(Bytes(key));
+    const Flow& flow = flows_.at(KeyBytes(key));
     return flow.last + config_.timeouts[flow.connection.phase()].count();
   }
   // The tick at which a flow expires.
@@ -206,24 +206,26 @@ RC_GTEST_PROP(FlowTable, DoesWhatTheNaiveTableDoes, ()) {
   }
 }
 
-// Many flows, so that buckets overflow: the index against a map, filled to the last slot.
+// The index against a map, filled to the last slot, so that buckets overflow: many of them, and so few that
+// each has been passed by some key.
 TEST(FlowIndex, AgreesWithAMapWhenFull) {
-  for (const std::uint64_t seed : {1u, 2u, 3u}) {
-    SCOPED_TRACE(seed);
-    constexpr std::size_t kCapacity = 5000;
-    FlowIndex index(kCapacity, seed);
+  for (const std::uint32_t capacity : {1u, 9u, 17u, 33u, 100u, 5000u}) {
+    SCOPED_TRACE(capacity);
+    const std::uint64_t seed = capacity;
+    const std::uint32_t numbers = capacity + capacity / 2 + 1;
+    FlowIndex index(capacity, seed);
     std::map<std::uint32_t, Slot> naive;
     Rng rng(seed, "flow index");
     Work work;
-    for (int step = 0; step < 200'000; ++step) {
-      const std::uint32_t number = rng.Below(7000);
+    for (int step = 0; step < 100'000; ++step) {
+      const std::uint32_t number = rng.Below(numbers);
       const FlowKey key = KeyNumber(number, 0);
       const auto it = naive.find(number);
       ASSERT_EQ(index.Find(key, work), it == naive.end() ? kNoSlot : it->second);
       // Growing, then shrinking, in turns, with a full index at the top.
-      if (rng.Below(100) < (step / 40'000 % 2 == 0 ? 75u : 40u)) {
+      if (rng.Below(100) < (step / 20'000 % 2 == 0 ? 75u : 40u)) {
         const FlowIndex::Place place = index.FindOrInsert(key, work);
-        ASSERT_EQ(place.fresh, it == naive.end() && naive.size() < kCapacity);
+        ASSERT_EQ(place.fresh, it == naive.end() && naive.size() < capacity);
         if (it != naive.end()) {
           ASSERT_EQ(place.slot, it->second);
         }
@@ -248,7 +250,7 @@ TEST(FlowIndex, AgreesWithAMapWhenFull) {
     EXPECT_EQ(slots.size(), naive.size());
     // An emptied index has no trace of what was in it: every miss ends in its first bucket.
     for (const auto& [number, slot] : naive) index.Erase(slot, work);
-    for (std::uint32_t number = 0; number < 7000; ++number) {
+    for (std::uint32_t number = 0; number < numbers; ++number) {
       Work miss;
       ASSERT_EQ(index.Find(KeyNumber(number, 0), miss), kNoSlot);
       ASSERT_EQ(miss[WorkItem::kProbe], 1u);
