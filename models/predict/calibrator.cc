@@ -40,7 +40,8 @@ void Calibrator::Apply(const Distribution& raw, PacketType best,
   }
   std::uint64_t sum = 0;
   for (const std::uint32_t value : weight) sum += value;
-  const std::uint64_t factor = (std::uint64_t{65535} << 32) / sum;
+  // A distribution of zeros says nothing: all goes to `best`.
+  const std::uint64_t factor = sum == 0 ? 0 : (std::uint64_t{65535} << 32) / sum;
   std::uint32_t left = 65535;
   for (std::size_t i = 0; i < kPacketTypes; ++i) {
     probability[i] = static_cast<std::uint16_t>((weight[i] * factor) >> 32);
