@@ -51,6 +51,8 @@ def _points(axes: Any, document: dict[str, Any], metric: str, label: str) -> Non
     axes.set_xlim(-0.5, max(len(estimates), 1) - 0.5)
     axes.grid(axis="x", visible=False)
     axes.margins(y=0.2)
+    bottom, top = axes.get_ylim()
+    axes.set_ylim(bottom=max(bottom, -0.04 * top))  # nothing here is below 0
     axes.ticklabel_format(axis="y", useOffset=False)
     axes.set_ylabel(label)
 

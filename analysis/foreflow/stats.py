@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 CONFIDENCE = 0.95
 
@@ -39,7 +39,7 @@ def mean(values: list[float | None]) -> Estimate:
         return Estimate(centre, None, None, 1)
     if sample.min() == sample.max():  # exact, where the sums above may round
         return Estimate(float(sample[0]), float(sample[0]), float(sample[0]), n)
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * sample.std(ddof=1) / math.sqrt(n))
+    half = float(special.stdtrit(n - 1, (1 + CONFIDENCE) / 2) * sample.std(ddof=1) / math.sqrt(n))
     return Estimate(centre, centre - half, centre + half, n)
 
 
@@ -65,7 +65,7 @@ def gap_closed(
     gap = sign * (rows[:, 0] - rows[:, 2])
     whole = float(gap.mean())
     scale = float(np.abs(rows).max())
-    t = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) if n > 1 else 0.0
+    t = float(special.stdtrit(n - 1, (1 + CONFIDENCE) / 2)) if n > 1 else 0.0
     spread = float(gap.std(ddof=1)) / math.sqrt(n) if n > 1 else 0.0
     if abs(whole) - t * spread <= 1e-9 * max(scale, 1e-300):
         return Estimate(None, None, None, n, "the oracle's gap to reactive is not distinguishable from 0")

@@ -61,7 +61,7 @@ def sentences(document: dict[str, Any], values: judge.Values, results: list[Resu
             low, high = gap["ci95"]
             interval = "" if low is None else f" (95 % interval {100 * low:.1f} to {100 * high:.1f} %)"
             said.append(f"Of the oracle's gain in {JUDGED[metric]}, prediction reaches {100 * gap['mean']:.1f} %{interval}.")
-    said += _why(results)
+    said += _why(results) + _in_cycles(values)
     harm = judge.costs(values, "anti_oracle")
     if harm:
         worst = max((m for m in JUDGED if harm[m].mean is not None), key=lambda m: harm[m].mean, default=None)
@@ -70,6 +70,21 @@ def sentences(document: dict[str, Any], values: judge.Values, results: list[Resu
                 f"Predictions that are always wrong cost at most {_short(max(0.0, 100 * harm[worst].mean))} % ({JUDGED[worst]})."
             )
     return said
+
+
+def _in_cycles(values: judge.Values) -> list[str]:
+    """What prediction took from the host's cores, and what it gave back."""
+    if not {"reactive", "predictive"} <= set(values):
+        return []
+    spent = stats.mean(values["predictive"]["prediction_cycles_per_packet"]).mean
+    before, after = (stats.mean(values[arm]["host_cycles_per_packet"]).mean for arm in ("reactive", "predictive"))
+    if spent is None or before is None or after is None:
+        return []
+    net = before - after - spent
+    balance = f"a net gain of {number(net, 3)}" if net > 0 else f"a net cost of {number(-net, 3)}"
+    return [
+        f"In cycles of the host's cores a packet: prediction took {number(spent, 3)} and saved {number(before - after, 3)}, {balance}."
+    ]
 
 
 def _why(results: list[Result]) -> list[str]:
