@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foreflow.build import build
-from foreflow.errors import Refused
+from foreflow.errors import Failed, Refused
 from foreflow.places import BUILD, LOGS, ROOT
 
 FUZZ_SECONDS = 8  # a target: finds what a change broke; long fuzzing is for a night
@@ -178,7 +178,11 @@ def run(names: list[str]) -> int:
     for name, about, suite, pattern in work:
         print(f"foreflow test: {name} ({about})", file=sys.stderr, flush=True)
         started = time.monotonic()
-        counts = suite(pattern)
+        try:
+            counts = suite(pattern)
+        except Failed as failure:
+            say(f"    {failure}")
+            counts = Counts(failed=1)
         say(f"{name}: {counts} in {time.monotonic() - started:.0f} s")
         total += counts
     say(str(total))

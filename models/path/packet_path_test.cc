@@ -174,7 +174,7 @@ TEST(PacketPath, OffPuntsEverything) {
 }
 
 TEST(PacketPath, BurstsDecideAsSinglePacketsDo) {
-  for (const std::uint64_t seed : {1, 2, 3}) {
+  for (const std::uint64_t seed : {1u, 2u, 3u}) {
     SCOPED_TRACE(seed);
     Traffic traffic = Random(seed, 3000);
     for (const Arm arm : kArms) {
@@ -187,7 +187,7 @@ TEST(PacketPath, BurstsDecideAsSinglePacketsDo) {
 
 // Whatever an arm predicts, and whoever meddles with the tags, the rules alone permit and drop.
 TEST(PacketPath, NoArmAndNoTagChangesWhatIsPermitted) {
-  for (const std::uint64_t seed : {11, 12, 13, 14}) {
+  for (const std::uint64_t seed : {11u, 12u, 13u, 14u}) {
     SCOPED_TRACE(seed);
     Traffic traffic = Random(seed, 3000);
     const auto& arrivals = traffic.arrivals();
@@ -261,7 +261,7 @@ TEST(PacketPath, PredictionSavesPuntsWhereDestinationsFollowEachOther) {
 }
 
 TEST(PacketPath, AntiOracleCostsAtMostOnePercent) {
-  for (const std::uint64_t seed : {31, 32, 33}) {
+  for (const std::uint64_t seed : {31u, 32u, 33u}) {
     SCOPED_TRACE(seed);
     Traffic traffic = Random(seed, 20000);
     PathConfig config = Config(Arm::kReactive);

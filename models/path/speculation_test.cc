@@ -20,7 +20,7 @@ Speculations::Guess GuessOf(std::uint16_t number) {
 // Against a plain queue: the oldest leaves when there is no place, places of resolved guesses are not reused
 // early.
 TEST(Speculations, AgreesWithANaiveRing) {
-  for (const std::uint64_t seed : {1, 2, 3, 4}) {
+  for (const std::uint64_t seed : {1u, 2u, 3u, 4u}) {
     SCOPED_TRACE(seed);
     std::mt19937_64 random(seed);
     const std::size_t places = 1 + random() % 9;
