@@ -19,7 +19,7 @@ from foreflow.errors import Failed, Refused
 from foreflow.places import BUILD, LOGS, ROOT
 
 FUZZ_SECONDS = 8  # a target: finds what a change broke; long fuzzing is for a night
-PYTEST_FOLDERS = ("analysis/tests", "hw-models", "datasets", "bindings/python", "tools")
+PYTEST_FOLDERS = ("analysis/tests", "datasets", "bindings", "hw-models")
 
 
 @dataclass
