@@ -19,7 +19,6 @@
 namespace foreflow::config {
 namespace {
 
-using testing::ElementsAre;
 using testing::HasSubstr;
 
 std::string FileText(const std::string& path) {

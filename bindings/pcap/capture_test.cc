@@ -274,7 +274,7 @@ class LoadCaptureTest : public testing::Test {
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
   std::string Compressed(const std::vector<std::uint8_t>& bytes) const {
-    const std::string path = (folder_ / "a.gz").string();
+    std::string path = (folder_ / "a.gz").string();
     const gzFile file = gzopen(path.c_str(), "wb");
     gzwrite(file, bytes.data(), static_cast<unsigned>(bytes.size()));
     gzclose(file);
@@ -311,7 +311,7 @@ TEST_F(LoadCaptureTest, ACompressedFileThatEndsTooEarly) {
 TEST_F(LoadCaptureTest, RefusesFilesThatCannotBeRead) {
   EXPECT_THROW(LoadCapture((folder_ / "missing").string()), Refusal);
   EXPECT_THROW(LoadCapture(folder_.string()), Refusal);
-  std::ofstream(folder_ / "empty");
+  std::ofstream(folder_ / "empty").flush();
   EXPECT_THROW(LoadCapture((folder_ / "empty").string()), Refusal);
 }
 
