@@ -2,6 +2,7 @@
 #include "models/path/host.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <utility>
 
 #include "models/predict/oracle.h"
@@ -140,13 +141,15 @@ void Host::LearnFromLabels(StageWork& work) {
   }
 }
 
-// A type prediction matters where it chooses another queue than the header does. There it is right when the
-// true type's queue is the one it chose, and wrong when the header had been right.
+// A type prediction matters where it chooses another queue than the header does. It is right when its queue is nearer
+// to the true type's than the header's is, and wrong when it is farther.
 void Host::ScoreType(const PendingType& pending, predict::PacketType truth, Work& work) {
   if (pending.tag_queue == pending.header_queue) return;
-  const std::uint8_t right = QueueOfTag(pending.vm, truth, kCertain, pending.header_queue, work);
-  if (right != pending.tag_queue && right != pending.header_queue) return;
-  const bool hit = right == pending.tag_queue;
+  const int right = QueueOfTag(pending.vm, truth, kCertain, pending.header_queue, work);
+  const int tag_error = std::abs(pending.tag_queue - right);
+  const int header_error = std::abs(pending.header_queue - right);
+  if (tag_error == header_error) return;
+  const bool hit = tag_error < header_error;
   Vm& vm = *vms_[pending.vm - 1u];
   vm.type_governor.Record(hit);
   ++vm.types_scored;

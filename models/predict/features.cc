@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "models/predict/features.h"
 
+#include <algorithm>
+
 #include "models/base/hash.h"
 #include "models/predict/ip_numbers.h"
+#include "models/predict/labeler.h"
 
 namespace foreflow::predict {
 namespace {
@@ -10,12 +13,15 @@ namespace {
 constexpr KeyHasher kHash(0x6665617475726573);
 
 // FeatureState::Flow::flags.
-constexpr std::uint8_t kLastCarriedData = 1;
-constexpr std::uint8_t kRoleIsKnown = 2;
-constexpr std::uint8_t kAnswers = 4;
+constexpr std::uint8_t kRoleIsKnown = 1;
+constexpr std::uint8_t kAnswers = 2;
 
 constexpr int kTimeShift = 20;  // about a millisecond a unit
 constexpr std::uint32_t kRunUnits = 200'000'000 >> kTimeShift;
+constexpr std::uint32_t kVolumeUnit = 256;
+constexpr std::uint32_t kBulkVolume = TypeRules::kBulkBytes / kVolumeUnit;
+constexpr std::uint32_t kLargePayload = TypeRules::kBulkMeanBytes;
+static_assert(kBulkVolume < 255, "a saturated volume is a bulk one");
 
 enum Kind : unsigned { kGroupAddressed, kOtherControl, kTcpEdge, kTcpAckOnly, kFirstDataKind };
 constexpr unsigned kAnswererKinds = 6;  // from here on from kFirstDataKind
@@ -62,15 +68,19 @@ unsigned KindOf(const PacketSummary& packet, FeatureState& state) {
 
   FeatureState::Flow& flow = FlowOf(packet, state);
   const bool answers = Answers(packet, flow);
+  if (!has_data) return (packet.tcp_flags & (kTcpSyn | kTcpFin | kTcpRst)) != 0 ? kTcpEdge : kTcpAckOnly;
+
   const auto time =
       static_cast<std::uint32_t>(static_cast<std::uint64_t>(packet.arrival.count()) >> kTimeShift);
-  const bool runs_on = (flow.flags & kLastCarriedData) != 0 && time - flow.time <= kRunUnits;
+  if (time - flow.time > kRunUnits) flow.volume = 0;
+  const unsigned run = flow.volume == 0 ? 0 : flow.volume < kBulkVolume ? 1 : 2;
+  // At least one unit: a run of tiny packets is a run, too.
+  const std::uint64_t units =
+      std::max<std::uint64_t>(1, (std::uint64_t{packet.payload_bytes} + kVolumeUnit / 2) / kVolumeUnit);
+  flow.volume = static_cast<std::uint8_t>(std::min<std::uint64_t>(255, flow.volume + units));
   flow.time = time;
-  flow.flags =
-      static_cast<std::uint8_t>(has_data ? flow.flags | kLastCarriedData : flow.flags & ~kLastCarriedData);
-  if (!has_data) return (packet.tcp_flags & (kTcpSyn | kTcpFin | kTcpRst)) != 0 ? kTcpEdge : kTcpAckOnly;
-  const unsigned size = packet.payload_bytes < 256 ? 0 : packet.payload_bytes < 1024 ? 1 : 2;
-  return kFirstDataKind + (answers ? kAnswererKinds : 0) + 2 * size + (runs_on ? 1 : 0);
+  const unsigned size = packet.payload_bytes < kLargePayload ? 0 : 1;
+  return kFirstDataKind + (answers ? kAnswererKinds : 0) + 3 * size + run;
 }
 
 }  // namespace

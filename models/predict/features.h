@@ -34,11 +34,12 @@ struct FeatureState {
 //   1         | < 50 ms                            1     | no data, not TCP (ICMP, ARP, other)
 //   2         | < 200 ms                           2     | TCP without data: SYN, FIN or RST
 //   3         | longer, or none before             3     | TCP without data: other (pure ACK)
-//                                                  4..15 | data: 4 + 6 * answerer + 2 * size + run
+//                                                  4..15 | data: 4 + 6 * answerer + 3 * size + run
 //
-// size: 0 below 256 B of payload, 1 below 1024 B, 2 from there. run: the VM's previous packet in this flow
-// carried data, too, at most 200 ms ago. answerer: the VM sent the flow's SYN+ACK; where the handshake was
-// not seen, its port is the lower one.
+// size: 0 below 512 B of payload, 1 from there (a bulk transfer's mean). run: how much data the VM has sent
+// in this flow without a pause of 200 ms: 0 none, 1 below 16 KiB (where a transfer begins to count as bulk),
+// 2 more. answerer: the VM sent the flow's SYN+ACK; where the handshake was not seen, its port is the lower
+// one.
 //
 // Updates `state`. Every packet of a VM is shown once, in order of arrival:
 //
