@@ -16,9 +16,10 @@ struct FeatureState {
 
   // The VM's last packet in one flow; direct-mapped by the flow key's hash, the newcomer wins.
   struct Flow {
-    std::uint16_t tag = 0;   // hash bits that are not in the index
-    std::uint8_t flags = 0;  // see features.cc
-    std::uint32_t time = 0;  // in 2^20 ns, modulo 2^32
+    std::uint16_t tag = 0;    // hash bits that are not in the index
+    std::uint8_t flags = 0;   // see features.cc
+    std::uint8_t volume = 0;  // data of the run, in 256 B, saturated
+    std::uint32_t time = 0;   // of the last data, in 2^20 ns, modulo 2^32
   };
 
   Nanos last_arrival;
