@@ -89,7 +89,11 @@ def _in_cycles(values: judge.Values) -> list[str]:
 
 def _why(results: list[Result]) -> list[str]:
     said = []
-    for kind, what in (("destination", "next destinations"), ("type", "packet types")):
+    for kind, what in (
+        ("destination", "next destinations"),
+        ("promotion", "types that move a packet ahead of its header's queue"),
+        ("demotion", "types that move it back"),
+    ):
         hit = _mean_counter(results, "predictive", f"{kind}_hit_rate")
         even = _mean_counter(results, "predictive", f"{kind}_break_even")
         if hit is None or even is None:

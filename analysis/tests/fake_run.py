@@ -55,7 +55,7 @@ def main() -> int:
         "wall_s": 0.01,
         "counters": {
             "installs_predicted": 10, "predicted_used": 4,
-            "destination_hit_rate": 0.4, "destination_break_even": 0.1, "type_hit_rate": None, "type_break_even": 0.5,
+            "destination_hit_rate": 0.4, "destination_break_even": 0.1, "demotion_hit_rate": None, "demotion_break_even": 0.5,
         },
     }  # fmt: skip
     (out / "summary.json").write_text(json.dumps(summary))

@@ -109,10 +109,12 @@ Json ToJson(const path::Counters& counters) {
           {"destinations_hit", counters.destinations_hit},
           {"destination_hit_rate", HitRate(counters.destinations_hit, counters.destinations_scored)},
           {"destination_break_even", FromShare(counters.destination_break_even)},
-          {"types_scored", counters.types_scored},
-          {"types_hit", counters.types_hit},
-          {"type_hit_rate", HitRate(counters.types_hit, counters.types_scored)},
-          {"type_break_even", FromShare(counters.type_break_even)}};
+          {"promotions_scored", counters.types_scored[0]},
+          {"promotion_hit_rate", HitRate(counters.types_hit[0], counters.types_scored[0])},
+          {"promotion_break_even", FromShare(counters.type_break_even[0])},
+          {"demotions_scored", counters.types_scored[1]},
+          {"demotion_hit_rate", HitRate(counters.types_hit[1], counters.types_scored[1])},
+          {"demotion_break_even", FromShare(counters.type_break_even[1])}};
 }
 
 Json ToJson(const path::PathConfig& config) {

@@ -2,6 +2,7 @@
 #ifndef FOREFLOW_MODELS_PATH_COUNTERS_H_
 #define FOREFLOW_MODELS_PATH_COUNTERS_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -23,10 +24,11 @@ struct Counters {
   // header does, and hits when it would choose the right one.
   std::uint64_t destinations_scored = 0;
   std::uint64_t destinations_hit = 0;
-  std::uint64_t types_scored = 0;
-  std::uint64_t types_hit = 0;
+  std::array<std::uint64_t, 2>
+      types_scored{};  // [0] tags that move a packet ahead of its header's queue, [1] back
+  std::array<std::uint64_t, 2> types_hit{};
   std::uint16_t destination_break_even = 0;  // h*, 65535 = 1
-  std::uint16_t type_break_even = 0;
+  std::array<std::uint16_t, 2> type_break_even{};
 };
 
 }  // namespace foreflow::path

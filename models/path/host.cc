@@ -2,7 +2,6 @@
 #include "models/path/host.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <utility>
 
 #include "models/predict/oracle.h"
@@ -55,7 +54,21 @@ Host::Vm::Vm(const PathConfig& config, flow::VmId id)
     : profile(ProfileConfig(config, id)),
       destination_governors{predict::Governor(config.destination_costs, config.governor_margin, kProbation),
                             predict::Governor(config.destination_costs, config.governor_margin, kProbation)},
-      type_governor(config.type_costs, config.governor_margin, kProbation) {}
+      type_governors(MakeTypeGovernors(config)) {}
+
+Host::TypeGovernors Host::MakeTypeGovernors(const PathConfig& config) {
+  const predict::Governor ahead(config.promotion_costs, 0, kProbation);
+  const predict::Governor back(config.demotion_costs, 0, kProbation);
+  TypeGovernors governors{{{ahead, back},
+                           {ahead, back},
+                           {ahead, back},
+                           {ahead, back},
+                           {ahead, back},
+                           {ahead, back},
+                           {ahead, back}}};
+  static_assert(predict::kPacketTypes == 7, "one pair a type");
+  return governors;
+}
 
 Host::Host(const PathConfig& config, const Future* future, Device& device, Counters& counters)
     : config_(config),
@@ -66,7 +79,7 @@ Host::Host(const PathConfig& config, const Future* future, Device& device, Count
       speculations_{Speculations(Predicts() ? device.prediction_share() : 0, config.seed),
                     Speculations(Predicts() ? device.prediction_share() : 0, config.seed)},
       rehearsal_(Predicts() ? config.flow_entries : 1, config.install_latency),
-      type_governor_(config.type_costs, config.governor_margin, kProbation),
+      type_governors_(MakeTypeGovernors(config)),
       labeler_(config.label_horizon, config.label_pending),
       sealer_(config.tag_master_key, config.vms) {
   if (!Predicts()) return;
@@ -78,8 +91,9 @@ Host::Host(const PathConfig& config, const Future* future, Device& device, Count
   speakers_.resize(kSpeakers);
   counters_.destination_break_even =
       predict::Governor(config.destination_costs, config.governor_margin, kProbation).BreakEven();
-  counters_.type_break_even =
-      predict::Governor(config.type_costs, config.governor_margin, kProbation).BreakEven();
+  for (std::size_t direction : {0u, 1u}) {
+    counters_.type_break_even[direction] = type_governors_[0][direction].BreakEven();
+  }
   if (config.arm == Arm::kOracle || config.arm == Arm::kAntiOracle) {
     uses_ = UsesOf(*future, device.rules());
     next_use_of_ = uses_.first_use;
@@ -141,21 +155,21 @@ void Host::LearnFromLabels(StageWork& work) {
   }
 }
 
-// A type prediction matters where it chooses another queue than the header does. It is right when its queue is nearer
-// to the true type's than the header's is, and wrong when it is farther.
+// A type prediction matters where it chooses another queue than the header does. It is right when the true
+// type's queue lies on the same side of the header's.
 void Host::ScoreType(const PendingType& pending, predict::PacketType truth, Work& work) {
   if (pending.tag_queue == pending.header_queue) return;
-  const int right = QueueOfTag(pending.vm, truth, kCertain, pending.header_queue, work);
-  const int tag_error = std::abs(pending.tag_queue - right);
-  const int header_error = std::abs(pending.header_queue - right);
-  if (tag_error == header_error) return;
-  const bool hit = tag_error < header_error;
+  const std::uint8_t right = QueueOfTag(pending.vm, truth, kCertain, pending.header_queue, work);
+  const bool hit =
+      pending.tag_queue < pending.header_queue ? right < pending.header_queue : right > pending.header_queue;
   Vm& vm = *vms_[pending.vm - 1u];
-  vm.type_governor.Record(hit);
-  ++vm.types_scored;
-  type_governor_.Record(hit);
-  ++counters_.types_scored;
-  if (hit) ++counters_.types_hit;
+  const auto type = static_cast<std::size_t>(pending.type);
+  const std::size_t direction = pending.direction();
+  vm.type_governors[type][direction].Record(hit);
+  ++vm.types_scored[type][direction];
+  type_governors_[type][direction].Record(hit);
+  ++counters_.types_scored[direction];
+  if (hit) ++counters_.types_hit[direction];
 }
 
 std::uint8_t Host::QueueOfTag(flow::VmId vm, predict::PacketType type, std::uint16_t confidence,
@@ -190,9 +204,12 @@ predict::Prediction Host::WorstPrediction(flow::VmId vm, Work& work) const {
   return worst.type == truth ? predict::FalsePrediction(truth) : worst;
 }
 
-bool Host::WritesTags(const Vm& vm) const {
+bool Host::WritesTags(const Vm& vm, const PendingType& pending) const {
   if (config_.arm == Arm::kOracle) return true;
-  return vm.types_scored < kProbation ? type_governor_.IsOpen() : vm.type_governor.IsOpen();
+  const auto type = static_cast<std::size_t>(pending.type);
+  const std::size_t direction = pending.direction();
+  return vm.types_scored[type][direction] < kProbation ? type_governors_[type][direction].IsOpen()
+                                                       : vm.type_governors[type][direction].IsOpen();
 }
 
 void Host::Tag(const Arrival& arrival, Vm& vm, const predict::Context& context, Tagged& tagged,
@@ -202,10 +219,11 @@ void Host::Tag(const Arrival& arrival, Vm& vm, const predict::Context& context, 
   pending.packet = current_.number;
   pending.context = context;
   pending.vm = arrival.vm;
+  pending.type = prediction.type;
   pending.header_queue = tag::QueueByHeader(current_.parsed.key, current_.parsed.packet.dscp);
   pending.tag_queue = QueueOfTag(arrival.vm, prediction.type, prediction.confidence, pending.header_queue,
                                  work[Stage::kPredict]);
-  if (!WritesTags(vm)) return;
+  if (!WritesTags(vm, pending)) return;
   tagged.tag = sealer_.Seal(arrival.vm, prediction.type, prediction.confidence, current_.parsed.key,
                             arrival.wire_bytes, work[Stage::kTagSeal]);
   tagged.has_tag = true;

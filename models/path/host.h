@@ -30,12 +30,17 @@ class Host {
   const CurrentPacket& current() const { return current_; }
 
  private:
+  // Tags are governed by the type they say and by where they would move the packet from its header's queue,
+  // ahead (0) or back (1): a request put behind bulk loses far more than bulk put ahead of others costs.
+  using TypeGovernors = std::array<std::array<predict::Governor, 2>, predict::kPacketTypes>;
+  static TypeGovernors MakeTypeGovernors(const PathConfig& config);
+
   struct Vm {
     Vm(const PathConfig& config, flow::VmId id);
     tag::VmProfile profile;
     std::array<predict::Governor, kPredictionSources> destination_governors;
-    predict::Governor type_governor;
-    std::uint32_t types_scored = 0;
+    TypeGovernors type_governors;
+    std::array<std::array<std::uint32_t, 2>, predict::kPacketTypes> types_scored{};
   };
   // A type that was predicted and waits for its label.
   struct PendingType {
@@ -44,6 +49,8 @@ class Host {
     flow::VmId vm = 0;
     std::uint8_t tag_queue = 0;
     std::uint8_t header_queue = 0;
+    predict::PacketType type = predict::PacketType::kControl;
+    std::size_t direction() const { return tag_queue > header_queue ? 1 : 0; }
   };
   // Which VM a MAC (an address, on links without MACs) was last seen to send from; a small direct-mapped
   // memory.
@@ -54,7 +61,7 @@ class Host {
   };
 
   // A VM that is still on probation follows the host's other VMs.
-  bool WritesTags(const Vm& vm) const;
+  bool WritesTags(const Vm& vm, const PendingType& pending) const;
   bool Predicts() const { return config_.arm >= Arm::kPredictive; }
   void LearnFromLabels(StageWork& work);
   void ScoreType(const PendingType& pending, predict::PacketType truth, Work& work);
@@ -85,7 +92,7 @@ class Host {
   // One a source: the guesses of a bad one must not push out those of a good one.
   std::array<Speculations, kPredictionSources> speculations_;
   Rehearsal rehearsal_;
-  predict::Governor type_governor_;  // over all VMs
+  TypeGovernors type_governors_;  // over all VMs
   predict::Labeler labeler_;
   std::vector<PendingType> pending_;  // ring, by packet number
   std::vector<Speaker> speakers_;

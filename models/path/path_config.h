@@ -42,10 +42,13 @@ struct PathConfig {
   predict::PredictorKind predictor = predict::PredictorKind::kMarkov3;
   Nanos label_horizon = Millis(200);   // sender's clock
   std::uint32_t label_pending = 8192;  // packets that may wait for their label
-  // In cycles of the host. A wrong destination costs classifying and installing (what it displaces is watched
-  // by the reactive twin); a right one saves a punt. A wrong queue costs what a right one saves.
+  // In cycles of the host. A wrong destination costs classifying and installing (what it displaces is found
+  // out in rehearsal); a right one saves a punt. Queues are unequal: a packet wrongly moved ahead delays
+  // others by its own transmission, one rightly moved ahead is spared a full queue (50 times as much); and
+  // the same the other way round.
   predict::SpeculationCosts destination_costs{50, 10, 600, 7000};
-  predict::SpeculationCosts type_costs{50, 50, 1000, 1000};
+  predict::SpeculationCosts promotion_costs{50, 50, 1000, 50'000};
+  predict::SpeculationCosts demotion_costs{50, 50, 300'000, 1000};
   crypto::Key128 tag_master_key{};
   std::uint64_t seed = 1;
   std::vector<tag::Rule> rules;
