@@ -11,7 +11,7 @@ from .frames import UDP, Packets
 VMS = 16
 DESTINATIONS = 32  # one set, which every VM visits
 PAYLOADS = (200, 1000, 1400, 1472)  # bytes, drawn independently and evenly
-RATE = 1_000_000.0  # packets a second, all VMs together: Poisson
+RATE = 50_000.0  # packets a second, all VMs together: Poisson
 PORT = 7000
 STAY = 15 / 16  # of `markov`: a packet goes where its VM's last one went, for 16 packets in the mean
 

@@ -20,11 +20,11 @@ SCRIPT_LENGTHS = (1, 1, 1, 2, 2, 3, 3, 4, 5, 6)  # drawn evenly
 FLOW_SHARE = 0.15  # of the steps of scripts; the others are calls
 UPLOAD_SHARE = 0.5  # of flows; the others are downloads
 PACKETS_PER_TRANSACTION = 20  # sets their number, and so what is left for flows
-NATIVE_BITS_PER_SECOND = 5e9  # mean offered rate of the whole capture
-FLOW_BITS_PER_SECOND = 1e9  # pace of the segments of one flow
-ROUND_TRIP_NS = 100_000
-TURNAROUND_NS = 5_000  # of a VM
-SERVER_MEAN_NS = 200_000  # exponential, before the response to a call
+NATIVE_BITS_PER_SECOND = 250e6  # mean offered rate of the whole capture
+FLOW_BITS_PER_SECOND = 50e6  # pace of the segments of one flow
+ROUND_TRIP_NS = 2_000_000
+TURNAROUND_NS = 100_000  # of a VM
+SERVER_MEAN_NS = 4_000_000  # exponential, before the response to a call
 
 CALL, UPLOAD, DOWNLOAD = 0, 1, 2
 
