@@ -8,7 +8,7 @@
 namespace foreflow::scenarios {
 
 RunTrace::RunTrace(const std::string& file, const path::Future& future)
-    : file_(file), decisions_(file_, future) {}
+    : file_(file), future_(future), decisions_(file_, future) {}
 
 void RunTrace::Connect(ns3::Ptr<ns3::foreflow::OffloadNic> nic) {
   nic->TraceConnectWithoutContext("Decided", ns3::MakeCallback(&RunTrace::Decided, this));
@@ -31,6 +31,7 @@ void RunTrace::Done(const ns3::foreflow::PacketRecord& record) {
   row.arrival_ns = ToNanosFloor(record.arrival).count();
   row.departure_ns = record.dropped ? -1 : ToNanosFloor(record.departure).count();
   row.wire_bytes = record.wireBytes;
+  row.truth = static_cast<std::uint8_t>(future_.type(record.packet));
   row.host_cycles = record.hostCycles;
   row.device_cycles = record.deviceCycles;
   row.prediction_cycles = record.predictionCycles;

@@ -51,6 +51,7 @@ class RunTrace {
   };
 
   hdf5::TraceFile file_;
+  const path::Future& future_;
   hdf5::PathTrace decisions_;
   crypto::Sha256 digest_;
   std::deque<Pending> pending_;  // packets first_pending_, first_pending_ + 1, ...

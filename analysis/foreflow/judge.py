@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 
 from foreflow import metrics, stats
 from foreflow.runner import Result, fingerprint_of
@@ -15,21 +14,9 @@ Values = dict[str, dict[str, list[float | None]]]  # arm -> metric -> one value 
 NO_PACKETS = {"in": 0, "out": 0, "held": 0, "dropped": {}}
 
 
-def truth_by_seed(results: list[Result]) -> dict[int, dict[str, np.ndarray]]:
-    """For each seed the true packet types, from the arm whose trace knows most of them."""
-    truth: dict[int, dict[str, np.ndarray]] = {}
-    for result in results:
-        if result.ok:
-            types = metrics.true_types(result.trace)
-            if result.run.seed not in truth or len(types["packet"]) > len(truth[result.run.seed]["packet"]):
-                truth[result.run.seed] = types
-    return truth
-
-
 def values_of(results: list[Result], arms: list[str], seeds: list[int]) -> Values:
-    truth = truth_by_seed(results)
     measured = {
-        (result.run.arm, result.run.seed): metrics.measure(result.trace, truth[result.run.seed])
+        (result.run.arm, result.run.seed): metrics.measure(result.trace)
         for result in results
         if result.ok
     }

@@ -52,13 +52,6 @@ def _code(table: str, column: str, name: str) -> int:
     return columns[column].names.index(name)
 
 
-def true_types(trace: Path) -> dict[str, np.ndarray]:
-    """The packets whose true type is known in this trace, and that type: arrays `packet` and `truth`."""
-    with h5py.File(trace) as file:
-        rows = file["predictions"]
-        return {name: rows[name] for name in ("packet", "truth")} if len(rows) else {"packet": np.empty(0, "u8"), "truth": np.empty(0, "u1")}
-
-
 def _share(mask: np.ndarray, of: int) -> float | None:
     return float(np.count_nonzero(mask)) / of if of else None
 
@@ -68,20 +61,14 @@ def _percentile(values: np.ndarray, percent: float) -> float | None:
     return float(np.percentile(values, percent, method="inverted_cdf")) if len(values) else None
 
 
-def _latencies_us(packets: np.ndarray, truth: dict[str, np.ndarray]) -> np.ndarray:
-    asked = truth["packet"][
-        np.isin(truth["truth"], [_code("predictions", "truth", name) for name in ("request", "response")])
-    ]
-    rows = packets[(packets["departure_ns"] >= 0) & np.isin(packets["packet"], asked)]
+def _latencies_us(packets: np.ndarray) -> np.ndarray:
+    asked = np.isin(packets["truth"], [_code("packets", "truth", name) for name in ("request", "response")])
+    rows = packets[asked & (packets["departure_ns"] >= 0)]
     return (rows["departure_ns"] - rows["arrival_ns"]) / 1000.0
 
 
-def measure(trace: Path, truth: dict[str, np.ndarray]) -> dict[str, float | None]:
-    """Every metric of the run that wrote `trace`; None where the run has no such packets.
-
-    `truth` comes from an arm of the same seed that predicts (see `true_types`): the arms see the same packets, and so
-    latency is compared over the same ones in each.
-    """
+def measure(trace: Path) -> dict[str, float | None]:
+    """Every metric of the run that wrote `trace`; None where the run has no such packets."""
     try:
         with h5py.File(trace) as file:
             packets, decisions, predictions = (file[name][()] for name in ("packets", "decisions", "predictions"))
@@ -97,7 +84,7 @@ def measure(trace: Path, truth: dict[str, np.ndarray]) -> dict[str, float | None
     hit |= np.isin(decided["reason"], full) & ~punted
 
     sent = packets["departure_ns"] >= 0
-    of_requests = _latencies_us(packets, truth)
+    of_requests = _latencies_us(packets)
     lost = _lost(packets, decisions, full)
     punts = _share(punted, n)
     used = _share(decided["used_prediction"] != 0, n)
@@ -129,7 +116,7 @@ def _lost(packets: np.ndarray, decisions: np.ndarray, full: list[int]) -> int:
     return int(np.isin(gone, may_leave).sum() + np.isin(decisions["reason"], full).sum())
 
 
-def latencies_us(trace: Path, truth: dict[str, np.ndarray]) -> np.ndarray:
+def latencies_us(trace: Path) -> np.ndarray:
     """Latencies of the true requests and responses that left, in packet order."""
     with h5py.File(trace) as file:
-        return _latencies_us(file["packets"][()], truth)
+        return _latencies_us(file["packets"][()])

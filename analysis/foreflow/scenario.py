@@ -67,9 +67,8 @@ def finish(config: dict[str, Any], arms: list[str], seeds: list[int], results: l
         ],
     }
     document = judge.document_of(config, arms, seeds, results, values, outputs)
-    truth = judge.truth_by_seed(results)
     latencies = {
-        arm: [metrics.latencies_us(r.trace, truth[r.run.seed]) for r in results if r.ok and r.run.arm == arm]
+        arm: [metrics.latencies_us(r.trace) for r in results if r.ok and r.run.arm == arm]
         for arm in arms
     }
     figures = [

@@ -38,7 +38,7 @@ def main() -> int:
     rows["packets"]["device_cycles"] = 40
     rows["decisions"]["punted"][:punted] = 1
     rows["decisions"]["reason"][:punted] = 1
-    rows["predictions"]["truth"] = 1
+    rows["packets"]["truth"] = rows["predictions"]["truth"] = 1
     rows["predictions"]["predicted"] = 1
     if arm in ("off", "reactive"):
         rows["predictions"] = rows["predictions"][:0]

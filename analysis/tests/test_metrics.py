@@ -46,7 +46,7 @@ def trace(tmp_path: Path) -> Path:
         decisions[i]["reason"] = name_code("decisions", "reason", reason)
         decisions[i]["verb"] = name_code("decisions", "verb", verb)
         decisions[i]["punted"] = punted
-        predictions[i]["truth"] = name_code("predictions", "truth", truth)
+        packets[i]["truth"] = predictions[i]["truth"] = name_code("predictions", "truth", truth)
         predictions[i]["predicted"] = name_code("predictions", "truth", "request")
     path = tmp_path / "trace.h5"
     with h5py.File(path, "w") as file:
@@ -55,7 +55,7 @@ def trace(tmp_path: Path) -> Path:
 
 
 def test_hand_made_trace(trace: Path) -> None:
-    found = metrics.measure(trace, metrics.true_types(trace))
+    found = metrics.measure(trace)
     assert found["hit_ratio"] == pytest.approx(5 / 9)  # four cache hits and the denial, of nine decided
     assert found["punts_per_thousand"] == pytest.approx(1000 * 4 / 9)
     assert found["request_response_p50_us"] == 2.0  # of 1, 2, 50
@@ -75,14 +75,17 @@ def test_a_loss_may_be_told_by_the_reason_too(trace: Path) -> None:
         rows[2]["reason"] = name_code("decisions", "reason", "queue_full")
         rows[2]["verb"] = name_code("decisions", "verb", "drop")
         file["decisions"][...] = rows
-    found = metrics.measure(trace, metrics.true_types(trace))
+    found = metrics.measure(trace)
     assert found["lost_per_thousand"] == pytest.approx(1000 / 11)
     assert found["hit_ratio"] == pytest.approx(5 / 9)  # its queue was full after the device had decided
 
 
-def test_truth_of_another_arm_serves(trace: Path) -> None:
-    nothing = {"packet": np.empty(0, "u8"), "truth": np.empty(0, "u1")}
-    assert metrics.measure(trace, nothing)["request_response_p99_us"] is None
+def test_without_requests_there_is_no_latency_of_theirs(trace: Path) -> None:
+    with h5py.File(trace, "r+") as file:
+        rows = file["packets"][()]
+        rows["truth"] = name_code("packets", "truth", "bulk")
+        file["packets"][...] = rows
+    assert metrics.measure(trace)["request_response_p99_us"] is None
 
 
 def test_empty_trace_has_no_numbers_and_no_crash(tmp_path: Path) -> None:
@@ -90,11 +93,11 @@ def test_empty_trace_has_no_numbers_and_no_crash(tmp_path: Path) -> None:
     with h5py.File(path, "w") as file:
         for name in ("packets", "decisions", "predictions"):
             file[name] = np.zeros(0, trace_events.dtype(name))
-    assert set(metrics.measure(path, metrics.true_types(path)).values()) == {None}
+    assert set(metrics.measure(path).values()) == {None}
 
 
 def test_a_cut_trace_is_a_failure_with_its_name(tmp_path: Path) -> None:
     path = tmp_path / "trace.h5"
     path.write_bytes(b"\x89HDF\r\n\x1a\n")
     with pytest.raises(Failed, match=str(path)):
-        metrics.measure(path, {"packet": np.empty(0, "u8"), "truth": np.empty(0, "u1")})
+        metrics.measure(path)

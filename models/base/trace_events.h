@@ -23,6 +23,7 @@ struct PacketRow {
   std::int64_t arrival_ns{};  // ns: Time of arrival at the host stage since the start of the run.
   std::int64_t departure_ns{};  // ns: Time at which the last bit was on the wire, or -1 when the packet was dropped.
   std::uint32_t wire_bytes{};  // byte: Length of the packet on the wire without preamble and checksum.
+  std::uint8_t truth{};  // enum: Type that the packets which followed showed it to be (control where it could not be decided on).
   std::uint32_t host_cycles{};  // cycle: Cycles of the host's cores spent on the packet, prediction left out.
   std::uint32_t device_cycles{};  // cycle: Cycles of the device's stations spent on the packet.
   std::uint32_t prediction_cycles{};  // cycle: Cycles spent on prediction: profiling, predicting, tagging and pre-installing on the host's cores, and the device's check of the tag.
@@ -33,13 +34,14 @@ inline constexpr Column kPacketRowColumns[] = {
     {"arrival_ns", ColumnType::kI64, offsetof(PacketRow, arrival_ns), 1, "ns", "Time of arrival at the host stage since the start of the run.", nullptr},
     {"departure_ns", ColumnType::kI64, offsetof(PacketRow, departure_ns), 1, "ns", "Time at which the last bit was on the wire, or -1 when the packet was dropped.", nullptr},
     {"wire_bytes", ColumnType::kU32, offsetof(PacketRow, wire_bytes), 1, "byte", "Length of the packet on the wire without preamble and checksum.", nullptr},
+    {"truth", ColumnType::kU8, offsetof(PacketRow, truth), 1, "enum", "Type that the packets which followed showed it to be (control where it could not be decided on).", "control,request,response,bulk,stream,group,idle_burst"},
     {"host_cycles", ColumnType::kU32, offsetof(PacketRow, host_cycles), 1, "cycle", "Cycles of the host's cores spent on the packet, prediction left out.", nullptr},
     {"device_cycles", ColumnType::kU32, offsetof(PacketRow, device_cycles), 1, "cycle", "Cycles of the device's stations spent on the packet.", nullptr},
     {"prediction_cycles", ColumnType::kU32, offsetof(PacketRow, prediction_cycles), 1, "cycle", "Cycles spent on prediction: profiling, predicting, tagging and pre-installing on the host's cores, and the device's check of the tag.", nullptr},
 };
 template <>
 inline constexpr Table kTable<PacketRow> = {
-    "packets", "One row for each packet of the input, in order of arrival.", sizeof(PacketRow), kPacketRowColumns, 8};
+    "packets", "One row for each packet of the input, in order of arrival.", sizeof(PacketRow), kPacketRowColumns, 9};
 
 // One row for each packet that was decided on, in the same order.
 struct DecisionRow {

@@ -38,6 +38,7 @@ void ExpectAt(const std::vector<std::string>& names, Enum value, const char* nam
 TEST(TraceNames, AreThoseOfTheCores) {
   ExpectNamed<tag::TagStatus>(NamesOf(trace::kTable<trace::DecisionRow>, "tag_status"));
   ExpectNamed<tag::TagStatus>(NamesOf(trace::kTable<trace::AlertRow>, "kind"));
+  ExpectNamed<predict::PacketType>(NamesOf(trace::kTable<trace::PacketRow>, "truth"));
   ExpectNamed<predict::PacketType>(NamesOf(trace::kTable<trace::PredictionRow>, "predicted"));
   ExpectNamed<predict::PacketType>(NamesOf(trace::kTable<trace::PredictionRow>, "truth"));
 
