@@ -32,7 +32,10 @@ class Tracer {
  public:
   explicit Tracer(const std::string& path) : file_(path) {}
 
-  void Begin(const path::Future& future) { decisions_.emplace(file_, future); }
+  void Begin(const path::Future& future) {
+    future_ = &future;
+    decisions_.emplace(file_, future);
+  }
   void Packet(std::uint64_t packet, const path::Arrival& arrival, const path::Verdict& verdict,
               const path::StageWork& work) {
     trace::PacketRow row;
@@ -41,6 +44,7 @@ class Tracer {
     row.arrival_ns = arrival.time.count();
     row.departure_ns = verdict.verb == tag::Verb::kDrop ? -1 : arrival.time.count();
     row.wire_bytes = arrival.wire_bytes;
+    row.truth = static_cast<std::uint8_t>(future_->type(packet));
     file_.Append(row);
     decisions_->Decided(packet, arrival, verdict, work, nullptr);
   }
@@ -51,6 +55,7 @@ class Tracer {
 
  private:
   hdf5::TraceFile file_;
+  const path::Future* future_ = nullptr;
   std::optional<hdf5::PathTrace> decisions_;
 };
 

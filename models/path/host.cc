@@ -2,6 +2,7 @@
 #include "models/path/host.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <utility>
 
 #include "models/predict/oracle.h"
@@ -182,26 +183,36 @@ std::uint8_t Host::QueueOfTag(flow::VmId vm, predict::PacketType type, std::uint
   return rule == nullptr || rule->action.queue == tag::kNoQueue ? otherwise : rule->action.queue;
 }
 
-predict::Prediction Host::PredictType(const Vm& vm, const predict::Context& context, Work& work) const {
+predict::Prediction Host::PredictType(const Vm& vm, const predict::Context& context,
+                                      std::uint8_t header_queue, Work& work) const {
   switch (config_.arm) {
     case Arm::kOracle:
       return predict::TruePrediction(future_->type(current_.number));
     case Arm::kAntiOracle:
-      return WorstPrediction(vm.profile.vm(), work);
+      return WorstPrediction(vm.profile.vm(), header_queue, work);
     default:
       return vm.profile.PredictType(context, work);
   }
 }
 
-// The first type after the true one that the tag rules send to another queue.
-predict::Prediction Host::WorstPrediction(flow::VmId vm, Work& work) const {
+// The type whose queue is farthest from the true one's; between two, the one farther back.
+predict::Prediction Host::WorstPrediction(flow::VmId vm, std::uint8_t header_queue, Work& work) const {
   const predict::PacketType truth = future_->type(current_.number);
-  const std::uint8_t right = QueueOfTag(vm, truth, kCertain, tag::kNoQueue, work);
-  predict::Prediction worst = predict::FalsePrediction(truth);
-  while (worst.type != truth && QueueOfTag(vm, worst.type, kCertain, tag::kNoQueue, work) == right) {
-    worst = predict::FalsePrediction(worst.type);
+  const int right = QueueOfTag(vm, truth, kCertain, header_queue, work);
+  predict::PacketType worst = truth;
+  int worst_queue = right;
+  for (std::size_t i = 0; i < predict::kPacketTypes; ++i) {
+    const auto type = static_cast<predict::PacketType>(i);
+    if (type == truth) continue;
+    const int queue = QueueOfTag(vm, type, kCertain, header_queue, work);
+    const int error = std::abs(queue - right);
+    const int worst_error = std::abs(worst_queue - right);
+    if (worst == truth || error > worst_error || (error == worst_error && queue > worst_queue)) {
+      worst = type;
+      worst_queue = queue;
+    }
   }
-  return worst.type == truth ? predict::FalsePrediction(truth) : worst;
+  return predict::CertainPrediction(worst);
 }
 
 bool Host::WritesTags(const Vm& vm, const PendingType& pending) const {
@@ -214,13 +225,14 @@ bool Host::WritesTags(const Vm& vm, const PendingType& pending) const {
 
 void Host::Tag(const Arrival& arrival, Vm& vm, const predict::Context& context, Tagged& tagged,
                StageWork& work) {
-  const predict::Prediction prediction = PredictType(vm, context, work[Stage::kPredict]);
+  const std::uint8_t header_queue = tag::QueueByHeader(current_.parsed.key, current_.parsed.packet.dscp);
+  const predict::Prediction prediction = PredictType(vm, context, header_queue, work[Stage::kPredict]);
   PendingType& pending = pending_[current_.number & (pending_.size() - 1)];
   pending.packet = current_.number;
   pending.context = context;
   pending.vm = arrival.vm;
   pending.type = prediction.type;
-  pending.header_queue = tag::QueueByHeader(current_.parsed.key, current_.parsed.packet.dscp);
+  pending.header_queue = header_queue;
   pending.tag_queue = QueueOfTag(arrival.vm, prediction.type, prediction.confidence, pending.header_queue,
                                  work[Stage::kPredict]);
   if (!WritesTags(vm, pending)) return;

@@ -67,8 +67,9 @@ class Host {
   void ScoreType(const PendingType& pending, predict::PacketType truth, Work& work);
   std::uint8_t QueueOfTag(flow::VmId vm, predict::PacketType type, std::uint16_t confidence,
                           std::uint8_t otherwise, Work& work) const;
-  predict::Prediction PredictType(const Vm& vm, const predict::Context& context, Work& work) const;
-  predict::Prediction WorstPrediction(flow::VmId vm, Work& work) const;
+  predict::Prediction PredictType(const Vm& vm, const predict::Context& context, std::uint8_t header_queue,
+                                  Work& work) const;
+  predict::Prediction WorstPrediction(flow::VmId vm, std::uint8_t header_queue, Work& work) const;
   void Tag(const Arrival& arrival, Vm& vm, const predict::Context& context, Tagged& tagged, StageWork& work);
 
   void PreinstallSuccessors(const Arrival& arrival, Vm& vm, predict::DestinationId from, StageWork& work);

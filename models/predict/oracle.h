@@ -18,12 +18,6 @@ inline Prediction CertainPrediction(PacketType type) {
 // The oracle's: the truth, with full confidence.
 inline Prediction TruePrediction(PacketType truth) { return CertainPrediction(truth); }
 
-// The anti-oracle's: always the type after the true one (the first after the last), with full confidence. It
-// bounds what wrong predictions can cost.
-inline Prediction FalsePrediction(PacketType truth) {
-  return CertainPrediction(static_cast<PacketType>((static_cast<std::size_t>(truth) + 1) % kPacketTypes));
-}
-
 }  // namespace foreflow::predict
 
 #endif  // FOREFLOW_MODELS_PREDICT_ORACLE_H_
