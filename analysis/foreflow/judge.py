@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from typing import Any
 
-
 from foreflow import metrics, stats
 from foreflow.runner import Result, fingerprint_of
 
