@@ -391,13 +391,15 @@ TEST(ReportJson, PacketsAreListedByReasonAndBalance) {
 
 TEST(ReportJson, CountersAreNumbersFromZeroToOne) {
   path::Counters counters;
-  counters.types_scored = 4;
-  counters.types_hit = 1;
-  counters.type_break_even = 65535;
+  counters.types_scored = {4, 0};
+  counters.types_hit = {1, 0};
+  counters.type_break_even = {65535, 0};
   counters.tags_by_status[static_cast<std::size_t>(tag::TagStatus::kForged)] = 3;
   const Json json = ToJson(counters);
-  EXPECT_EQ(json["type_hit_rate"], 0.25);
-  EXPECT_EQ(json["type_break_even"], 1.0);
+  EXPECT_EQ(json["promotion_hit_rate"], 0.25);
+  EXPECT_EQ(json["promotion_break_even"], 1.0);
+  EXPECT_TRUE(json["demotion_hit_rate"].is_null());
+  EXPECT_EQ(json["demotion_break_even"], 0.0);
   EXPECT_TRUE(json["destination_hit_rate"].is_null());
   EXPECT_EQ(json["tags_by_status"]["forged"], 3);
 }
