@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from foreflow import config
 from foreflow.build import build
 from foreflow.errors import Failed, Refused
 from foreflow.places import BUILD, LOGS, ROOT
@@ -157,10 +159,29 @@ def _python(pattern: str | None) -> Counts:
     return counts
 
 
+def _fingerprint(pattern: str | None) -> Counts:
+    """One count an arm: the recorded capture, decided by two compilers at two optimisation levels, each twice."""
+    log = LOGS / "test-fingerprint.log"
+    capture = ROOT / "datasets" / "recorded" / "recorded.pcapng"
+    with tempfile.TemporaryDirectory(prefix="foreflow-") as scratch:
+        resolved = Path(scratch) / "resolved.json"
+        document = config.resolved_for_run(config.resolve("tag", []), "predictive", 1, capture, Path(scratch))
+        resolved.write_text(json.dumps(document))
+        verdict = re.compile(r"^(same|DIFFERENT) ")
+        code = _follow([str(ROOT / "tools" / "same_fingerprint.py"), str(resolved), str(capture)], log, verdict)
+    verdicts = [match.group(1) for line in log.read_text().splitlines() if (match := verdict.match(line))]
+    counts = Counts(passed=verdicts.count("same"), failed=verdicts.count("DIFFERENT"))
+    if code != 0 and counts.failed == 0:
+        counts.failed = 1
+        say(_tail(log))
+    return counts
+
+
 SUITES: dict[str, tuple[str, Callable[[str | None], Counts]]] = {
     "sim": ("cores, doors, ns-3 module, checks of the sources", _sim),
     "python": ("analysis, datasets, bindings", _python),
     "asan": ("cores and doors under address and undefined-behaviour sanitizers", _asan),
+    "fingerprint": ("the same decisions from gcc and clang, at -O0 and -O3", _fingerprint),
     "fuzz": ("readers of outside bytes, a few seconds each", _fuzz),
 }
 
