@@ -14,6 +14,7 @@ namespace {
 constexpr std::uint32_t kProbation = 32;  // outcomes before a governor may open
 constexpr std::size_t kSpeakers = 4096;
 constexpr std::size_t kFalsehoodsTried = 64;  // candidates the anti-oracle looks at
+constexpr std::size_t kPacketsAhead = 4096;   // the oracle looks at; bounds its work where many come at once
 constexpr std::uint16_t kCertain = 65535;
 
 std::size_t PendingSlots(std::uint32_t pending) {
@@ -314,7 +315,8 @@ void Host::PreinstallTruth(const Arrival& arrival, StageWork& work) {
   const std::size_t after = current_.number + 1;
   const Nanos until =
       (after < future_->size() ? future_->time(after) : arrival.time) + config_.install_latency;
-  for (std::size_t ahead = after; ahead < future_->size() && future_->time(ahead) <= until; ++ahead) {
+  const std::size_t end = std::min(future_->size(), after + kPacketsAhead);
+  for (std::size_t ahead = after; ahead < end && future_->time(ahead) <= until; ++ahead) {
     if (!future_->decidable(ahead)) continue;
     const flow::FlowKey& key = future_->key(ahead);
     const tag::EntryKey entry = device_.rules().EntryKeyOf(key, work[Stage::kPreinstall]);
