@@ -40,11 +40,8 @@ def run(scenario: str, overrides: tuple[str, ...], arms: str | None, seeds: int 
     """
     from foreflow import scenario as scenarios
     from foreflow import table
-    from foreflow.build import build, program
 
-    config = scenarios.resolved(scenario, list(overrides), arms, seeds)
-    simulator = program(build("sim", ["foreflow-run"]), "foreflow-run")
-    finished = scenarios.run(config, simulator, out.absolute() if out else None, fresh)
+    finished = scenarios.run_named(scenario, list(overrides), arms, seeds, out, fresh)
     document = finished.document
     if as_json:
         print_json(document)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from foreflow import config as configuration
-from foreflow import inputs, judge, metrics, runner
+from foreflow import build, inputs, judge, metrics, runner
 from foreflow.errors import Failed, Refused
 from foreflow.places import RUNS
 
@@ -86,7 +86,7 @@ def finish(config: dict[str, Any], arms: list[str], seeds: list[int], results: l
     return Finished(document, sentences, failed)
 
 
-def run(config: dict[str, Any], program: Path, out: Path | None, fresh: bool = False) -> Finished:
+def run(config: dict[str, Any], simulator: Path, out: Path | None, fresh: bool = False) -> Finished:
     """All arms and seeds of a resolved configuration."""
     arms, seeds = config["arms"], list(range(1, config["seeds"] + 1))
     cache = RUNS / "cache"
@@ -95,11 +95,20 @@ def run(config: dict[str, Any], program: Path, out: Path | None, fresh: bool = F
     captures = {
         seed: inputs.capture_for(config["input"], seed, config["traffic"]["max_packets"], cache) for seed in seeds
     }
-    runs = [runner.plan(config, arm, seed, captures[seed], program) for arm in arms for seed in seeds]
+    runs = [runner.plan(config, arm, seed, captures[seed], simulator) for arm in arms for seed in seeds]
     whole = hashlib.sha256(" ".join(run.key for run in runs).encode()).hexdigest()[:12]
     folder = out or RUNS / f"{config['scenario']}-{whole}"
-    results = runner.run_all(runs, program, folder / "runs" if out else RUNS, fresh)
+    results = runner.run_all(runs, simulator, folder / "runs" if out else RUNS, fresh)
     return finish(config, arms, seeds, results, folder)
+
+
+def run_named(
+    name: str, overrides: list[str], arms: str | None, seeds: int | None, out: Path | None, fresh: bool
+) -> Finished:
+    """Resolves a scenario, builds the simulator where needed, and runs it."""
+    config = resolved(name, overrides, arms, seeds)
+    simulator = build.program(build.build("sim", ["foreflow-run"]), "foreflow-run")
+    return run(config, simulator, out.absolute() if out else None, fresh)
 
 
 def redraw(folder: Path) -> Finished:

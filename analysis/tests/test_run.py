@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from foreflow.errors import Refused
+
 Command = Callable[..., tuple[int, str, str]]
 Capture = Callable[..., Path]
 
@@ -121,3 +123,15 @@ def test_report_of_what_is_no_result_is_refused(command: Command, tmp_path: Path
     code, _, errors = command("report", str(tmp_path))
     assert code == 2 and "not a result" in errors
     assert (tmp_path / "result.json").read_text() == "{}"  # nothing is deleted on an error
+
+
+def test_python_gives_the_document_that_the_command_prints(command: Command, capture: Capture, tmp_path: Path) -> None:
+    import foreflow
+
+    path, out = capture(), tmp_path / "out"
+    code, printed, _ = command("run", "quickstart", f"input={path}", "--seeds", "2", "--out", str(out), "--json")
+    assert code == 0
+    document = foreflow.run("quickstart", {"input": path}, seeds=2, out=out)
+    assert document["arms"] == json.loads(printed)["arms"]
+    with pytest.raises(Refused, match="load"):
+        foreflow.run("quickstart", {"input": path, "load": -1})
