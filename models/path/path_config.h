@@ -41,7 +41,7 @@ struct PathConfig {
   std::uint16_t governor_margin = 1311;         // 0.02 of 65535
   predict::PredictorKind predictor = predict::PredictorKind::kMarkov3;
   Nanos label_horizon = Millis(200);   // sender's clock
-  std::uint32_t label_pending = 8192;  // packets that may wait for their label
+  std::uint32_t label_pending = 32768;  // packets that may wait for their label
   // In cycles of the host. A wrong destination costs classifying and installing (what it displaces is found
   // out in rehearsal); a right one saves a punt. Queues are unequal: a packet wrongly moved ahead delays
   // others by its own transmission, one rightly moved ahead is spared a full queue (50 times as much); and
