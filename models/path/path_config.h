@@ -40,7 +40,7 @@ struct PathConfig {
   std::uint16_t minimum_confidence = 19661;     // 0.3 of 65535: act on a destination from here
   std::uint16_t governor_margin = 1311;         // 0.02 of 65535
   predict::PredictorKind predictor = predict::PredictorKind::kMarkov3;
-  Nanos label_horizon = Millis(200);   // sender's clock
+  Nanos label_horizon = Millis(200);    // sender's clock
   std::uint32_t label_pending = 32768;  // packets that may wait for their label
   // In cycles of the host. A wrong destination costs classifying and installing (what it displaces is found
   // out in rehearsal); a right one saves a punt. Queues are unequal: a packet wrongly moved ahead delays
