@@ -108,8 +108,9 @@ void Host::Process(const Arrival& arrival, Tagged& tagged, StageWork& work) {
   current_.number = packets_++;
   current_.parsed = Parse(arrival, current_.parse_work);
   if (!current_.parsed.decidable) return;
-  Work uncharged;  // the device charges for its own look at the port classes
-  current_.entry = device_.rules().EntryKeyOf(current_.parsed.key, uncharged);
+  // The host's only where it predicts: the device charges for its own look at the port classes.
+  Work key_work;
+  current_.entry = device_.rules().EntryKeyOf(current_.parsed.key, key_work);
   if (!Predicts()) return;
 
   const std::uint64_t number = current_.number;
@@ -118,7 +119,7 @@ void Host::Process(const Arrival& arrival, Tagged& tagged, StageWork& work) {
     next_use_of_[uses_.entry[number]] = current_.next_use;
   }
   work[Stage::kProfile] += current_.parse_work;
-  work[Stage::kProfile] += uncharged;
+  work[Stage::kProfile] += key_work;
   const predict::PacketSummary summary =
       predict::Summarise(current_.parsed.packet, current_.parsed.key, arrival.sent, arrival.wire_bytes);
   labeler_.Push(number, summary);
