@@ -123,6 +123,7 @@ Json ToJson(const path::PathConfig& config) {
           {"host", {{"vms", config.vms}, {"peers_per_vm", config.peers_per_vm}}},
           {"device",
            {{"flow_entries", config.flow_entries},
+            {"lanes", config.lanes},
             {"install_latency_us", static_cast<double>(config.install_latency.count()) / 1e3},
             {"installs_per_second", config.installs_per_second}}},
           {"prediction",

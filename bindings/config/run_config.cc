@@ -12,6 +12,7 @@
 #include "bindings/config/strict_json.h"
 #include "bindings/config/vocabulary.h"
 #include "models/base/refusal.h"
+#include "models/path/lanes.h"
 #include "models/tag/rule_table.h"
 
 namespace foreflow::config {
@@ -207,6 +208,12 @@ FlowEntries ReadFlowEntries(const Value& value) {
   return entries;
 }
 
+std::uint16_t ReadLanes(const Value& value) {
+  const auto lanes = UnsignedAs<std::uint16_t>(value, 1, path::kMostLanes);
+  if ((lanes & (lanes - 1)) != 0) value.Refuse("powers of two up to " + std::to_string(path::kMostLanes));
+  return lanes;
+}
+
 crypto::Key128 ReadKey(const Value& value) {
   const std::string& text = value.Text();
   crypto::Key128 key{};
@@ -320,6 +327,7 @@ RunConfig ReadRunConfig(const Value& value) {
   const std::string device_profile = device.Get("profile").Text();
   config.flow_entries = ReadFlowEntries(device.Get("flow_entries"));
   config.path.flow_entries = config.flow_entries.count;
+  config.path.lanes = ReadLanes(device.Get("lanes"));
   config.path.install_latency = Nanos(Scaled(device.Get("install_latency_us"), 0, 1e6, 1e3));
   config.path.installs_per_second =
       UnsignedAs<std::uint32_t>(device.Get("installs_per_second"), 1, 1'000'000'000);

@@ -54,6 +54,7 @@ Json Document() {
       {"device",
        {{"profile", "fpga-250mhz"},
         {"flow_entries", 99},
+        {"lanes", 4},
         {"install_latency_us", 12.5},
         {"installs_per_second", 5},
         {"queue_packets", 33}}},
@@ -264,6 +265,8 @@ TEST(RunConfig, ValuesOutOfRangeAreRefusedWithKeyValueAndRange) {
       {"/device/flow_entries", "10", "or a share"},
       {"/device/flow_entries", "1.2.3%", "or a share"},
       {"/device/flow_entries", "-5%", "or a share"},
+      {"/device/lanes", 3, "powers of two up to 128"},
+      {"/device/lanes", 256, "1 .. 128"},
       {"/device/flow_entries", "1e1%", "or a share"},
       {"/link/rate_mbps", 0, "link.rate_mbps is 0, allowed: numbers 1 .. 1600000"},
       {"/prediction/minimum_confidence", 1.01, "allowed: numbers 0 .. 1"},
@@ -363,6 +366,7 @@ TEST(ReportJson, PathConfigIsSpelledAsItWasRead) {
   EXPECT_EQ(written["seed"], document["seed"]);
   EXPECT_EQ(written["host"]["vms"], document["host"]["vms"]);
   EXPECT_EQ(written["device"]["install_latency_us"], document["device"]["install_latency_us"]);
+  EXPECT_EQ(written["device"]["lanes"], document["device"]["lanes"]);
   Json prediction = document["prediction"];
   prediction["minimum_confidence"] = 0.50001;  // in steps of 1/65535
   EXPECT_EQ(written["prediction"], prediction);

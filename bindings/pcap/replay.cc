@@ -25,7 +25,7 @@ ReplayResult Replay(const Capture& capture, config::RunConfig config, const Repl
   ReplayResult result;
   result.distinct_entries = config::DistinctEntries(future, config.path.rules);
   config::ResolveFlowEntries(config, result.distinct_entries);
-  path::PacketPath path(config.path, &future);
+  path::Lanes path(config.path, &future);
   if (begin) begin(future);
 
   crypto::Sha256 digest;

@@ -10,7 +10,7 @@
 #include "bindings/config/packet_count.h"
 #include "bindings/config/run_config.h"
 #include "bindings/pcap/capture.h"
-#include "models/path/packet_path.h"
+#include "models/path/lanes.h"
 
 namespace foreflow::pcap {
 

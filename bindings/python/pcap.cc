@@ -60,9 +60,8 @@ py::array_t<wire::Dissection> DissectAll(const Capture& capture) {
 // The keys of the packets that can be decided on, in order of time.
 KeyArray Keys(const Capture& capture, std::uint16_t vms) {
   std::vector<flow::FlowKey> keys;
-  Work work;
   for (const path::Arrival& arrival : pcap::MapRecorded(capture, vms).arrivals) {
-    const path::Parsed parsed = path::Parse(arrival, work);
+    const path::Parsed parsed = path::Parse(arrival);
     if (parsed.decidable) keys.push_back(parsed.key);
   }
   return KeyArray(static_cast<py::ssize_t>(keys.size()), keys.data());

@@ -3,9 +3,9 @@
 
 namespace foreflow::path {
 
-Parsed Parse(const Arrival& arrival, Work& work) {
+Parsed Parse(const Arrival& arrival) {
   Parsed parsed;
-  parsed.packet = wire::Dissect(arrival.link, arrival.captured, arrival.wire_bytes, work);
+  parsed.packet = wire::Dissect(arrival.link, arrival.captured, arrival.wire_bytes, parsed.work);
   const wire::Dissection& packet = parsed.packet;
   switch (packet.status) {
     case wire::DissectStatus::kOk:

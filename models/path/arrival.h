@@ -31,8 +31,9 @@ struct Parsed {
   flow::FlowKey key;
   bool decidable = false;
   Reason reason = Reason::kMalformed;  // why it is dropped undecided
+  Work work;                           // what taking it apart took
 };
-Parsed Parse(const Arrival& arrival, Work& work);
+Parsed Parse(const Arrival& arrival);
 
 }  // namespace foreflow::path
 

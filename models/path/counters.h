@@ -29,6 +29,9 @@ struct Counters {
   std::array<std::uint64_t, 2> types_hit{};
   std::uint16_t destination_break_even = 0;  // h*, 65535 = 1
   std::array<std::uint16_t, 2> type_break_even{};
+
+  // Adds the counts of another lane of the same configuration.
+  Counters& operator+=(const Counters& other);
 };
 
 }  // namespace foreflow::path

@@ -58,7 +58,7 @@ void Device::DecidePacket(const Arrival& arrival, const CurrentPacket& current, 
   verdict = Verdict{};
   verdict.vm = arrival.vm;
   ++counters_.packets;
-  work[Stage::kParse] += current.parse_work;
+  work[Stage::kParse] += current.parsed.work;
   if (!current.parsed.decidable) {
     verdict.reason = current.parsed.reason;
     return;

@@ -20,7 +20,6 @@ namespace foreflow::path {
 struct CurrentPacket {
   std::uint64_t number = 0;
   Parsed parsed;
-  Work parse_work;
   tag::EntryKey entry;         // valid when parsed.decidable
   std::uint64_t next_use = 0;  // of the entry, where the future is known (else 0)
 };

@@ -21,10 +21,9 @@ Future::Future(const std::vector<Arrival>& arrivals, Nanos label_horizon) {
     predict::Label label;
     while (labeler.Pop(label)) type_[label.packet] = label.type;
   };
-  Work uncounted;
   for (std::size_t i = 0; i < count; ++i) {
     const Arrival& arrival = arrivals[i];
-    const Parsed parsed = Parse(arrival, uncounted);
+    const Parsed parsed = Parse(arrival);
     key_[i] = parsed.key;
     decidable_[i] = parsed.decidable ? 1 : 0;
     time_[i] = arrival.time;
@@ -34,6 +33,16 @@ Future::Future(const std::vector<Arrival>& arrivals, Nanos label_horizon) {
   }
   labeler.Flush();
   collect();
+}
+
+Future::Future(const Future& all, const std::function<bool(std::size_t packet)>& chosen) {
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (!chosen(i)) continue;
+    type_.push_back(all.type_[i]);
+    key_.push_back(all.key_[i]);
+    decidable_.push_back(all.decidable_[i]);
+    time_.push_back(all.time_[i]);
+  }
 }
 
 EntryUses UsesOf(const Future& future, const tag::RuleTable& rules) {

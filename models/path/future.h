@@ -3,6 +3,7 @@
 #define FOREFLOW_MODELS_PATH_FUTURE_H_
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "models/base/units.h"
@@ -18,6 +19,9 @@ namespace foreflow::path {
 class Future {
  public:
   Future(const std::vector<Arrival>& arrivals, Nanos label_horizon);
+
+  // The packets that `chosen` says, in the same order.
+  Future(const Future& all, const std::function<bool(std::size_t packet)>& chosen);
 
   std::size_t size() const { return type_.size(); }
   predict::PacketType type(std::size_t packet) const { return type_[packet]; }

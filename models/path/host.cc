@@ -102,11 +102,11 @@ Host::Host(const PathConfig& config, const Future* future, Device& device, Count
   }
 }
 
-void Host::Process(const Arrival& arrival, Tagged& tagged, StageWork& work) {
+void Host::Process(const Arrival& arrival, const Parsed& parsed, Tagged& tagged, StageWork& work) {
   tagged.has_tag = false;
   current_ = CurrentPacket{};
   current_.number = packets_++;
-  current_.parsed = Parse(arrival, current_.parse_work);
+  current_.parsed = parsed;
   if (!current_.parsed.decidable) return;
   // The host's only where it predicts: the device charges for its own look at the port classes.
   Work key_work;
@@ -118,7 +118,7 @@ void Host::Process(const Arrival& arrival, Tagged& tagged, StageWork& work) {
     current_.next_use = uses_.next_use[number];
     next_use_of_[uses_.entry[number]] = current_.next_use;
   }
-  work[Stage::kProfile] += current_.parse_work;
+  work[Stage::kProfile] += parsed.work;
   work[Stage::kProfile] += key_work;
   const predict::PacketSummary summary =
       predict::Summarise(current_.parsed.packet, current_.parsed.key, arrival.sent, arrival.wire_bytes);

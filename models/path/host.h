@@ -23,7 +23,7 @@ class Host {
  public:
   Host(const PathConfig& config, const Future* future, Device& device, Counters& counters);
 
-  void Process(const Arrival& arrival, Tagged& tagged, StageWork& work);
+  void Process(const Arrival& arrival, const Parsed& parsed, Tagged& tagged, StageWork& work);
   // The device punted the packet of the last Process for want of an entry.
   void SeePunt() { rehearsal_.SeePunt(); }
   // The packet of the last Process.

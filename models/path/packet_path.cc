@@ -27,8 +27,8 @@ PacketPath::PacketPath(const PathConfig& config, const Future* future) {
 
 PacketPath::~PacketPath() = default;
 
-void PacketPath::HostSide(const Arrival& arrival, Tagged& tagged, StageWork& work) {
-  state_->host.Process(arrival, tagged, work);
+void PacketPath::HostSide(const Arrival& arrival, const Parsed& parsed, Tagged& tagged, StageWork& work) {
+  state_->host.Process(arrival, parsed, tagged, work);
 }
 
 void PacketPath::DeviceSide(const Arrival& arrival, const Tagged& tagged, Verdict& verdict, StageWork& work) {
@@ -39,7 +39,7 @@ void PacketPath::DeviceSide(const Arrival& arrival, const Tagged& tagged, Verdic
 void PacketPath::Process(const Arrival* arrivals, std::size_t count, Verdict* verdicts, StageWork* work) {
   for (std::size_t i = 0; i < count; ++i) {
     Tagged tagged;
-    HostSide(arrivals[i], tagged, work[i]);
+    HostSide(arrivals[i], Parse(arrivals[i]), tagged, work[i]);
     DeviceSide(arrivals[i], tagged, verdicts[i], work[i]);
   }
 }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "models/path/arrival.h"
 #include "models/path/counters.h"
 #include "models/path/future.h"
 #include "models/path/path_config.h"
@@ -17,7 +18,7 @@ namespace foreflow::path {
 
 constexpr std::size_t kBurst = 32;
 
-// The whole path of one host and its device: what every door calls. Not thread-safe: one object a worker.
+// The whole path of one lane of a host and its device (lanes.h). Not thread-safe.
 // The verdict stream depends on configuration, arrivals and their times alone; never on how long anything
 // took.
 class PacketPath {
@@ -35,7 +36,8 @@ class PacketPath {
   // The two halves of Process for one packet, for doors that put a bus between host and device. HostSide must
   // be called before DeviceSide, packet by packet in arrival order. The tag may be altered in between: that
   // is what it protects from.
-  void HostSide(const Arrival& arrival, Tagged& tagged, StageWork& work);
+  // `parsed` is Parse(arrival).
+  void HostSide(const Arrival& arrival, const Parsed& parsed, Tagged& tagged, StageWork& work);
   void DeviceSide(const Arrival& arrival, const Tagged& tagged, Verdict& verdict, StageWork& work);
 
   const Counters& counters() const;

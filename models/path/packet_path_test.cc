@@ -201,7 +201,7 @@ TEST(PacketPath, NoArmAndNoTagChangesWhatIsPermitted) {
         Tagged tagged;
         StageWork work;
         Verdict verdict;
-        path.HostSide(arrivals[i], tagged, work);
+        path.HostSide(arrivals[i], Parse(arrivals[i]), tagged, work);
         switch (random() % 5) {
           case 0:  // forged
             tagged.has_tag = true;
@@ -237,11 +237,11 @@ TEST(PacketPath, ForgedTagsAreCountedAndTakeTheHeadersQueue) {
     Tagged tagged;
     StageWork work;
     Verdict verdict;
-    path.HostSide(arrival, tagged, work);
+    path.HostSide(arrival, Parse(arrival), tagged, work);
     tagged.has_tag = true;
     path.DeviceSide(arrival, tagged, verdict, work);
     EXPECT_NE(verdict.tag_status, tag::TagStatus::kValid);
-    const flow::FlowKey key = Parse(arrival, work[Stage::kAct]).key;
+    const flow::FlowKey key = Parse(arrival).key;
     EXPECT_EQ(verdict.queue, tag::QueueByHeader(key, 0));
   }
   EXPECT_EQ(path.counters().tags_by_status[static_cast<std::size_t>(tag::TagStatus::kValid)], 0u);

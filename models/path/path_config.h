@@ -31,6 +31,7 @@ struct PathConfig {
   Arm arm = Arm::kReactive;
   TagAuthority tag_authority = TagAuthority::kBounded;
   std::uint16_t vms = 64;                       // profiled VMs: ids 1..vms; later ones are the uplink, id 0
+  std::uint16_t lanes = 1;                      // see lanes.h; a power of two
   std::uint32_t flow_entries = 64;              // capacity of the device's flow cache, >= 1
   Nanos install_latency = Micros(10);           // from asking for an entry until the device can use it
   std::uint32_t installs_per_second = 100'000;  // of predicted entries, token bucket with a burst of 32

@@ -7,7 +7,7 @@
 #include "models/base/reason.h"
 #include "models/base/refusal.h"
 #include "models/base/units.h"
-#include "models/path/packet_path.h"
+#include "models/path/lanes.h"
 #include "models/tag/scheduler.h"
 
 /**

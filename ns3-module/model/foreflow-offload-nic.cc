@@ -124,7 +124,7 @@ OffloadNic::Configure(const OffloadNicConfig& config)
         throw ::foreflow::Refusal("ns3::foreflow::OffloadNic", "DataRate", "0", "above 0");
     }
     m_vms = config.path.vms;
-    m_path = std::make_unique<path::PacketPath>(config.path, config.future);
+    m_path = std::make_unique<path::Lanes>(config.path, config.future);
     m_pipeline = std::make_unique<OffloadPipeline>(config.profiles);
     tag::Scheduler::Config queues;
     queues.packets_per_queue = m_queueSize.GetValue();
@@ -162,7 +162,7 @@ OffloadNic::GetNHeld() const
     return m_held;
 }
 
-const path::Counters&
+path::Counters
 OffloadNic::GetPathCounters() const
 {
     return m_path->counters();
@@ -242,7 +242,7 @@ OffloadNic::Process(const path::Arrival& arrival, Ptr<Packet> frame, Way way, Pt
     path::Tagged tagged;
     path::Verdict verdict;
     path::StageWork work;
-    m_path->HostSide(arrival, tagged, work);
+    m_path->HostSide(arrival, path::Parse(arrival), tagged, work);
     m_path->DeviceSide(arrival, tagged, verdict, work);
     const PacketCost cost = m_pipeline->Price(verdict, work);
 

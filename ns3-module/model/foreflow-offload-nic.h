@@ -164,7 +164,7 @@ class OffloadNic : public FrameDevice
     /**
      * @return the path's own counters
      */
-    const path::Counters&
+    path::Counters
     GetPathCounters() const;
 
     /**
@@ -322,7 +322,7 @@ class OffloadNic : public FrameDevice
     QueueSize m_queueSize;       //!< of each egress queue
     uint16_t m_vms{0};           //!< profiled VMs
 
-    std::unique_ptr<path::PacketPath> m_path;    //!< decides
+    std::unique_ptr<path::Lanes> m_path;         //!< decides
     std::unique_ptr<OffloadPipeline> m_pipeline; //!< takes time
     std::unique_ptr<tag::Scheduler> m_scheduler; //!< order of departure
 

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "models/path/counters.h"
+
+namespace foreflow::path {
+
+Counters& Counters::operator+=(const Counters& other) {
+  packets += other.packets;
+  punts += other.punts;
+  installs_on_miss += other.installs_on_miss;
+  installs_predicted += other.installs_predicted;
+  predicted_used += other.predicted_used;
+  predicted_wasted += other.predicted_wasted;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(tag::TagStatus::kCount); ++i) {
+    tags_by_status[i] += other.tags_by_status[i];
+  }
+  destinations_scored += other.destinations_scored;
+  destinations_hit += other.destinations_hit;
+  for (std::size_t direction : {0u, 1u}) {
+    types_scored[direction] += other.types_scored[direction];
+    types_hit[direction] += other.types_hit[direction];
+  }
+  return *this;
+}
+
+}  // namespace foreflow::path

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "models/path/lanes.h"
+
+#include <algorithm>
+#include <string>
+
+#include "models/base/refusal.h"
+
+namespace foreflow::path {
+namespace {
+
+// Toeplitz hashing is linear, and this key repeats every 16 bits: so the input may be folded to one 16-bit
+// word first, and the 32-bit hash is one 16-bit value twice.
+constexpr std::uint16_t kKey = 0x6d5a;
+
+std::uint16_t Toeplitz(std::uint16_t folded) {
+  std::uint16_t hash = 0;
+  for (unsigned bit = 0; bit < 16; ++bit) {
+    const auto window = static_cast<std::uint16_t>(kKey << bit | kKey >> (16 - bit));
+    if ((folded >> (15 - bit) & 1) != 0) hash = static_cast<std::uint16_t>(hash ^ window);
+  }
+  return hash;
+}
+
+std::uint16_t Fold(const std::array<std::uint8_t, 16>& address) {
+  std::uint16_t folded = 0;
+  for (std::size_t i = 0; i < address.size(); i += 2) {
+    folded = static_cast<std::uint16_t>(folded ^ (address[i] << 8 | address[i + 1]));
+  }
+  return folded;
+}
+
+template <typename T>
+T ShareOf(T whole, std::uint16_t lanes) {
+  return static_cast<T>((std::uint64_t{whole} + lanes - 1) / lanes);
+}
+
+}  // namespace
+
+std::uint16_t LaneOf(const flow::FlowKey& key, std::uint16_t lanes) {
+  const auto l3 = static_cast<wire::Layer3>(key.l3);
+  if (lanes == 1 || (l3 != wire::Layer3::kIpv4 && l3 != wire::Layer3::kIpv6)) return 0;
+  const auto folded = static_cast<std::uint16_t>(Fold(key.source_address) ^ Fold(key.destination_address));
+  return static_cast<std::uint16_t>(Toeplitz(folded) & (lanes - 1u));
+}
+
+std::uint16_t LaneOf(const Parsed& parsed, std::uint16_t lanes) {
+  return parsed.decidable ? LaneOf(parsed.key, lanes) : std::uint16_t{0};
+}
+
+PathConfig LaneShare(const PathConfig& config) {
+  const std::uint16_t lanes = config.lanes;
+  if (lanes == 0 || lanes > kMostLanes || (lanes & (lanes - 1)) != 0) {
+    throw Refusal("configuration", "device.lanes", std::to_string(lanes),
+                  "powers of two up to " + std::to_string(kMostLanes));
+  }
+  PathConfig share = config;
+  share.flow_entries = ShareOf(config.flow_entries, lanes);
+  share.peers_per_vm = ShareOf(config.peers_per_vm, lanes);
+  share.label_pending = ShareOf(config.label_pending, lanes);
+  share.installs_per_second = ShareOf(config.installs_per_second, lanes);
+  // Bursts stay whole: a share of one could be too small for a packet.
+  for (tag::MeterConfig& meter : share.meters) {
+    meter.committed_rate = BitsPerSecond(ShareOf(meter.committed_rate.count(), lanes));
+    meter.peak_rate = BitsPerSecond(ShareOf(meter.peak_rate.count(), lanes));
+  }
+  return share;
+}
+
+Lanes::Lanes(const PathConfig& config, const Future* future) {
+  const PathConfig share = LaneShare(config);
+  for (std::uint16_t lane = 0; lane < config.lanes; ++lane) {
+    const Future* known = future;
+    if (future != nullptr && config.lanes > 1) {
+      futures_.push_back(std::make_unique<Future>(*future, [&](std::size_t packet) {
+        const std::uint16_t its = future->decidable(packet) ? LaneOf(future->key(packet), config.lanes) : 0;
+        return its == lane;
+      }));
+      known = futures_.back().get();
+    }
+    paths_.push_back(std::make_unique<PacketPath>(share, known));
+  }
+}
+
+void Lanes::Process(const Arrival* arrivals, std::size_t count, Verdict* verdicts, StageWork* work) {
+  for (std::size_t i = 0; i < count; ++i) {
+    Tagged tagged;
+    HostSide(arrivals[i], Parse(arrivals[i]), tagged, work[i]);
+    DeviceSide(arrivals[i], tagged, verdicts[i], work[i]);
+  }
+}
+
+void Lanes::HostSide(const Arrival& arrival, const Parsed& parsed, Tagged& tagged, StageWork& work) {
+  current_ = LaneOf(parsed, static_cast<std::uint16_t>(paths_.size()));
+  paths_[current_]->HostSide(arrival, parsed, tagged, work);
+}
+
+void Lanes::DeviceSide(const Arrival& arrival, const Tagged& tagged, Verdict& verdict, StageWork& work) {
+  paths_[current_]->DeviceSide(arrival, tagged, verdict, work);
+}
+
+Counters Lanes::counters() const {
+  Counters sum = paths_[0]->counters();
+  for (std::size_t lane = 1; lane < paths_.size(); ++lane) sum += paths_[lane]->counters();
+  return sum;
+}
+
+}  // namespace foreflow::path
