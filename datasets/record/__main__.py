@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from datasets.record import capture, plan, servers  # noqa: E402
+from datasets.record.namespaces import stop  # noqa: E402
 from datasets.record.network import Network, Refused  # noqa: E402
 
 SNAP_BYTES = 96  # headers and the first words of a payload; wire lengths are kept
@@ -72,7 +73,7 @@ def record(out: Path, seconds: float, seed: int) -> dict:
             for client in clients:
                 if client.wait(timeout=seconds + 60) != 0:
                     raise RuntimeError("a client failed:\n" + _logs(scratch))
-            Network.stop(dump, signal.SIGINT)
+            stop(dump, signal.SIGINT)
 
         runs: dict[str, list[int]] = {}
         for path in scratch.glob("tally-*.json"):

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from datasets.record import capture, plan
+from datasets.record import capture, namespaces, plan
 from datasets.record.network import Network
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,12 +29,7 @@ def tshark(path: Path, *fields: str) -> list[list[str]]:
     return [line.split("\t") for line in output.splitlines()]
 
 
-def may_make_namespaces() -> bool:
-    if os.geteuid() != 0 or not all(shutil.which(program) for program in ("ip", "ethtool", "curl")):
-        return False
-    made = subprocess.run(["ip", "netns", "add", "ff-test"], capture_output=True).returncode == 0
-    subprocess.run(["ip", "netns", "delete", "ff-test"], capture_output=True)
-    return made
+MISSING = namespaces.what_is_missing() or ("curl is missing" if not shutil.which("curl") else None)
 
 
 def test_every_vm_has_its_own_addresses():
@@ -68,21 +64,51 @@ def test_conversion_refuses_other_files(tmp_path):
         capture.to_pcapng(tmp_path / "in", tmp_path / "out")
 
 
-@pytest.mark.skipif(not may_make_namespaces(), reason="needs root, network namespaces, ip, ethtool and curl")
-def test_nothing_remains_after_an_error(tmp_path):
-    def namespaces() -> str:
-        return subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout
+def namespaces_of(network: namespaces.Namespaces) -> list[str]:
+    listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout
+    return [line for line in listed.splitlines() if line.startswith(f"{network.tag}-")]
 
-    before = namespaces()
+
+@pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
+def test_nothing_remains_after_an_error(tmp_path):
     with pytest.raises(ZeroDivisionError):
         with Network(tmp_path) as network:
             address = plan.VMS["web3"].addresses[-1]
             server = network.start("web3", sys.executable, "-m", "http.server", "80", "--bind", address, cwd=tmp_path)
             network.wait_for("browser1", "curl", "-sf", f"http://{address}/")
-            assert len(namespaces().splitlines()) == len(before.splitlines()) + len(plan.VMS) + 1
+            assert len(namespaces_of(network)) == len(plan.VMS) + 1
             raise ZeroDivisionError
     assert server.poll() is not None
-    assert namespaces() == before
+    assert namespaces_of(network) == []
+
+
+@pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
+def test_what_a_killed_network_left_is_removed_by_the_next(tmp_path):
+    script = f"""
+import os, signal, sys
+from pathlib import Path
+from datasets.record.namespaces import Namespaces
+with Namespaces(Path({str(tmp_path)!r})) as network:
+    network.add("one")
+    program = network.start("one", "sleep", "600")
+    print(network.tag, program.pid, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    killed = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, env=environment)
+    assert killed.returncode == -signal.SIGKILL
+    tag, sleeper = killed.stdout.split()
+    with namespaces.Namespaces(tmp_path) as network:
+        listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout
+        assert tag not in listed
+        # A zombie until init takes it, but no longer a program.
+        state = Path(f"/proc/{sleeper}/stat")
+        assert not state.exists() or state.read_text().rsplit(")", 1)[1].split()[0] == "Z"
+        # One that lives is left alone by another that starts.
+        network.add("two")
+        with namespaces.Namespaces(tmp_path):
+            pass
+        assert len(namespaces_of(network)) == 1
 
 
 def test_wrong_lengths_are_refused():
