@@ -12,6 +12,7 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from datasets.record.namespaces import what_is_missing
 from foreflow.manifest import machine
 from foreflow.places import PACKAGES, ROOT
 
@@ -109,11 +110,9 @@ def _memory() -> Finding:
 
 
 def _namespaces() -> Finding:
-    unshare = shutil.which("unshare") or "unshare"
-    allowed = subprocess.run([unshare, "--net", "true"], capture_output=True, check=False).returncode == 0
-    if allowed:
-        return Finding("network namespaces", "good", "may be made: `record` works")
-    return Finding("network namespaces", "note", "may not be made here: `record` needs root (CAP_SYS_ADMIN)")
+    if missing := what_is_missing():
+        return Finding("network namespaces", "note", f"`record` and `test live`: {missing}")
+    return Finding("network namespaces", "good", "may be made and joined by veth pairs: `record` and `test live` work")
 
 
 def examine() -> list[Finding]:

@@ -29,7 +29,7 @@ def call(*command: str) -> str:
 def what_is_missing() -> str | None:
     """Why this process cannot make namespaces joined by veth pairs: one sentence, or None where it can."""
     if os.geteuid() != 0:
-        return "needs root (CAP_SYS_ADMIN, CAP_NET_ADMIN, CAP_NET_RAW), and this is an ordinary user; run it with sudo"
+        return "needs root to make network namespaces, and this is an ordinary user: run it with sudo"
     absent = [package for program, package in (("ip", "iproute2"), ("ethtool", "ethtool")) if not shutil.which(program)]
     if absent:
         return f"programs are missing; apt-get install {' '.join(absent)}"
@@ -38,7 +38,7 @@ def what_is_missing() -> str | None:
         call("ip", "netns", "add", name)
         call("ip", "-n", name, "link", "add", "veth-a", "type", "veth", "peer", "name", "veth-b")
     except RuntimeError as error:
-        return f"network namespaces with veth pairs cannot be made here ({error}); a container needs --privileged"
+        return f"network namespaces with veth pairs cannot be made here ({error}): a container needs CAP_SYS_ADMIN and CAP_NET_ADMIN"
     finally:
         subprocess.run(["ip", "netns", "delete", name], capture_output=True)
     return None

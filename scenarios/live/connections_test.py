@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Every connection of real programs works, from VM to VM and to the world outside."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from scenarios.live.world import (
+    BEYOND_V4,
+    BEYOND_V6,
+    DATA,
+    DESK,
+    LONG_TEXT,
+    NAMES,
+    OUTSIDE,
+    WEB,
+    Host,
+    World,
+    sha256,
+    write_random,
+)
+
+PAIRS = [(DESK, WEB), (WEB, DATA), (DATA, OUTSIDE)]
+
+
+def ping(world: World, source: Host, address: str, size: int, count: int = 5, *options: str) -> str:
+    """The line of ping's summary that counts; fragments are forbidden."""
+    done = world.attempt(source.name, "ping", "-M", "do", "-q", "-i", "0.02", "-W", "2", "-c", str(count), "-s", str(size), *options, address)
+    lines = [line for line in done.stdout.splitlines() if "packets transmitted" in line]
+    assert lines, done.stderr
+    return lines[0]
+
+
+@pytest.mark.parametrize("size", [0, 56, 1472])
+@pytest.mark.parametrize(("source", "to"), PAIRS, ids=lambda host: host.name)
+def test_ping_of_any_size_up_to_the_mtu(world: World, source: Host, to: Host, size: int) -> None:
+    assert "5 received, 0% packet loss" in ping(world, source, to.v4, size)
+
+
+@pytest.mark.parametrize("size", [0, 1452])
+@pytest.mark.parametrize(("source", "to"), PAIRS, ids=lambda host: host.name)
+def test_ping_over_ipv6(world: World, source: Host, to: Host, size: int) -> None:
+    assert "5 received, 0% packet loss" in ping(world, source, to.v6, size)
+
+
+@pytest.mark.parametrize("address", [BEYOND_V4, BEYOND_V6])
+def test_ping_beyond_the_gateway(world: World, address: str) -> None:
+    assert "5 received, 0% packet loss" in ping(world, DESK, address, 56)
+
+
+def test_fragments_are_put_together_again(world: World) -> None:
+    done = world.run(DESK.name, "ping", "-q", "-i", "0.02", "-W", "2", "-c", "5", "-s", "8000", WEB.v4)
+    assert "5 received, 0% packet loss" in done
+
+
+@pytest.mark.parametrize("family", ["v4", "v6"])
+def test_neighbours_are_found(world: World, family: str) -> None:
+    """ARP and neighbour discovery, from an empty cache."""
+    address = getattr(WEB, family)
+    world.ip(DESK.name, "neigh", "flush", "dev", "eth0")
+    assert world.neighbour(DESK, address) is None
+    assert "1 received" in ping(world, DESK, address, 56, 1)
+    assert world.neighbour(DESK, address) == WEB.mac
+
+
+@pytest.mark.parametrize("name", ["small", "large"])
+@pytest.mark.parametrize("url", [f"http://{WEB.v4}", f"http://[{WEB.v6}]", f"http://{BEYOND_V4}", f"http://[{BEYOND_V6}]"])
+def test_curl_fetches_the_very_file(world: World, tmp_path: Path, url: str, name: str) -> None:
+    world.run(DESK.name, "curl", "-sfg", "--max-time", "30", "-o", str(tmp_path / "got"), f"{url}/{name}")
+    assert sha256(tmp_path / "got") == sha256(world.site / name)
+
+
+def test_many_connections_at_once(world: World, tmp_path: Path) -> None:
+    urls = [f"http://{address}/small?{i}" for address in (WEB.v4, BEYOND_V4) for i in range(40)]
+    command = ["curl", "-sf", "--parallel", "--parallel-immediate", "--parallel-max", "80", "--max-time", "30"]
+    for i, url in enumerate(urls):
+        command += ["-o", str(tmp_path / str(i)), url]
+    world.run(DESK.name, *command)
+    assert {sha256(path) for path in tmp_path.iterdir()} == {sha256(world.site / "small")}
+    assert len(list(tmp_path.iterdir())) == len(urls)
+
+
+@pytest.mark.parametrize("way", ["+notcp", "+tcp"])
+@pytest.mark.parametrize("server", [DATA.v4, BEYOND_V4])
+def test_dig_resolves(world: World, server: str, way: str) -> None:
+    for name, address in NAMES.items():
+        assert world.run(DESK.name, "dig", "+short", "+tries=1", "+time=3", way, f"@{server}", name).split() == [address]
+
+
+def test_dig_turns_to_tcp_for_a_long_answer(world: World) -> None:
+    said = world.run(DESK.name, "dig", "+noedns", "+tries=1", "+time=3", f"@{DATA.v4}", "long.test", "TXT")
+    assert ";; Truncated, retrying in TCP mode." in said
+    assert "".join(re.findall(r'"([^"]*)"', said)) == LONG_TEXT
+
+
+@pytest.mark.parametrize("direction", [[], ["-R"]], ids=["up", "down"])
+@pytest.mark.parametrize("to", [WEB, OUTSIDE], ids=lambda host: host.name)
+def test_iperf3_tcp(world: World, to: Host, direction: list[str]) -> None:
+    end = world.iperf3(DESK, to, 5301, "-n", "20M", *direction)
+    assert end["sum_sent"]["bytes"] >= 20 << 20
+    # It stops when all is sent: up to 4 MB may wait in the sender's buffer, and 6 MB in the receiver's.
+    assert end["sum_received"]["bytes"] >= 10 << 20
+
+
+@pytest.mark.parametrize("direction", [[], ["-R"]], ids=["up", "down"])
+@pytest.mark.parametrize("to", [WEB, OUTSIDE], ids=lambda host: host.name)
+def test_iperf3_udp_loses_nothing(world: World, to: Host, direction: list[str]) -> None:
+    end = world.iperf3(DESK, to, 5302, "-u", "-b", "4M", "-l", "1000", "-n", "500K", *direction)
+    assert end["sum"]["packets"] >= 500
+    assert end["sum"]["lost_packets"] == 0
+
+
+def _ssh(world: World, program: str) -> list[str]:
+    options = ["StrictHostKeyChecking=yes", f"UserKnownHostsFile={world.folder}/known_hosts", "BatchMode=yes", "ConnectTimeout=10"]
+    key = (world.folder / "ssh" / "host_key.pub").read_text()
+    (world.folder / "known_hosts").write_text(f"{WEB.v4} {key}")
+    return [program, "-q", "-i", str(world.folder / "ssh" / "client_key"), *(word for option in options for word in ("-o", option))]
+
+
+def test_ssh_runs_a_command_on_the_host_with_that_key(world: World) -> None:
+    said = world.run(DESK.name, *_ssh(world, "ssh"), f"root@{WEB.v4}", "ip -br address show dev eth0")
+    assert WEB.v4 in said
+
+
+def test_scp_carries_a_file_there_and_back(world: World, tmp_path: Path) -> None:
+    write_random(tmp_path / "here", 5_000_000, 3)
+    world.run(DESK.name, *_ssh(world, "scp"), str(tmp_path / "here"), f"root@{WEB.v4}:{tmp_path}/there")
+    world.run(DESK.name, *_ssh(world, "scp"), f"root@{WEB.v4}:{tmp_path}/there", str(tmp_path / "back"))
+    assert sha256(tmp_path / "here") == sha256(tmp_path / "there") == sha256(tmp_path / "back")
+
+
+def test_redis_keeps_a_value(world: World) -> None:
+    redis = ["redis-cli", "-h", DATA.v4]
+    assert world.run(DESK.name, *redis, "set", "key", "value of the desk").strip() == "OK"
+    assert world.run(WEB.name, *redis, "get", "key").strip() == "value of the desk"
+    assert "requests per second" in world.run(DESK.name, "redis-benchmark", "-h", DATA.v4, "-n", "2000", "-c", "10", "-t", "get,set", "-q")
