@@ -12,7 +12,7 @@ from foreflow.build import build, program
 from foreflow.errors import Failed, Refused
 from foreflow.table import grid, number
 
-PROGRAMS = ("foreflow-bench-cores", "foreflow-bench-flow", "foreflow-bench-sim")
+PROGRAMS = ("foreflow-bench-cores", "foreflow-bench-path", "foreflow-bench-flow", "foreflow-bench-sim")
 KEYS = {"name", "unit", "value", "peer", "peer_value", "ratio"}
 
 
