@@ -5,7 +5,9 @@
 #include <array>
 #include <utility>
 
+#include "bindings/pcap/looped_arrivals.h"
 #include "bindings/pcap/time_map.h"
+#include "models/base/refusal.h"
 #include "models/crypto/digest.h"
 
 namespace foreflow::pcap {
@@ -18,8 +20,13 @@ config::RunConfig DefaultReplayConfig() {
 }
 
 ReplayResult Replay(const Capture& capture, config::RunConfig config, const ReplayBegin& begin,
-                    const ReplayObserver& observer) {
+                    const ReplayObserver& observer, std::uint64_t loops) {
+  if (loops > 1 && config.path.arm >= path::Arm::kOracle) {
+    throw Refusal(
+        "command line: --loop repeats a capture for arms that do not know the future; give another arm");
+  }
   const Traffic traffic = MapRecorded(capture, config.path.vms);
+  const LoopedArrivals all(capture.name, traffic.arrivals, loops);
   const path::Future future(traffic.arrivals, config.path.label_horizon);
 
   ReplayResult result;
@@ -29,13 +36,15 @@ ReplayResult Replay(const Capture& capture, config::RunConfig config, const Repl
   if (begin) begin(future);
 
   crypto::Sha256 digest;
+  std::array<path::Arrival, path::kBurst> arrivals;
   std::array<path::Verdict, path::kBurst> verdicts;
   std::array<path::StageWork, path::kBurst> work;
-  for (std::size_t at = 0; at < traffic.arrivals.size(); at += path::kBurst) {
-    const std::size_t count = std::min(path::kBurst, traffic.arrivals.size() - at);
+  for (std::uint64_t at = 0; at < all.size(); at += path::kBurst) {
+    const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(path::kBurst, all.size() - at));
+    for (std::size_t i = 0; i < count; ++i) arrivals[i] = all[at + i];
     verdicts.fill({});
     work.fill({});
-    path.Process(&traffic.arrivals[at], count, verdicts.data(), work.data());
+    path.Process(arrivals.data(), count, verdicts.data(), work.data());
     for (std::size_t i = 0; i < count; ++i) {
       const path::Verdict& verdict = verdicts[i];
       const auto record = Encode(verdict);
@@ -46,7 +55,7 @@ ReplayResult Replay(const Capture& capture, config::RunConfig config, const Repl
       } else {
         ++result.packets.out;
       }
-      if (observer) observer(at + i, traffic.arrivals[at + i], verdict, work[i]);
+      if (observer) observer(at + i, arrivals[i], verdict, work[i]);
     }
   }
   const auto fingerprint = digest.Finish();

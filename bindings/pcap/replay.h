@@ -31,10 +31,11 @@ using ReplayObserver = std::function<void(std::uint64_t packet, const path::Arri
 using ReplayBegin = std::function<void(const path::Future&)>;
 
 // The pcap door: decides on a capture at its recorded times (put in order), with no device in between.
-// Forwarded and trapped packets count as out. Either function may be empty. Throws Refusal on an impossible
-// configuration.
+// Forwarded and trapped packets count as out. Either function may be empty. With `loops` above 1 the capture
+// is replayed so many times (see LoopedArrivals); `begin` is told of one pass. Throws Refusal on an
+// impossible configuration, and for arms that know the future with more than one pass.
 ReplayResult Replay(const Capture& capture, config::RunConfig config, const ReplayBegin& begin,
-                    const ReplayObserver& observer);
+                    const ReplayObserver& observer, std::uint64_t loops = 1);
 
 // What Replay runs with where no configuration is given: config::DefaultPathConfig.
 config::RunConfig DefaultReplayConfig();

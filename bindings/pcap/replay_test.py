@@ -93,6 +93,12 @@ def test_fingerprint_is_alone_on_the_last_line(capture: Path) -> None:
     assert json.loads(replay(capture, "--json").stdout)["fingerprint"] == last
 
 
+def test_loops_count_every_pass(capture: Path) -> None:
+    once, thrice = (json.loads(replay(capture, "--json", "--loop", loops).stdout) for loops in ("1", "3"))
+    assert thrice["packets"]["in"] == 3 * once["packets"]["in"] == 180
+    assert thrice["fingerprint"] != once["fingerprint"] == json.loads(replay(capture, "--json").stdout)["fingerprint"]
+
+
 def test_trace_has_a_row_for_every_packet(capture: Path, tmp_path: Path) -> None:
     path = tmp_path / "trace.h5"
     assert replay(capture, "--trace", path).returncode == 0
@@ -114,6 +120,8 @@ def test_trace_has_a_row_for_every_packet(capture: Path, tmp_path: Path) -> None
         (["{capture}", "--config", "{text}"], "text: not JSON"),
         (["{capture}", "--config", "{folder}/none.json"], "none.json: cannot be opened"),
         (["{capture}", "--trace", "{folder}/no/trace.h5"], "no/trace.h5: the trace cannot be created"),
+        (["{capture}", "--trace", "{folder}/trace.h5", "--loop", "2"], "command line: --trace names the packets of one pass"),
+        (["{capture}", "--loop", "0"], "command line: --loop: Value 0 not in range"),
     ],
 )
 def test_bad_input_is_refused_in_one_sentence(capture: Path, tmp_path: Path, arguments: list[str], says: str) -> None:

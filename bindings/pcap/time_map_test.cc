@@ -234,5 +234,25 @@ TEST(Replay, CountsEveryPacketAndDecidesTheSameTwice) {
   EXPECT_NE(none.fingerprint, first.fingerprint);
 }
 
+TEST(Replay, LoopsDecideAsTheSameCaptureWrittenOutDoes) {
+  Recording recording;
+  for (int i = 0; i < 101; ++i) recording.Add(i * 5000, 1000, 1 + i % 5);
+  Capture written_out;
+  for (std::int64_t pass = 0; pass < 3; ++pass) {
+    for (Record record : recording.capture().records) {
+      record.time += Micros(505) * pass;
+      written_out.records.push_back(record);
+    }
+  }
+  config::RunConfig config = DefaultReplayConfig();
+  config.path.arm = path::Arm::kPredictive;
+  const ReplayResult looped = Replay(recording.capture(), config, nullptr, nullptr, 3);
+  EXPECT_EQ(looped.packets.in, 303u);
+  EXPECT_EQ(looped.fingerprint, Replay(written_out, config, nullptr, nullptr).fingerprint);
+  EXPECT_NE(looped.fingerprint, Replay(recording.capture(), config, nullptr, nullptr).fingerprint);
+  config.path.arm = path::Arm::kOracle;
+  EXPECT_THROW(Replay(recording.capture(), config, nullptr, nullptr, 2), Refusal);
+}
+
 }  // namespace
 }  // namespace foreflow::pcap

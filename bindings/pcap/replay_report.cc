@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "bindings/pcap/replay_report.h"
+
+#include <cstdio>
+#include <stdexcept>
+
+#include "bindings/config/report_json.h"
+
+namespace foreflow::pcap {
+
+void ReplayReport::Print(const ReplayResult& result) const {
+  if (!result.packets.Balanced()) {
+    throw std::logic_error(capture + ": packets in are not out + held + dropped");
+  }
+  for (const std::string& note : result.notes) std::fprintf(stderr, "note: %s\n", note.c_str());
+  if (json) {
+    const config::Json document = {{"capture", capture},
+                                   {"door", door},
+                                   {"config", config::ToJson(result.path)},
+                                   {"packets", config::ToJson(result.packets)},
+                                   {"fingerprint", result.fingerprint}};
+    std::printf("%s\n", config::ToText(document, 2).c_str());
+    return;
+  }
+  std::uint64_t dropped = 0;
+  for (const std::uint64_t count : result.packets.dropped) dropped += count;
+  std::printf("packets  in %llu = out %llu + held %llu + dropped %llu\n",
+              static_cast<unsigned long long>(result.packets.in),
+              static_cast<unsigned long long>(result.packets.out),
+              static_cast<unsigned long long>(result.packets.held), static_cast<unsigned long long>(dropped));
+  for (std::size_t i = 0; i < kReasons; ++i) {
+    if (result.packets.dropped[i] == 0) continue;
+    std::printf("dropped  %s %llu\n", Name(static_cast<Reason>(i)),
+                static_cast<unsigned long long>(result.packets.dropped[i]));
+  }
+  std::printf(fingerprint ? "%s\n" : "fingerprint %s\n", result.fingerprint.c_str());
+}
+
+void ReplayTracer::Packet(std::uint64_t packet, const path::Arrival& arrival, const path::Verdict& verdict,
+                          const path::StageWork& work) {
+  trace::PacketRow row;
+  row.packet = packet;
+  row.vm = arrival.vm;
+  row.arrival_ns = arrival.time.count();
+  row.departure_ns = verdict.verb == tag::Verb::kDrop ? -1 : arrival.time.count();
+  row.wire_bytes = arrival.wire_bytes;
+  row.truth = static_cast<std::uint8_t>(future_->type(packet));
+  file_.Append(row);
+  decisions_->Decided(packet, arrival, verdict, work, nullptr);
+}
+
+void ReplayTracer::End() {
+  decisions_->Finish();
+  file_.Close();
+}
+
+}  // namespace foreflow::pcap
