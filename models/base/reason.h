@@ -25,6 +25,8 @@ enum class Reason : std::uint8_t {
   // Dropped by a device that was full.
   kQueueFull,    // egress queue
   kStationFull,  // a pipeline or slow-path queue
+  // Dropped by a switch.
+  kSamePort,  // the destination is behind the port the packet came from
   kCount,
 };
 

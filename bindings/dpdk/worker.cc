@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "bindings/dpdk/worker.h"
+
+#include <rte_cycles.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf_dyn.h>
+#include <rte_pause.h>
+#include <rte_prefetch.h>
+#include <rte_ring_elem.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace foreflow::dpdk {
+namespace {
+
+__extension__ typedef unsigned __int128 Wide;
+
+constexpr unsigned kPollsBeforeSleep = 512;
+constexpr unsigned kSleepMicroseconds = 20;
+
+static_assert(sizeof(Decided) % 4 == 0 && sizeof(DecidedRow) % 4 == 0, "rings copy whole words");
+
+// Nanoseconds that a number of time stamp counts lasts.
+class TscClock {
+ public:
+  TscClock() : start_(rte_rdtsc()), per_second_(rte_get_tsc_hz()) {}
+  Nanos At(std::uint64_t tsc) const {
+    return Nanos(static_cast<std::int64_t>(static_cast<Wide>(tsc - start_) * 1'000'000'000 / per_second_));
+  }
+
+ private:
+  std::uint64_t start_;
+  std::uint64_t per_second_;
+};
+
+}  // namespace
+
+Worker::Worker(const WorkerPlan& plan)
+    : plan_(plan),
+      switched_ports_(plan.tx.size() - (plan.mirror_port >= 0 ? 1 : 0)),
+      parses_(plan.lanes->size() > 1 || plan.rows != nullptr),
+      vm_by_mac_(plan.vms),
+      stashes_(plan.outboxes.size()) {
+  for (std::size_t port = 0; port < plan.tx.size(); ++port) {
+    egress_.push_back(std::make_unique<Egress>(plan.queue_packets));
+  }
+  if (plan.most_frame_bytes > 0) {
+    scratch_ = std::make_unique<std::uint8_t[]>(std::size_t{plan.most_frame_bytes} * path::kBurst);
+  }
+}
+
+Worker::~Worker() {
+  for (Stash& stash : stashes_) {
+    for (std::size_t i = 0; i < stash.count; ++i) rte_pktmbuf_free(stash.frames[i].frame);
+  }
+}
+
+void Worker::Run() {
+  running_.store(true, std::memory_order_release);
+  const TscClock clock;
+  unsigned idle = 0;
+  std::uint64_t round = rte_rdtsc();
+  for (Phase phase; (phase = plan_.phase->load(std::memory_order_acquire)) != Phase::kStop;) {
+    std::size_t moved = 0;
+    if (plan_.clock == Clock::kLive) now_ = clock.At(round);
+    if (phase == Phase::kRun) {
+      for (const RxQueue& rx : plan_.rx) moved += Receive(rx);
+    }
+    moved += TakeInbox();
+    moved += SendAll();
+    Answer();
+    const std::uint64_t next = rte_rdtsc();
+    if (moved > 0) {
+      count_.busy_cycles += next - round;
+      idle = 0;
+    } else {
+      rte_pause();
+      // Where a feeder sets the pace it may need this very CPU.
+      if (plan_.waits && ++idle >= kPollsBeforeSleep) ::usleep(kSleepMicroseconds);
+    }
+    round = next;
+  }
+  running_.store(false, std::memory_order_release);
+  Answer();
+}
+
+WorkerCount Worker::Count() {
+  const std::uint64_t question = asked_.load(std::memory_order_relaxed) + 1;
+  asked_.store(question, std::memory_order_release);
+  while (answered_.load(std::memory_order_acquire) < question) {
+    if (!running_.load(std::memory_order_acquire)) {
+      Answer();
+    } else {
+      ::usleep(kSleepMicroseconds);
+    }
+  }
+  return answer_;
+}
+
+// Only what was asked for is copied: the counts themselves are nobody else's to read.
+void Worker::Answer() {
+  const std::uint64_t question = asked_.load(std::memory_order_acquire);
+  if (question == answered_.load(std::memory_order_relaxed)) return;
+  answer_ = count_;
+  for (const auto& egress : egress_) {
+    answer_.held += egress->held() - egress->held_copies();
+    answer_.held_copies += egress->held_copies();
+  }
+  for (const Stash& stash : stashes_) {
+    for (std::size_t i = 0; i < stash.count; ++i) {
+      ++(stash.frames[i].is_copy ? answer_.held_copies : answer_.held);
+    }
+  }
+  bool first = true;
+  for (std::size_t lane = plan_.index; lane < plan_.lanes->size(); lane += plan_.workers) {
+    const path::Counters& counters = plan_.lanes->lane(lane).counters();
+    if (first) {
+      answer_.path = counters;
+    } else {
+      answer_.path += counters;
+    }
+    first = false;
+  }
+  answered_.store(question, std::memory_order_release);
+}
+
+bool Worker::HasRoom() const {
+  if (!plan_.waits) return true;
+  if (plan_.decided != nullptr && rte_ring_free_count(plan_.decided) < path::kBurst) return false;
+  if (plan_.rows != nullptr && rte_ring_free_count(plan_.rows) < path::kBurst) return false;
+  return std::all_of(egress_.begin(), egress_.end(), [](const auto& egress) { return egress->held() == 0; });
+}
+
+std::size_t Worker::Receive(const RxQueue& rx) {
+  if (!HasRoom()) return 0;
+  std::array<rte_mbuf*, path::kBurst> frames;
+  const std::size_t count = rte_eth_rx_burst(rx.device, rx.queue, frames.data(), frames.size());
+  if (count == 0) return 0;
+  for (std::size_t i = 0; i < count; ++i) rte_prefetch0(rte_pktmbuf_mtod(frames[i], void*));
+  WorkerCount::Port& port = count_.ports[rx.port];
+  port.in += count;
+  for (std::size_t i = 0; i < count; ++i) {
+    port.in_bytes += frames[i]->pkt_len;
+    if (plan_.clock != Clock::kCarried) Describe(frames[i], rx);
+  }
+  Decide(frames.data(), count);
+  return count;
+}
+
+std::size_t Worker::TakeInbox() {
+  if (plan_.inboxes.empty() || !HasRoom()) return 0;
+  std::array<rte_mbuf*, path::kBurst> frames;
+  const std::size_t count =
+      rte_ring_dequeue_burst(plan_.inboxes[plan_.index], reinterpret_cast<void**>(frames.data()),
+                             static_cast<unsigned>(frames.size()), nullptr);
+  if (count > 0) Decide(frames.data(), count);
+  return count;
+}
+
+// A frame that nobody described before it came.
+void Worker::Describe(rte_mbuf* frame, const RxQueue& rx) {
+  FrameMeta& meta = MetaOf(frame);
+  meta = FrameMeta{};
+  meta.port = rx.port;
+  meta.wire_bytes = frame->pkt_len;
+  if (plan_.clock == Clock::kPort && (frame->ol_flags & plan_.timestamp_flag) != 0) {
+    const rte_mbuf_timestamp_t stamp =
+        *RTE_MBUF_DYNFIELD(frame, plan_.timestamp_offset, const rte_mbuf_timestamp_t*);
+    if (!has_timestamp_) first_timestamp_ = stamp;
+    has_timestamp_ = true;
+    now_ = Nanos(static_cast<std::int64_t>(stamp - first_timestamp_));
+  }
+  meta.time = meta.sent = now_;
+  if (rx.vm == RxQueue::kByMac) {
+    path::Arrival arrival;
+    arrival.captured = {rte_pktmbuf_mtod(frame, const std::uint8_t*), frame->data_len};
+    arrival.wire_bytes = meta.wire_bytes;
+    meta.vm = vm_by_mac_.VmOf(path::Parse(arrival).packet);
+  } else {
+    meta.vm = static_cast<flow::VmId>(rx.vm <= plan_.vms ? rx.vm : 0);
+  }
+}
+
+// The cores read a frame as one piece.
+BytesView Worker::BytesOf(rte_mbuf* frame, std::size_t place) {
+  if (frame->nb_segs == 1) return {rte_pktmbuf_mtod(frame, const std::uint8_t*), frame->data_len};
+  std::uint8_t* whole = scratch_.get() + place * plan_.most_frame_bytes;
+  const std::uint32_t size = std::min(frame->pkt_len, plan_.most_frame_bytes);
+  return {static_cast<const std::uint8_t*>(rte_pktmbuf_read(frame, 0, size, whole)), size};
+}
+
+void Worker::Decide(rte_mbuf** frames, std::size_t count) {
+  std::size_t own = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    FrameMeta& meta = MetaOf(frames[i]);
+    path::Arrival& arrival = arrivals_[own];
+    arrival.link = meta.link;
+    arrival.captured = BytesOf(frames[i], own);
+    arrival.wire_bytes = meta.wire_bytes;
+    arrival.vm = meta.vm;
+    arrival.time = meta.time;
+    arrival.sent = meta.sent;
+    if (parses_) {
+      parsed_[own] = path::Parse(arrival);
+      const std::size_t lane = path::LaneOf(parsed_[own], static_cast<std::uint16_t>(plan_.lanes->size()));
+      const std::size_t owner = lane % plan_.workers;
+      if (owner != plan_.index) {
+        ++count_.handed_over;
+        if (rte_ring_enqueue(plan_.inboxes[owner], frames[i]) != 0) Drop(frames[i], Reason::kStationFull);
+        continue;
+      }
+    }
+    // Frames that came by way of another worker may be older than those received here since.
+    if (arrival.time < last_) arrival.time = arrival.sent = last_;
+    last_ = arrival.time;
+    frames[own++] = frames[i];
+  }
+  if (parses_) {
+    for (std::size_t i = 0; i < own; ++i) {
+      path::PacketPath& lane =
+          plan_.lanes->lane(path::LaneOf(parsed_[i], static_cast<std::uint16_t>(plan_.lanes->size())));
+      path::Tagged tagged;
+      if (plan_.rows != nullptr) work_[i] = {};
+      lane.HostSide(arrivals_[i], parsed_[i], tagged, work_[i]);
+      lane.DeviceSide(arrivals_[i], tagged, verdicts_[i], work_[i]);
+    }
+  } else {
+    plan_.lanes->lane(0).Process(arrivals_.data(), own, verdicts_.data(), work_.data());
+  }
+  count_.decided += own;
+  for (std::size_t i = 0; i < own; ++i) {
+    Record(i, MetaOf(frames[i]));
+    Forward(frames[i], arrivals_[i], verdicts_[i]);
+  }
+}
+
+void Worker::Record(std::size_t i, const FrameMeta& meta) {
+  if (plan_.decided != nullptr) {
+    const Decided decided{meta.number, verdicts_[i]};
+    rte_ring_enqueue_elem(plan_.decided, const_cast<Decided*>(&decided), sizeof decided);
+  }
+  if (plan_.rows == nullptr) return;
+  DecidedRow row;
+  row.time = arrivals_[i].time;
+  row.wire_bytes = arrivals_[i].wire_bytes;
+  row.vm = arrivals_[i].vm;
+  row.decidable = parsed_[i].decidable;
+  row.key = parsed_[i].key;
+  row.verdict = verdicts_[i];
+  row.work = work_[i];
+  if (rte_ring_enqueue_elem(plan_.rows, &row, sizeof row) != 0) ++count_.rows_lost;
+}
+
+void Worker::Drop(rte_mbuf* frame, Reason reason) {
+  ++count_.dropped[static_cast<std::size_t>(reason)];
+  rte_pktmbuf_free(frame);
+}
+
+void Worker::Forward(rte_mbuf* frame, const path::Arrival& arrival, const path::Verdict& verdict) {
+  if (verdict.mirrored) {
+    ++count_.mirrored;
+    if (plan_.mirror_port >= 0) {
+      ++count_.copies_made;
+      rte_pktmbuf_refcnt_update(frame, 1);
+      Egress& egress = *egress_[static_cast<std::size_t>(plan_.mirror_port)];
+      if (!egress.Put({frame, true}, verdict.queue, arrival.wire_bytes)) {
+        ++count_.copies_dropped;
+        rte_pktmbuf_free(frame);
+      }
+    }
+  }
+  if (verdict.verb == tag::Verb::kDrop) {
+    Drop(frame, verdict.reason);
+    return;
+  }
+  const std::uint16_t in_port = MetaOf(frame).port;
+  const std::uint16_t port = plan_.fabric->PortFor(arrival.captured, in_port);
+  if (port == Switch::kFilter) {
+    Drop(frame, Reason::kSamePort);
+  } else if (port == Switch::kFlood) {
+    Flood(frame, in_port, verdict.queue, arrival.wire_bytes);
+  } else if (!egress_[port]->Put({frame, false}, verdict.queue, arrival.wire_bytes)) {
+    Drop(frame, Reason::kQueueFull);
+  }
+}
+
+// The frame is the first that finds room, the others are copies of it.
+void Worker::Flood(rte_mbuf* frame, std::uint16_t in_port, std::uint8_t queue, std::uint32_t wire_bytes) {
+  const std::size_t targets = switched_ports_ - 1;
+  ++count_.flooded;
+  count_.copies_made += targets - 1;
+  rte_pktmbuf_refcnt_update(frame, static_cast<std::int16_t>(targets - 1));
+  std::size_t placed = 0;
+  std::size_t refused = 0;
+  for (std::size_t port = 0; port < switched_ports_; ++port) {
+    if (port == in_port) continue;
+    ++(egress_[port]->Put({frame, placed > 0}, queue, wire_bytes) ? placed : refused);
+  }
+  if (placed == 0) {
+    count_.copies_dropped += targets - 1;
+    ++count_.dropped[static_cast<std::size_t>(Reason::kQueueFull)];
+  } else {
+    count_.copies_dropped += refused;
+  }
+  for (std::size_t i = 0; i < refused; ++i) rte_pktmbuf_free(frame);
+}
+
+std::size_t Worker::SendAll() {
+  std::size_t moved = 0;
+  for (std::size_t port = 0; port < egress_.size(); ++port) {
+    Egress& egress = *egress_[port];
+    while (egress.held() > 0) {
+      const std::size_t sent = egress.Send(plan_.tx[port], count_.ports[port].sent);
+      if (sent == 0) break;
+      moved += sent;
+    }
+  }
+  for (std::size_t i = 0; i < plan_.outboxes.size(); ++i) {
+    Stash& stash = stashes_[i];
+    const Outbox& outbox = plan_.outboxes[i];
+    std::array<void*, path::kBurst> packed;
+    const std::size_t got = rte_ring_dequeue_burst(
+        outbox.from, packed.data(), static_cast<unsigned>(path::kBurst - stash.count), nullptr);
+    for (std::size_t k = 0; k < got; ++k) stash.frames[stash.count++] = Unpack(packed[k]);
+    if (stash.count == 0) continue;
+    const std::size_t sent =
+        Transmit(outbox.tx, stash.frames.data(), stash.count, count_.ports[outbox.tx.port].sent);
+    stash.count -= sent;
+    std::copy_n(stash.frames.begin() + static_cast<std::ptrdiff_t>(sent), stash.count, stash.frames.begin());
+    moved += sent;
+  }
+  return moved;
+}
+
+}  // namespace foreflow::dpdk
