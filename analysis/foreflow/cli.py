@@ -95,16 +95,19 @@ def record(out: Path | None, seconds: int, seed: int) -> None:
 @commands.command()
 @click.argument("capture", type=click.Path(path_type=Path))
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--door", type=click.Choice(["pcap"]), default="pcap", show_default=True, help="What carries the packets.")
+@click.option("--door", type=click.Choice(["pcap", "dpdk"]), default="pcap", show_default=True, help="What carries the packets.")
 @click.option("--config", "scenario", default="tag", show_default=True, metavar="SCENARIO|FILE", help="Scenario whose host, device and rules decide.")
 @click.option("--arm", default="predictive", show_default=True, help="Who decides what is on the device.")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads of the dpdk door; the others decide on one, whatever N. Decides nothing: see device.lanes.")
 @click.option("--fingerprint", is_flag=True, help="Print the digest alone on the last line.")
 @JSON_OPTION
-def replay(capture: Path, overrides: tuple[str, ...], door: str, scenario: str, arm: str, fingerprint: bool, as_json: bool) -> None:
+def replay(
+    capture: Path, overrides: tuple[str, ...], door: str, scenario: str, arm: str, workers: int, fingerprint: bool, as_json: bool
+) -> None:
     """Decide every packet of CAPTURE at its recorded time, without a simulator."""
     from foreflow.programs import replay as replay_capture
 
-    sys.exit(replay_capture(capture, list(overrides), door, scenario, arm, fingerprint, as_json))
+    sys.exit(replay_capture(capture, list(overrides), door, scenario, arm, workers, fingerprint, as_json))
 
 
 @commands.command()

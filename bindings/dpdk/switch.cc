@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "bindings/dpdk/switch.h"
 
+#include "models/wire/ethernet.h"
+
 namespace foreflow::dpdk {
 namespace {
 
-constexpr std::size_t kEthernetHeader = 14;
-constexpr std::uint64_t kGroupBit = 0x01'00'00'00'00'00;
-
-std::uint64_t MacAt(const std::uint8_t* bytes) {
-  std::uint64_t mac = 0;
-  for (int i = 0; i < 6; ++i) mac = mac << 8 | bytes[i];
-  return mac;
+std::uint64_t NumberOf(const wire::Mac& mac) {
+  std::uint64_t number = 0;
+  for (const std::uint8_t byte : mac) number = number << 8 | byte;
+  return number;
 }
 
 std::size_t PlaceOf(std::uint64_t mac) {
@@ -30,18 +29,19 @@ std::uint16_t Switch::PortFor(BytesView frame, std::uint16_t in_port) {
     const auto other = static_cast<std::uint16_t>(in_port ^ 1u);
     return other < ports_ ? other : in_port;
   }
-  if (frame.size < kEthernetHeader) return kFlood;
-  const std::uint64_t source = MacAt(frame.data + 6);
-  if ((source & kGroupBit) == 0) {
+  wire::EthernetHeader header;
+  if (wire::Decode(frame.begin(), frame.end(), header) == nullptr) return kFlood;
+  if (!wire::IsGroup(header.source)) {
+    const std::uint64_t source = NumberOf(header.source);
     Place& place = places_[PlaceOf(source)];
     const std::uint64_t now = source << 16 | (in_port + 1u);
     // A store only where something changed: the line stays shared between cores.
     if (place.load(std::memory_order_relaxed) != now) place.store(now, std::memory_order_relaxed);
   }
-  const std::uint64_t destination = MacAt(frame.data);
-  if ((destination & kGroupBit) != 0) return kFlood;
+  if (wire::IsGroup(header.destination)) return kFlood;
+  const std::uint64_t destination = NumberOf(header.destination);
   const std::uint64_t found = places_[PlaceOf(destination)].load(std::memory_order_relaxed);
-  if (found >> 16 != destination || found == 0) return kFlood;
+  if (found == 0 || found >> 16 != destination) return kFlood;
   const auto port = static_cast<std::uint16_t>((found & 0xffff) - 1);
   return port == in_port ? kFilter : port;
 }
