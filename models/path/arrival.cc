@@ -3,9 +3,11 @@
 
 namespace foreflow::path {
 
-Parsed Parse(const Arrival& arrival) {
-  Parsed parsed;
-  parsed.packet = wire::Dissect(arrival.link, arrival.captured, arrival.wire_bytes, parsed.work);
+void Parse(const Arrival& arrival, Parsed& parsed) {
+  parsed.work = Work{};
+  wire::Dissect(arrival.link, arrival.captured, arrival.wire_bytes, parsed.packet, parsed.work);
+  parsed.decidable = false;
+  parsed.reason = Reason::kMalformed;
   const wire::Dissection& packet = parsed.packet;
   switch (packet.status) {
     case wire::DissectStatus::kOk:
@@ -23,8 +25,7 @@ Parsed Parse(const Arrival& arrival) {
       parsed.reason = Reason::kUnknownLink;
       break;
   }
-  if (parsed.decidable) parsed.key = flow::KeyOf(packet, arrival.vm);
-  return parsed;
+  parsed.key = parsed.decidable ? flow::KeyOf(packet, arrival.vm) : flow::FlowKey{};
 }
 
 }  // namespace foreflow::path

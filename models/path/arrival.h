@@ -33,7 +33,12 @@ struct Parsed {
   Reason reason = Reason::kMalformed;  // why it is dropped undecided
   Work work;                           // what taking it apart took
 };
-Parsed Parse(const Arrival& arrival);
+void Parse(const Arrival& arrival, Parsed& parsed);
+inline Parsed Parse(const Arrival& arrival) {
+  Parsed parsed;
+  Parse(arrival, parsed);
+  return parsed;
+}
 
 }  // namespace foreflow::path
 

@@ -58,14 +58,14 @@ void Device::DecidePacket(const Arrival& arrival, const CurrentPacket& current, 
   verdict = Verdict{};
   verdict.vm = arrival.vm;
   ++counters_.packets;
-  work[Stage::kParse] += current.parsed.work;
-  if (!current.parsed.decidable) {
-    verdict.reason = current.parsed.reason;
+  work[Stage::kParse] += current.parsed->work;
+  if (!current.parsed->decidable) {
+    verdict.reason = current.parsed->reason;
     return;
   }
 
   tag::PredictionTag tag;
-  verdict.tag_status = checker_.Check(tagged.has_tag ? &tagged.tag : nullptr, current.parsed.key,
+  verdict.tag_status = checker_.Check(tagged.has_tag ? &tagged.tag : nullptr, current.parsed->key,
                                       arrival.wire_bytes, tag, work[Stage::kTagCheck]);
   ++counters_.tags_by_status[static_cast<std::size_t>(verdict.tag_status)];
   const tag::TagRule* tag_rule = nullptr;
@@ -95,12 +95,13 @@ tag::Decision Device::LookUp(const Arrival& arrival, const CurrentPacket& curren
   if (config_.arm == Arm::kOff) {
     verdict.punted = true;
     verdict.reason = Reason::kNotOffloaded;
-    decision = rules_.Classify(current.parsed.key, work[Stage::kSlowPath]);
+    decision = rules_.Classify(current.parsed->key, work[Stage::kSlowPath]);
   } else {
     // The device finds the packet's port classes in its own copy of the class table.
-    rules_.EntryKeyOf(current.parsed.key, work[Stage::kFlowCache]);
+    rules_.CountEntryKey(work[Stage::kFlowCache]);
     tag::FlowCache::Hit hit;
-    if (cache_.Lookup(current.entry, rules_.generation(), arrival.time, hit, work[Stage::kFlowCache])) {
+    if (cache_.Lookup(current.entry, current.device_hash, rules_.generation(), arrival.time, hit,
+                      work[Stage::kFlowCache])) {
       verdict.reason = Reason::kCacheHit;
       verdict.used_prediction = hit.first_use;
       if (hit.first_use) ++counters_.predicted_used;
@@ -108,11 +109,11 @@ tag::Decision Device::LookUp(const Arrival& arrival, const CurrentPacket& curren
     } else {
       verdict.punted = true;
       verdict.reason = Reason::kCacheMiss;
-      decision = rules_.Classify(current.parsed.key, work[Stage::kSlowPath]);
+      decision = rules_.Classify(current.parsed->key, work[Stage::kSlowPath]);
       // An entry that is on its way must not be sent for again: that would only delay it.
-      if (!Holds(current.entry)) {
-        const bool installed = Put(current.entry, decision, tag::InstallCause::kMiss, current.next_use,
-                                   arrival.time, work[Stage::kSlowPath]);
+      if (!cache_.Contains(current.entry, current.device_hash, rules_.generation())) {
+        const bool installed = Put(current.entry, current.device_hash, decision, tag::InstallCause::kMiss,
+                                   current.next_use, arrival.time, work[Stage::kSlowPath]);
         if (installed) ++counters_.installs_on_miss;
       }
     }
@@ -134,7 +135,7 @@ void Device::Act(const Arrival& arrival, const CurrentPacket& current, const tag
   } else if (action.queue != tag::kNoQueue) {
     verdict.queue = action.queue;
   } else {
-    verdict.queue = tag::QueueByHeader(current.parsed.key, current.parsed.packet.dscp);
+    verdict.queue = tag::QueueByHeader(current.parsed->key, current.parsed->packet.dscp);
   }
 
   switch (action.verb) {
@@ -179,8 +180,8 @@ bool Device::Preinstall(const flow::FlowKey& key, const tag::EntryKey& entry, st
 
 void Device::ApplyWrites(Nanos now, Work& work) {
   for (const Write& write : writes_) {
-    const bool installed =
-        Put(write.entry, write.decision, tag::InstallCause::kPredicted, write.next_use, now, work);
+    const bool installed = Put(write.entry, cache_.HashOf(write.entry), write.decision,
+                               tag::InstallCause::kPredicted, write.next_use, now, work);
     if (installed) {
       ++counters_.installs_predicted;
     } else {
@@ -190,8 +191,8 @@ void Device::ApplyWrites(Nanos now, Work& work) {
   writes_.clear();
 }
 
-bool Device::Put(const tag::EntryKey& entry, const tag::Decision& decision, tag::InstallCause cause,
-                 std::uint64_t next_use, Nanos now, Work& work) {
+bool Device::Put(const tag::EntryKey& entry, std::uint64_t hash, const tag::Decision& decision,
+                 tag::InstallCause cause, std::uint64_t next_use, Nanos now, Work& work) {
   tag::FlowCache::Install install;
   install.key = entry;
   install.decision = decision;
@@ -199,7 +200,7 @@ bool Device::Put(const tag::EntryKey& entry, const tag::Decision& decision, tag:
   install.ready = now + config_.install_latency;
   install.cause = cause;
   install.next_use = config_.arm == Arm::kOracle ? next_use : 0;
-  const tag::FlowCache::Evicted evicted = cache_.Put(install, work);
+  const tag::FlowCache::Evicted evicted = cache_.Put(install, hash, work);
   if (evicted.any && evicted.was_unused_prediction) ++counters_.predicted_wasted;
   return evicted.installed;
 }

@@ -16,12 +16,16 @@
 
 namespace foreflow::path {
 
-// One packet as host and device both see it, parsed once.
+// One packet as host and device both see it.
 struct CurrentPacket {
+  const Parsed* parsed = nullptr;
   std::uint64_t number = 0;
-  Parsed parsed;
-  tag::EntryKey entry;         // valid when parsed.decidable
-  std::uint64_t next_use = 0;  // of the entry, where the future is known (else 0)
+  // Below: valid when the packet is decidable.
+  tag::EntryKey entry;
+  std::uint64_t device_hash = 0;     // of the entry, in the device's cache
+  std::uint64_t rehearsal_hash = 0;  // in the rehearsal's; this and the next where the host predicts
+  std::uint64_t host_hash = 0;       // in the host's other tables
+  std::uint64_t next_use = 0;        // of the entry, where the future is known (else 0)
 };
 
 // The device and the slow path behind it: tag check, flow cache, full rule table on a miss, actions.
@@ -38,6 +42,7 @@ class Device {
   // Unused predictions that the device holds at the most.
   std::size_t prediction_share() const { return cache_.unused_prediction_limit(); }
   bool Holds(const tag::EntryKey& entry) const { return cache_.Contains(entry, rules_.generation()); }
+  const tag::FlowCache& cache() const { return cache_; }
   // Asks for an entry ahead of its first packet. The write travels behind the current packet, which is
   // decided before it. False when the budget of such writes is spent.
   bool Preinstall(const flow::FlowKey& key, const tag::EntryKey& entry, std::uint64_t next_use, Nanos now,
@@ -45,8 +50,8 @@ class Device {
 
  private:
   // False when the cache refused the entry.
-  bool Put(const tag::EntryKey& entry, const tag::Decision& decision, tag::InstallCause cause,
-           std::uint64_t next_use, Nanos now, Work& work);
+  bool Put(const tag::EntryKey& entry, std::uint64_t hash, const tag::Decision& decision,
+           tag::InstallCause cause, std::uint64_t next_use, Nanos now, Work& work);
   bool TakeToken(Nanos now);
   void ApplyWrites(Nanos now, Work& work);
   void DecidePacket(const Arrival& arrival, const CurrentPacket& current, const Tagged& tagged,

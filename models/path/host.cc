@@ -78,8 +78,8 @@ Host::Host(const PathConfig& config, const Future* future, Device& device, Count
       device_(device),
       counters_(counters),
       hash_(config.seed),
-      speculations_{Speculations(Predicts() ? device.prediction_share() : 0, config.seed),
-                    Speculations(Predicts() ? device.prediction_share() : 0, config.seed)},
+      speculations_{Speculations(Predicts() ? device.prediction_share() : 0),
+                    Speculations(Predicts() ? device.prediction_share() : 0)},
       rehearsal_(Predicts() ? config.flow_entries : 1, config.install_latency),
       type_governors_(MakeTypeGovernors(config)),
       labeler_(config.label_horizon, config.label_pending),
@@ -102,40 +102,59 @@ Host::Host(const PathConfig& config, const Future* future, Device& device, Count
   }
 }
 
-void Host::Process(const Arrival& arrival, const Parsed& parsed, Tagged& tagged, StageWork& work) {
-  tagged.has_tag = false;
-  current_ = CurrentPacket{};
-  current_.number = packets_++;
-  current_.parsed = parsed;
-  if (!current_.parsed.decidable) return;
-  // The host's only where it predicts: the device charges for its own look at the port classes.
-  Work key_work;
-  current_.entry = device_.rules().EntryKeyOf(current_.parsed.key, key_work);
+void Host::Prepare(const Parsed& parsed, CurrentPacket& current) {
+  current.parsed = &parsed;
+  current.number = packets_++;
+  current.next_use = 0;
+  if (!parsed.decidable) return;
+  Work counted_by_process;
+  current.entry = device_.rules().EntryKeyOf(parsed.key, counted_by_process);
+  current.device_hash = device_.cache().HashOf(current.entry);
+  device_.cache().PrefetchBucket(current.device_hash);
   if (!Predicts()) return;
+  current.rehearsal_hash = rehearsal_.HashOf(current.entry);
+  rehearsal_.PrefetchBucket(current.rehearsal_hash);
+  current.host_hash = hash_(&current.entry.fields);
+}
 
-  const std::uint64_t number = current_.number;
+void Host::Prefetch(const Arrival&, const CurrentPacket& current) const {
+  if (!current.parsed->decidable) return;
+  device_.cache().PrefetchEntry(current.device_hash);
+  if (!Predicts()) return;
+  rehearsal_.PrefetchEntry(current.rehearsal_hash);
+}
+
+void Host::Process(const Arrival& arrival, CurrentPacket& current, Tagged& tagged, StageWork& work) {
+  tagged.has_tag = false;
+  if (!current.parsed->decidable || !Predicts()) return;
+
+  current_ = &current;
+  const std::uint64_t number = current.number;
   if (!uses_.entry.empty()) {
-    current_.next_use = uses_.next_use[number];
-    next_use_of_[uses_.entry[number]] = current_.next_use;
+    current.next_use = uses_.next_use[number];
+    next_use_of_[uses_.entry[number]] = current.next_use;
   }
-  work[Stage::kProfile] += parsed.work;
-  work[Stage::kProfile] += key_work;
+  work[Stage::kProfile] += current.parsed->work;
+  // Not where the host does not predict: the device charges for its own look at the port classes.
+  tag::RuleTable::CountEntryKey(work[Stage::kProfile]);
   const predict::PacketSummary summary =
-      predict::Summarise(current_.parsed.packet, current_.parsed.key, arrival.sent, arrival.wire_bytes);
+      predict::Summarise(current_->parsed->packet, current_->parsed->key, arrival.sent, arrival.wire_bytes);
   labeler_.Push(number, summary);
   LearnFromLabels(work);
 
   if (config_.arm == Arm::kOracle) {
     PreinstallTruth(arrival, work);
   } else {
-    rehearsal_.See(current_.entry, device_.rules().generation(), arrival.time, work[Stage::kProfile]);
+    rehearsal_.See(current_->entry, current_->rehearsal_hash, device_.rules().generation(), arrival.time,
+                   work[Stage::kProfile]);
   }
   if (arrival.vm == 0 || arrival.vm > vms_.size()) return;
-  const Station sender = StationOf(current_.parsed.packet.source_mac, current_.parsed.key.source_address);
+  const Station sender = StationOf(current_->parsed->packet.source_mac, current_->parsed->key.source_address);
   SpeakerAt(sender) = {sender, arrival.vm};
 
   Vm& vm = *vms_[arrival.vm - 1u];
-  const tag::VmProfile::Observation seen = vm.profile.Observe(summary, current_.entry, work[Stage::kProfile]);
+  const tag::VmProfile::Observation seen =
+      vm.profile.Observe(summary, current_->entry, current_->host_hash, work[Stage::kProfile]);
   Tag(arrival, vm, seen.context, tagged, work);
 
   if (!seen.moved || config_.arm == Arm::kOracle || device_.prediction_share() == 0) return;
@@ -189,7 +208,7 @@ predict::Prediction Host::PredictType(const Vm& vm, const predict::Context& cont
                                       std::uint8_t header_queue, Work& work) const {
   switch (config_.arm) {
     case Arm::kOracle:
-      return predict::TruePrediction(future_->type(current_.number));
+      return predict::TruePrediction(future_->type(current_->number));
     case Arm::kAntiOracle:
       return WorstPrediction(vm.profile.vm(), header_queue, work);
     default:
@@ -199,7 +218,7 @@ predict::Prediction Host::PredictType(const Vm& vm, const predict::Context& cont
 
 // The type whose queue is farthest from the true one's; between two, the one farther back.
 predict::Prediction Host::WorstPrediction(flow::VmId vm, std::uint8_t header_queue, Work& work) const {
-  const predict::PacketType truth = future_->type(current_.number);
+  const predict::PacketType truth = future_->type(current_->number);
   const int right = QueueOfTag(vm, truth, kCertain, header_queue, work);
   predict::PacketType worst = truth;
   int worst_queue = right;
@@ -227,10 +246,10 @@ bool Host::WritesTags(const Vm& vm, const PendingType& pending) const {
 
 void Host::Tag(const Arrival& arrival, Vm& vm, const predict::Context& context, Tagged& tagged,
                StageWork& work) {
-  const std::uint8_t header_queue = tag::QueueByHeader(current_.parsed.key, current_.parsed.packet.dscp);
+  const std::uint8_t header_queue = tag::QueueByHeader(current_->parsed->key, current_->parsed->packet.dscp);
   const predict::Prediction prediction = PredictType(vm, context, header_queue, work[Stage::kPredict]);
-  PendingType& pending = pending_[current_.number & (pending_.size() - 1)];
-  pending.packet = current_.number;
+  PendingType& pending = pending_[current_->number & (pending_.size() - 1)];
+  pending.packet = current_->number;
   pending.context = context;
   pending.vm = arrival.vm;
   pending.type = prediction.type;
@@ -238,7 +257,7 @@ void Host::Tag(const Arrival& arrival, Vm& vm, const predict::Context& context, 
   pending.tag_queue = QueueOfTag(arrival.vm, prediction.type, prediction.confidence, pending.header_queue,
                                  work[Stage::kPredict]);
   if (!WritesTags(vm, pending)) return;
-  tagged.tag = sealer_.Seal(arrival.vm, prediction.type, prediction.confidence, current_.parsed.key,
+  tagged.tag = sealer_.Seal(arrival.vm, prediction.type, prediction.confidence, current_->parsed->key,
                             arrival.wire_bytes, work[Stage::kTagSeal]);
   tagged.has_tag = true;
 }
@@ -265,8 +284,8 @@ void Host::PreinstallSuccessors(const Arrival& arrival, Vm& vm, predict::Destina
 }
 
 void Host::PreinstallReply(const Arrival& arrival, StageWork& work) {
-  const flow::FlowKey& key = current_.parsed.key;
-  const Station receiver = StationOf(current_.parsed.packet.destination_mac, key.destination_address);
+  const flow::FlowKey& key = current_->parsed->key;
+  const Station receiver = StationOf(current_->parsed->packet.destination_mac, key.destination_address);
   const Speaker& other = SpeakerAt(receiver);
   if (other.vm == 0 || other.vm == arrival.vm || other.station != receiver) return;
   Consider(arrival, Reverse(key, other.vm), Source::kReply, work);
@@ -276,17 +295,21 @@ void Host::Consider(const Arrival& arrival, const flow::FlowKey& key, Source sou
   Work& stage = work[Stage::kPreinstall];
   Speculations::Guess guess;
   guess.entry = device_.rules().EntryKeyOf(key, stage);
+  guess.hash = hash_(&guess.entry.fields);
   guess.ready = arrival.time + config_.install_latency;
   guess.vm = key.vm;
   stage.Add(WorkItem::kProbe);
-  if (guess.entry == current_.entry) return;
+  if (guess.entry == current_->entry) return;
   const predict::Governor& governor =
       vms_[key.vm - 1u]->destination_governors[static_cast<std::size_t>(source)];
-  if (governor.IsOpen()) rehearsal_.Predict(guess.entry, device_.rules().generation(), arrival.time, stage);
+  if (governor.IsOpen()) {
+    rehearsal_.Predict(guess.entry, rehearsal_.HashOf(guess.entry), device_.rules().generation(),
+                       arrival.time, stage);
+  }
 
   Speculations& waiting = speculations_[static_cast<std::size_t>(source)];
   stage.Add(WorkItem::kProbe);
-  if (device_.Holds(guess.entry) || waiting.Waits(guess.entry)) return;
+  if (device_.Holds(guess.entry) || waiting.Waits(guess.entry, guess.hash)) return;
   Speculations::Guess wrong;
   if (waiting.Add(guess, wrong)) ScoreDestination(wrong, source, false);
   if (governor.IsOpen() && rehearsal_.AllowsPredictions()) {
@@ -298,7 +321,8 @@ void Host::Consider(const Arrival& arrival, const flow::FlowKey& key, Source sou
 void Host::ScoreDestinations(const Arrival& arrival) {
   for (const Source source : {Source::kSuccessor, Source::kReply}) {
     Speculations::Guess guess;
-    if (speculations_[static_cast<std::size_t>(source)].Resolve(current_.entry, guess)) {
+    if (speculations_[static_cast<std::size_t>(source)].Resolve(current_->entry, current_->host_hash,
+                                                                guess)) {
       ScoreDestination(guess, source, guess.ready <= arrival.time);
     }
   }
@@ -313,7 +337,7 @@ void Host::ScoreDestination(const Speculations::Guess& guess, Source source, boo
 // Asks, before every packet, for whatever will be wanted before the next packet's requests could take effect:
 // just in time, so that what is installed early displaces as little as possible.
 void Host::PreinstallTruth(const Arrival& arrival, StageWork& work) {
-  const std::size_t after = current_.number + 1;
+  const std::size_t after = current_->number + 1;
   const Nanos until =
       (after < future_->size() ? future_->time(after) : arrival.time) + config_.install_latency;
   const std::size_t end = std::min(future_->size(), after + kPacketsAhead);

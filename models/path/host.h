@@ -23,11 +23,14 @@ class Host {
  public:
   Host(const PathConfig& config, const Future* future, Device& device, Counters& counters);
 
-  void Process(const Arrival& arrival, const Parsed& parsed, Tagged& tagged, StageWork& work);
+  // The next packet in order, before any of Process: makes its entry key and hashes, and asks for the memory
+  // that Process will look at. `parsed` must live as long as `current` is used.
+  void Prepare(const Parsed& parsed, CurrentPacket& current);
+  // A second step of asking for memory, some time after Prepare.
+  void Prefetch(const Arrival& arrival, const CurrentPacket& current) const;
+  void Process(const Arrival& arrival, CurrentPacket& current, Tagged& tagged, StageWork& work);
   // The device punted the packet of the last Process for want of an entry.
   void SeePunt() { rehearsal_.SeePunt(); }
-  // The packet of the last Process.
-  const CurrentPacket& current() const { return current_; }
 
  private:
   // Tags are governed by the type they say and by where they would move the packet from its header's queue,
@@ -98,7 +101,7 @@ class Host {
   std::vector<PendingType> pending_;  // ring, by packet number
   std::vector<Speaker> speakers_;
   tag::TagSealer sealer_;
-  CurrentPacket current_;
+  const CurrentPacket* current_ = nullptr;  // during Process
   std::uint64_t packets_ = 0;
 };
 

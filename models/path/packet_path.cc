@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "models/path/packet_path.h"
 
+#include <array>
+
 #include "models/base/refusal.h"
 #include "models/path/device.h"
 #include "models/path/host.h"
@@ -15,6 +17,15 @@ struct PacketPath::State {
   Counters counters;
   Device device;
   Host host;
+  // Of the packets that are being decided.
+  std::array<Parsed, kBurst> parsed;
+  std::array<CurrentPacket, kBurst> current;
+
+  void DeviceSide(const Arrival& arrival, const CurrentPacket& packet, const Tagged& tagged, Verdict& verdict,
+                  StageWork& work) {
+    device.Process(arrival, packet, tagged, verdict, work);
+    if (verdict.punted && verdict.reason != Reason::kTrapRule) host.SeePunt();
+  }
 };
 
 PacketPath::PacketPath(const PathConfig& config, const Future* future) {
@@ -28,19 +39,33 @@ PacketPath::PacketPath(const PathConfig& config, const Future* future) {
 PacketPath::~PacketPath() = default;
 
 void PacketPath::HostSide(const Arrival& arrival, const Parsed& parsed, Tagged& tagged, StageWork& work) {
-  state_->host.Process(arrival, parsed, tagged, work);
+  state_->parsed[0] = parsed;
+  state_->host.Prepare(state_->parsed[0], state_->current[0]);
+  state_->host.Process(arrival, state_->current[0], tagged, work);
 }
 
 void PacketPath::DeviceSide(const Arrival& arrival, const Tagged& tagged, Verdict& verdict, StageWork& work) {
-  state_->device.Process(arrival, state_->host.current(), tagged, verdict, work);
-  if (verdict.punted && verdict.reason != Reason::kTrapRule) state_->host.SeePunt();
+  state_->DeviceSide(arrival, state_->current[0], tagged, verdict, work);
 }
 
 void PacketPath::Process(const Arrival* arrivals, std::size_t count, Verdict* verdicts, StageWork* work) {
+  std::array<Job, kBurst> jobs;
+  for (std::size_t i = 0; i < count; ++i) {
+    Parse(arrivals[i], state_->parsed[i]);
+    jobs[i] = {&arrivals[i], &state_->parsed[i], &verdicts[i], &work[i]};
+  }
+  Process(jobs.data(), count);
+}
+
+// Each step is done for all packets before the next, so that memory asked for in one has arrived in the next.
+void PacketPath::Process(const Job* jobs, std::size_t count) {
+  std::array<CurrentPacket, kBurst>& current = state_->current;
+  for (std::size_t i = 0; i < count; ++i) state_->host.Prepare(*jobs[i].parsed, current[i]);
+  for (std::size_t i = 0; i < count; ++i) state_->host.Prefetch(*jobs[i].arrival, current[i]);
   for (std::size_t i = 0; i < count; ++i) {
     Tagged tagged;
-    HostSide(arrivals[i], Parse(arrivals[i]), tagged, work[i]);
-    DeviceSide(arrivals[i], tagged, verdicts[i], work[i]);
+    state_->host.Process(*jobs[i].arrival, current[i], tagged, *jobs[i].work);
+    state_->DeviceSide(*jobs[i].arrival, current[i], tagged, *jobs[i].verdict, *jobs[i].work);
   }
 }
 

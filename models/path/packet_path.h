@@ -18,6 +18,14 @@ namespace foreflow::path {
 
 constexpr std::size_t kBurst = 32;
 
+// One packet to decide. `parsed` is Parse(*arrival). `work` is added to: it may be the same for several jobs.
+struct Job {
+  const Arrival* arrival = nullptr;
+  const Parsed* parsed = nullptr;
+  Verdict* verdict = nullptr;
+  StageWork* work = nullptr;
+};
+
 // The whole path of one lane of a host and its device (lanes.h). Not thread-safe.
 // The verdict stream depends on configuration, arrivals and their times alone; never on how long anything
 // took.
@@ -32,6 +40,8 @@ class PacketPath {
 
   // Decides up to kBurst packets; `work` (one a packet) is added to. A burst of one gives the same verdicts.
   void Process(const Arrival* arrivals, std::size_t count, Verdict* verdicts, StageWork* work);
+  // The same for packets that are parsed already and do not lie side by side.
+  void Process(const Job* jobs, std::size_t count);
 
   // The two halves of Process for one packet, for doors that put a bus between host and device. HostSide must
   // be called before DeviceSide, packet by packet in arrival order. The tag may be altered in between: that

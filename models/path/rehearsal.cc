@@ -19,9 +19,10 @@ tag::FlowCache::Install InstallOf(const tag::EntryKey& entry, std::uint32_t gene
 Rehearsal::Rehearsal(std::size_t capacity, Nanos install_latency)
     : reactive_(capacity), predictive_(capacity), install_latency_(install_latency) {}
 
-void Rehearsal::See(const tag::EntryKey& entry, std::uint32_t generation, Nanos now, Work& work) {
-  if (Punts(predictive_, entry, generation, now, work)) ++predictive_punts_;
-  if (Punts(reactive_, entry, generation, now, work)) ++reactive_punts_;
+void Rehearsal::See(const tag::EntryKey& entry, std::uint64_t hash, std::uint32_t generation, Nanos now,
+                    Work& work) {
+  if (Punts(predictive_, entry, hash, generation, now, work)) ++predictive_punts_;
+  if (Punts(reactive_, entry, hash, generation, now, work)) ++reactive_punts_;
   if (reactive_punts_ >= kHalveAt) {
     reactive_punts_ /= 2;
     predictive_punts_ /= 2;
@@ -29,17 +30,19 @@ void Rehearsal::See(const tag::EntryKey& entry, std::uint32_t generation, Nanos 
   }
 }
 
-void Rehearsal::Predict(const tag::EntryKey& entry, std::uint32_t generation, Nanos now, Work& work) {
-  if (predictive_.Contains(entry, generation)) return;
-  predictive_.Put(InstallOf(entry, generation, now + install_latency_, tag::InstallCause::kPredicted), work);
+void Rehearsal::Predict(const tag::EntryKey& entry, std::uint64_t hash, std::uint32_t generation, Nanos now,
+                        Work& work) {
+  if (predictive_.Contains(entry, hash, generation)) return;
+  predictive_.Put(InstallOf(entry, generation, now + install_latency_, tag::InstallCause::kPredicted), hash,
+                  work);
 }
 
-bool Rehearsal::Punts(tag::FlowCache& cache, const tag::EntryKey& entry, std::uint32_t generation, Nanos now,
-                      Work& work) {
+bool Rehearsal::Punts(tag::FlowCache& cache, const tag::EntryKey& entry, std::uint64_t hash,
+                      std::uint32_t generation, Nanos now, Work& work) {
   tag::FlowCache::Hit hit;
-  if (cache.Lookup(entry, generation, now, hit, work)) return false;
-  if (!cache.Contains(entry, generation)) {
-    cache.Put(InstallOf(entry, generation, now + install_latency_, tag::InstallCause::kMiss), work);
+  if (cache.Lookup(entry, hash, generation, now, hit, work)) return false;
+  if (!cache.Contains(entry, hash, generation)) {
+    cache.Put(InstallOf(entry, generation, now + install_latency_, tag::InstallCause::kMiss), hash, work);
   }
   return true;
 }

@@ -21,9 +21,20 @@ class Rehearsal {
   Rehearsal(std::size_t capacity, Nanos install_latency);
 
   // One packet, as the device sees it; before the predictions that it leads to.
-  void See(const tag::EntryKey& entry, std::uint32_t generation, Nanos now, Work& work);
+  void See(const tag::EntryKey& entry, std::uint64_t hash, std::uint32_t generation, Nanos now, Work& work);
   // A predicted destination, whether or not the device is told.
-  void Predict(const tag::EntryKey& entry, std::uint32_t generation, Nanos now, Work& work);
+  void Predict(const tag::EntryKey& entry, std::uint64_t hash, std::uint32_t generation, Nanos now,
+               Work& work);
+  // What both take as the hash of an entry.
+  std::uint64_t HashOf(const tag::EntryKey& entry) const { return reactive_.HashOf(entry); }
+  void PrefetchBucket(std::uint64_t hash) const {
+    reactive_.PrefetchBucket(hash);
+    predictive_.PrefetchBucket(hash);
+  }
+  void PrefetchEntry(std::uint64_t hash) const {
+    reactive_.PrefetchEntry(hash);
+    predictive_.PrefetchEntry(hash);
+  }
   // The device punted a packet for want of an entry.
   void SeePunt() { ++device_punts_; }
 
@@ -39,8 +50,8 @@ class Rehearsal {
   static constexpr std::uint64_t kHalveAt = 1u << 12;
 
   // True when the packet would have been punted.
-  bool Punts(tag::FlowCache& cache, const tag::EntryKey& entry, std::uint32_t generation, Nanos now,
-             Work& work);
+  bool Punts(tag::FlowCache& cache, const tag::EntryKey& entry, std::uint64_t hash, std::uint32_t generation,
+             Nanos now, Work& work);
 
   tag::FlowCache reactive_;
   tag::FlowCache predictive_;

@@ -19,10 +19,12 @@ Rehearsal Rounds(int packets, bool announced, bool device_follows) {
   for (int i = 0; i < packets; ++i) {
     const Nanos now = Micros(10 * i);
     const bool allowed = rehearsal.AllowsPredictions();
-    rehearsal.See(Entry(static_cast<std::uint16_t>(i % 12)), 1, now, work);
+    const tag::EntryKey entry = Entry(static_cast<std::uint16_t>(i % 12));
+    rehearsal.See(entry, rehearsal.HashOf(entry), 1, now, work);
     if (!(device_follows && allowed)) rehearsal.SeePunt();
     const int next = announced ? (i + 1) % 12 : 100 + i % 7;
-    rehearsal.Predict(Entry(static_cast<std::uint16_t>(next)), 1, now, work);
+    const tag::EntryKey predicted = Entry(static_cast<std::uint16_t>(next));
+    rehearsal.Predict(predicted, rehearsal.HashOf(predicted), 1, now, work);
   }
   return rehearsal;
 }

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <vector>
 
-#include "models/base/hash.h"
 #include "models/base/units.h"
 #include "models/tag/rule_table.h"
 
@@ -26,19 +25,22 @@ constexpr std::size_t kPredictionSources = 2;
 class Speculations {
  public:
   // No place (0): nothing is remembered and nothing scored.
-  Speculations(std::size_t places, std::uint64_t seed);
+  explicit Speculations(std::size_t places);
 
   struct Guess {
     tag::EntryKey entry;
-    Nanos ready;  // device's clock
+    std::uint64_t hash = 0;  // of the entry, by one hasher for all calls
+    Nanos ready;             // device's clock
     flow::VmId vm = 0;
   };
   // Whether the entry was guessed and still waits.
-  bool Waits(const tag::EntryKey& entry) const { return Find(entry) != kNone; }
+  bool Waits(const tag::EntryKey& entry, std::uint64_t hash) const {
+    return waiting_ > 0 && Find(entry, hash) != kNone;
+  }
   // True when an older guess was pushed out unproved: `wrong`.
   bool Add(const Guess& guess, Guess& wrong);
   // An entry was used. True when it had been guessed: `guess`, which waits no longer.
-  bool Resolve(const tag::EntryKey& entry, Guess& guess);
+  bool Resolve(const tag::EntryKey& entry, std::uint64_t hash, Guess& guess);
   std::size_t places() const { return places_.size(); }
 
  private:
@@ -48,16 +50,14 @@ class Speculations {
     std::uint32_t chain = kNone;  // next in the same bucket
     bool waits = false;
   };
-  std::uint32_t& Bucket(const tag::EntryKey& entry) {
-    return bucket_[hash_(&entry.fields) & (bucket_.size() - 1)];
-  }
-  std::uint32_t Find(const tag::EntryKey& entry) const;
+  std::uint32_t& Bucket(std::uint64_t hash) { return bucket_[hash & (bucket_.size() - 1)]; }
+  std::uint32_t Find(const tag::EntryKey& entry, std::uint64_t hash) const;
   void Remove(std::uint32_t place);
 
-  KeyHasher hash_;
   std::vector<Place> places_;
   std::vector<std::uint32_t> bucket_;
   std::uint32_t next_ = 0;
+  std::uint32_t waiting_ = 0;
 };
 
 }  // namespace foreflow::path

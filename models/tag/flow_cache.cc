@@ -28,6 +28,7 @@ FlowCache::FlowCache(std::size_t capacity, std::uint64_t hash_seed) : hasher_(ha
   }
   entries_.resize(capacity);
   states_.resize(capacity + kLists);
+  next_uses_.resize(capacity);
   buckets_.assign(PowerOfTwoFrom(2 * capacity), kNone);
   heap_.assign(capacity, kNone);
   free_.reserve(capacity);
@@ -38,9 +39,10 @@ FlowCache::FlowCache(std::size_t capacity, std::uint64_t hash_seed) : hasher_(ha
   }
 }
 
-bool FlowCache::Lookup(const EntryKey& key, std::uint32_t generation, Nanos now, Hit& hit, Work& work) {
+bool FlowCache::Lookup(const EntryKey& key, std::uint64_t hash, std::uint32_t generation, Nanos now, Hit& hit,
+                       Work& work) {
   SeeGeneration(generation);
-  const Index i = Find(key, work);
+  const Index i = Find(key, hash, work);
   if (i == kNone || generation != generation_) return false;
   Entry& entry = entries_[i];
   State& state = states_[i];
@@ -57,20 +59,20 @@ bool FlowCache::Lookup(const EntryKey& key, std::uint32_t generation, Nanos now,
   return true;
 }
 
-bool FlowCache::Contains(const EntryKey& key, std::uint32_t generation) const {
+bool FlowCache::Contains(const EntryKey& key, std::uint64_t hash, std::uint32_t generation) const {
   Work uncounted;
-  const Index i = Find(key, uncounted);
+  const Index i = Find(key, hash, uncounted);
   return i != kNone && states_[i].generation == generation;
 }
 
-FlowCache::Evicted FlowCache::Put(const Install& install, Work& work) {
+FlowCache::Evicted FlowCache::Put(const Install& install, std::uint64_t hash, Work& work) {
   Evicted evicted;
   if (IsNewer(generation_, install.generation)) {
     evicted.installed = false;
     return evicted;
   }
   SeeGeneration(install.generation);
-  const Index present = Find(install.key, work);
+  const Index present = Find(install.key, hash, work);
   if (present != kNone) {
     Entry& entry = entries_[present];
     entry.ready = std::min(entry.ready, install.ready);
@@ -96,7 +98,7 @@ FlowCache::Evicted FlowCache::Put(const Install& install, Work& work) {
       victim = Oldest(kStale);
     } else if (heap_size_ > 0) {
       victim = heap_[0];
-      if (install.next_use >= states_[victim].next_use) {
+      if (install.next_use >= next_uses_[victim].packet) {
         evicted.installed = false;
         return evicted;
       }
@@ -111,14 +113,14 @@ FlowCache::Evicted FlowCache::Put(const Install& install, Work& work) {
     }
     Remove(victim, evicted);
   }
-  Insert(install);
+  Insert(install, hash);
   work.Add(WorkItem::kInstall);
   return evicted;
 }
 
 void FlowCache::SetNextUse(const EntryKey& key, std::uint64_t next_use) {
   Work uncounted;
-  const Index i = Find(key, uncounted);
+  const Index i = Find(key, HashOf(key), uncounted);
   if (i != kNone) UpdateNextUse(i, next_use);
 }
 
@@ -158,15 +160,11 @@ void FlowCache::SeeGeneration(std::uint32_t generation) {
   unused_predictions_ = 0;
 }
 
-std::size_t FlowCache::BucketOf(const EntryKey& key) const {
-  return hasher_(&key.fields) & (buckets_.size() - 1);
-}
-
 // The live entry with that key; a stale one may lie beside it until it is reclaimed.
-FlowCache::Index FlowCache::Find(const EntryKey& key, Work& work) const {
+FlowCache::Index FlowCache::Find(const EntryKey& key, std::uint64_t hash, Work& work) const {
   work.Add(WorkItem::kHash);
   work.Add(WorkItem::kCacheLine);
-  Index i = buckets_[BucketOf(key)];
+  Index i = buckets_[BucketOf(hash)];
   for (; i != kNone; i = entries_[i].next_in_bucket) {
     work.Add(WorkItem::kProbe);
     work.Add(WorkItem::kCacheLine);
@@ -185,8 +183,8 @@ void FlowCache::Want(Index i) {
   state.last_wanted = ++serial_;
   Unlink(i);
   LinkNewest(kWanted, i);
-  if (state.heap_position != kNone)
-    SiftDown(state.heap_position);  // among equals, recent use counts as nearer
+  if (heap_size_ == 0 || next_uses_[i].heap_position == kNone) return;
+  SiftDown(next_uses_[i].heap_position);  // among equals, recent use counts as nearer
 }
 
 void FlowCache::Remove(Index i, Evicted& evicted) {
@@ -195,27 +193,25 @@ void FlowCache::Remove(Index i, Evicted& evicted) {
   evicted.key = entries_[i].key;
   evicted.was_unused_prediction = state.unused_prediction;
   if (state.on_probation && state.generation == generation_) --unused_predictions_;
-  if (state.heap_position != kNone) RemoveFromHeap(i);
+  if (heap_size_ > 0 && next_uses_[i].heap_position != kNone) RemoveFromHeap(i);
   Unlink(i);
-  Index* link = &buckets_[BucketOf(entries_[i].key)];
+  Index* link = &buckets_[BucketOf(HashOf(entries_[i].key))];
   while (*link != i) link = &entries_[*link].next_in_bucket;
   *link = entries_[i].next_in_bucket;
   free_.push_back(i);
   --size_;
 }
 
-void FlowCache::Insert(const Install& install) {
+void FlowCache::Insert(const Install& install, std::uint64_t hash) {
   const Index i = free_.back();
   free_.pop_back();
   ++size_;
-  Index& bucket = buckets_[BucketOf(install.key)];
+  Index& bucket = buckets_[BucketOf(hash)];
   entries_[i] = {install.key, install.ready, install.decision, bucket};
   bucket = i;
   State& state = states_[i];
-  state.heap_position = kNone;
   state.generation = install.generation;
   state.last_wanted = ++serial_;
-  state.next_use = 0;
   state.cause = install.cause;
   state.unused_prediction = install.cause == InstallCause::kPredicted;
   state.on_probation = state.unused_prediction && install.next_use == 0;
@@ -225,13 +221,13 @@ void FlowCache::Insert(const Install& install) {
 }
 
 bool FlowCache::IsFarther(Index a, Index b) const {
-  if (states_[a].next_use != states_[b].next_use) return states_[a].next_use > states_[b].next_use;
+  if (next_uses_[a].packet != next_uses_[b].packet) return next_uses_[a].packet > next_uses_[b].packet;
   return states_[a].last_wanted < states_[b].last_wanted;
 }
 
 void FlowCache::PlaceInHeap(std::size_t position, Index i) {
   heap_[position] = i;
-  states_[i].heap_position = static_cast<Index>(position);
+  next_uses_[i].heap_position = static_cast<Index>(position);
 }
 
 void FlowCache::SiftUp(std::size_t position) {
@@ -257,29 +253,29 @@ void FlowCache::SiftDown(std::size_t position) {
 }
 
 void FlowCache::RemoveFromHeap(Index i) {
-  const std::size_t position = states_[i].heap_position;
-  states_[i].heap_position = kNone;
+  const std::size_t position = next_uses_[i].heap_position;
+  next_uses_[i].heap_position = kNone;
   --heap_size_;
   if (position == heap_size_) return;
   PlaceInHeap(position, heap_[heap_size_]);
   SiftUp(position);
-  SiftDown(states_[heap_[position]].heap_position);
+  SiftDown(next_uses_[heap_[position]].heap_position);
 }
 
 void FlowCache::UpdateNextUse(Index i, std::uint64_t next_use) {
-  const bool was_known = states_[i].heap_position != kNone;
+  if (next_use == 0 && heap_size_ == 0) return;
+  const bool was_known = next_uses_[i].heap_position != kNone;
   if (next_use == 0) {
     if (was_known) RemoveFromHeap(i);
-    states_[i].next_use = 0;
     return;
   }
-  states_[i].next_use = next_use;
+  next_uses_[i].packet = next_use;
   if (!was_known) {
     PlaceInHeap(heap_size_, i);
     ++heap_size_;
   }
-  SiftUp(states_[i].heap_position);
-  SiftDown(states_[i].heap_position);
+  SiftUp(next_uses_[i].heap_position);
+  SiftDown(next_uses_[i].heap_position);
 }
 
 }  // namespace foreflow::tag

@@ -30,7 +30,7 @@ enum class InstallCause : std::uint8_t { kMiss, kPredicted };
 // they miss, and their places are taken before any live entry is evicted for want of room.
 class FlowCache {
  public:
-  // Throws Refusal unless 1 <= capacity <= 2^24. All memory is taken here, about 130 B an entry. Guests
+  // Throws Refusal unless 1 <= capacity <= 2^24. All memory is taken here, about 140 B an entry. Guests
   // choose keys: a seed they cannot know keeps them from filling one bucket. It changes work, never an
   // answer.
   explicit FlowCache(std::size_t capacity, std::uint64_t hash_seed = 0);
@@ -43,9 +43,13 @@ class FlowCache {
   // Finds a ready entry of the given generation and marks it used. nullptr-like: returns false on a miss. A
   // miss on an entry that is still on its way counts as a want: it is as recent as a use, and a prediction
   // that came too late becomes an entry of cause kMiss.
-  bool Lookup(const EntryKey& key, std::uint32_t generation, Nanos now, Hit& hit, Work& work);
+  bool Lookup(const EntryKey& key, std::uint32_t generation, Nanos now, Hit& hit, Work& work) {
+    return Lookup(key, HashOf(key), generation, now, hit, work);
+  }
   // Whether an entry is there, ready or on its way; does not count as a use.
-  bool Contains(const EntryKey& key, std::uint32_t generation) const;
+  bool Contains(const EntryKey& key, std::uint32_t generation) const {
+    return Contains(key, HashOf(key), generation);
+  }
 
   struct Install {
     EntryKey key;
@@ -65,10 +69,25 @@ class FlowCache {
   // predictions have no share, and when the cache is full, next uses are known and the newcomer's is no
   // nearer than the farthest of them (Belady with bypass). A key that is there already keeps its place: the
   // earlier `ready` and the new next_use count, and cause kMiss makes it as recent as a use.
-  Evicted Put(const Install& install, Work& work);
+  Evicted Put(const Install& install, Work& work) { return Put(install, HashOf(install.key), work); }
   // Tells the oracle's eviction when the entry will be used next; 0 takes the knowledge back. Entries whose
   // next use is unknown are evicted only where none is known.
   void SetNextUse(const EntryKey& key, std::uint64_t next_use);
+
+  // The same for a caller that holds the key's hash already, which it needs to fetch memory ahead.
+  std::uint64_t HashOf(const EntryKey& key) const { return hasher_(&key.fields); }
+  bool Lookup(const EntryKey& key, std::uint64_t hash, std::uint32_t generation, Nanos now, Hit& hit,
+              Work& work);
+  bool Contains(const EntryKey& key, std::uint64_t hash, std::uint32_t generation) const;
+  Evicted Put(const Install& install, std::uint64_t hash, Work& work);
+  // Brings what a look-up will touch nearer, in two steps some time apart: where the entry is, the entry.
+  void PrefetchBucket(std::uint64_t hash) const { __builtin_prefetch(&buckets_[BucketOf(hash)]); }
+  void PrefetchEntry(std::uint64_t hash) const {
+    const Index i = buckets_[BucketOf(hash)];
+    if (i == kNone) return;
+    __builtin_prefetch(&entries_[i]);
+    __builtin_prefetch(&states_[i], 1);
+  }
 
   std::size_t size() const { return size_; }  // stale entries included
   std::size_t capacity() const { return entries_.size(); }
@@ -87,16 +106,19 @@ class FlowCache {
     Index next_in_bucket = kNone;
   };
   static_assert(sizeof(Decision) == 12, "an entry fills one cache line");
-  struct State {
+  struct alignas(32) State {
     Index older = kNone;  // neighbours in the list the entry is on
     Index newer = kNone;
-    Index heap_position = kNone;  // kNone: next use unknown
-    std::uint32_t generation = 0;
     std::uint64_t last_wanted = 0;  // serial number of the last want or install
-    std::uint64_t next_use = 0;
+    std::uint32_t generation = 0;
     bool unused_prediction = false;
     bool on_probation = false;  // unused prediction that counts against the share
     InstallCause cause = InstallCause::kMiss;
+  };
+  // Of the oracle alone.
+  struct NextUse {
+    std::uint64_t packet = 0;     // meaningless where unknown
+    Index heap_position = kNone;  // kNone: unknown
   };
   // List heads, kept behind the entries so that linking needs no special cases.
   enum List : Index { kWanted, kProbation, kStale, kLists };
@@ -108,11 +130,11 @@ class FlowCache {
   void LinkNewest(List list, Index i);
   void MakeStale(List list);
   void SeeGeneration(std::uint32_t generation);
-  std::size_t BucketOf(const EntryKey& key) const;
-  Index Find(const EntryKey& key, Work& work) const;
+  std::size_t BucketOf(std::uint64_t hash) const { return hash & (buckets_.size() - 1); }
+  Index Find(const EntryKey& key, std::uint64_t hash, Work& work) const;
   void Want(Index i);
   void Remove(Index i, Evicted& evicted);
-  void Insert(const Install& install);
+  void Insert(const Install& install, std::uint64_t hash);
 
   // The heap of known next uses, stale entries' too: those leave before it is asked.
   bool IsFarther(Index a, Index b) const;
@@ -125,6 +147,7 @@ class FlowCache {
   KeyHasher hasher_;
   std::vector<Entry> entries_;
   std::vector<State> states_;
+  std::vector<NextUse> next_uses_;
   std::vector<Index> buckets_;
   std::vector<Index> free_;
   std::vector<Index> heap_;  // entries with a known next use, farthest first

@@ -32,7 +32,7 @@ VmProfile::VmProfile(const Config& config)
 }
 
 VmProfile::Observation VmProfile::Observe(const predict::PacketSummary& packet, const EntryKey& entry,
-                                          Work& work) {
+                                          std::uint64_t hash, Work& work) {
   Observation observation;
   const predict::Symbol symbol = predict::SymbolOf(packet, features_);
   context_.symbol[2] = context_.symbol[1];
@@ -42,7 +42,7 @@ VmProfile::Observation VmProfile::Observe(const predict::PacketSummary& packet, 
   observation.context = context_;
   work.Add(WorkItem::kUpdate);
 
-  const predict::DestinationId destination = FindOrAdd(entry, work);
+  const predict::DestinationId destination = FindOrAdd(entry, hash, work);
   observation.destination = destination;
   if (destination == kNoDestination) return observation;
   Peer& peer = peers_[destination];
@@ -90,10 +90,6 @@ std::uint8_t VmProfile::SourceOf(const std::array<std::uint8_t, 16>& address) {
   return static_cast<std::uint8_t>(at - sources_.begin());
 }
 
-std::size_t VmProfile::BucketOf(const EntryKey& entry) const {
-  return hash_(&entry.fields) & (bucket_.size() - 1);
-}
-
 bool VmProfile::Matches(const Peer& peer, const EntryKey& entry) const {
   const flow::FlowKey& key = entry.fields;
   return peer.destination_address == key.destination_address &&
@@ -102,9 +98,9 @@ bool VmProfile::Matches(const Peer& peer, const EntryKey& entry) const {
          sources_[peer.source] == key.source_address;
 }
 
-predict::DestinationId VmProfile::FindOrAdd(const EntryKey& entry, Work& work) {
+predict::DestinationId VmProfile::FindOrAdd(const EntryKey& entry, std::uint64_t hash, Work& work) {
   work.Add(WorkItem::kHash);
-  const std::size_t bucket = BucketOf(entry);
+  const std::size_t bucket = BucketOf(hash);
   for (std::uint16_t id = bucket_[bucket]; id != kNoDestination; id = peers_[id].chain) {
     work.Add(WorkItem::kProbe);
     work.Add(WorkItem::kCacheLine);
@@ -145,7 +141,7 @@ void VmProfile::Unchain(std::uint16_t id) {
   entry.fields = KeyOf(id);
   entry.fields.source_port = peers_[id].source_class;
   entry.fields.destination_port = peers_[id].destination_class;
-  std::uint16_t* link = &bucket_[BucketOf(entry)];
+  std::uint16_t* link = &bucket_[BucketOf(hash_(&entry.fields))];
   while (*link != id) link = &peers_[*link].chain;
   *link = peers_[id].chain;
 }

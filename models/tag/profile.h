@@ -42,7 +42,12 @@ class VmProfile {
     predict::DestinationId destination = kNoDestination;
     bool moved = false;
   };
-  Observation Observe(const predict::PacketSummary& packet, const EntryKey& entry, Work& work);
+  Observation Observe(const predict::PacketSummary& packet, const EntryKey& entry, Work& work) {
+    return Observe(packet, entry, hash_(&entry.fields), work);
+  }
+  // The same for a caller that holds the entry's hash already: by a KeyHasher of Config::seed.
+  Observation Observe(const predict::PacketSummary& packet, const EntryKey& entry, std::uint64_t hash,
+                      Work& work);
 
   predict::Prediction PredictType(const predict::Context& context, Work& work) const {
     return types_->Predict(context, work);
@@ -78,9 +83,9 @@ class VmProfile {
   };
 
   std::uint8_t SourceOf(const std::array<std::uint8_t, 16>& address);
-  std::size_t BucketOf(const EntryKey& entry) const;
+  std::size_t BucketOf(std::uint64_t hash) const { return hash & (bucket_.size() - 1); }
   bool Matches(const Peer& peer, const EntryKey& entry) const;
-  predict::DestinationId FindOrAdd(const EntryKey& entry, Work& work);
+  predict::DestinationId FindOrAdd(const EntryKey& entry, std::uint64_t hash, Work& work);
   void Unchain(std::uint16_t id);
   void MoveToNewest(std::uint16_t id);
 

@@ -246,12 +246,4 @@ Decision RuleTable::Classify(const flow::FlowKey& key, Work& work) const {
   return best < by_rank_.size() ? by_rank_[best] : Decision{};
 }
 
-EntryKey RuleTable::EntryKeyOf(const flow::FlowKey& key, Work& work) const {
-  EntryKey entry{key};
-  entry.fields.source_port = source_class_[key.source_port];
-  entry.fields.destination_port = destination_class_[key.destination_port];
-  work.Add(WorkItem::kCacheLine, 2);
-  return entry;
-}
-
 }  // namespace foreflow::tag

@@ -53,8 +53,16 @@ class RuleTable {
   // Counts kHash and kCacheLine for each tuple, kProbe and kCacheLine for each slot, kRuleCompare for each
   // rule.
   Decision Classify(const flow::FlowKey& key, Work& work) const;
-  // Counts two cache lines, one for each port.
-  EntryKey EntryKeyOf(const flow::FlowKey& key, Work& work) const;
+  // Counts what CountEntryKey does.
+  EntryKey EntryKeyOf(const flow::FlowKey& key, Work& work) const {
+    CountEntryKey(work);
+    EntryKey entry{key};
+    entry.fields.source_port = source_class_[key.source_port];
+    entry.fields.destination_port = destination_class_[key.destination_port];
+    return entry;
+  }
+  // The work of making an entry key: two cache lines, one for each port.
+  static void CountEntryKey(Work& work) { work.Add(WorkItem::kCacheLine, 2); }
 
  private:
   // One mask over the flow key; ports are masked out, they are compared inside a bucket.

@@ -380,10 +380,9 @@ class Dissector {
 
 }  // namespace
 
-Dissection Dissect(Link link, BytesView captured, std::uint32_t wire_bytes, Work& work) {
-  Dissection packet;
+void Dissect(Link link, BytesView captured, std::uint32_t wire_bytes, Dissection& packet, Work& work) {
+  packet = Dissection{};
   Dissector(captured, wire_bytes, work, packet).Run(link);
-  return packet;
 }
 
 }  // namespace foreflow::wire

@@ -68,7 +68,12 @@ struct Dissection {
 // Takes `captured` apart as a packet of `link` that was `wire_bytes` long (>= captured.size where the
 // capture was cut). Never reads outside `captured`, never fails otherwise than by status. Counts
 // kHeader and kByteParsed.
-Dissection Dissect(Link link, BytesView captured, std::uint32_t wire_bytes, Work& work);
+void Dissect(Link link, BytesView captured, std::uint32_t wire_bytes, Dissection& packet, Work& work);
+inline Dissection Dissect(Link link, BytesView captured, std::uint32_t wire_bytes, Work& work) {
+  Dissection packet;
+  Dissect(link, captured, wire_bytes, packet, work);
+  return packet;
+}
 
 }  // namespace foreflow::wire
 
