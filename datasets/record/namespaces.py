@@ -154,15 +154,22 @@ class Namespaces:
         return subprocess.run(whole, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=timeout, cwd=cwd)
 
     def start(
-        self, name: str, *command: str, cwd: Path | None = None, env: dict[str, str] | None = None, log: str = ""
+        self,
+        name: str,
+        *command: str,
+        cwd: Path | None = None,
+        env: dict[str, str] | None = None,
+        log: str = "",
+        out: IO[bytes] | None = None,
     ) -> subprocess.Popen[bytes]:
-        """Starts a program in a namespace; it ends with the network at the latest. Its output goes to the logs."""
-        with (self.logs / f"{log or f'{name}-{Path(command[0]).name}'}.log").open("ab") as output:
+        """Starts a program in a namespace; it ends with the network at the latest. What it says goes to the logs,
+        less its standard output where `out` takes that."""
+        with (self.logs / f"{log or f'{name}-{Path(command[0]).name}'}.log").open("ab") as said:
             process = subprocess.Popen(
                 self.command(name, *command),
                 stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
+                stdout=out or said,
+                stderr=said,
                 start_new_session=True,
                 cwd=cwd,
                 env={**os.environ, **(env or {})},

@@ -46,8 +46,10 @@ class Bridge:
         for host in HOSTS:
             self._world.ip(SWITCH, "link", "set", host.port_name, "master", "bridge")
 
-    def stop(self) -> None:
+    def kill(self) -> None:
         self._world.ip(SWITCH, "link", "delete", "bridge")
+
+    stop = kill
 
 
 @pytest.fixture(name="folder", scope="session")
@@ -64,7 +66,7 @@ def _world(request: pytest.FixtureRequest, folder: Path) -> Iterator[World]:
     own = folder / request.param
     own.mkdir()
     with World(own) as world:
-        between = Bridge(world)
-        between.start()
+        world.between = Bridge(world)
+        world.between.start()
         yield world
-        between.stop()
+        world.between.stop()

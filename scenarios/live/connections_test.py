@@ -113,7 +113,7 @@ def test_iperf3_udp_loses_nothing(world: World, to: Host, direction: list[str]) 
     assert end["sum"]["lost_packets"] == 0
 
 
-def _ssh(world: World, program: str) -> list[str]:
+def ssh_command(world: World, program: str) -> list[str]:
     options = ["StrictHostKeyChecking=yes", f"UserKnownHostsFile={world.folder}/known_hosts", "BatchMode=yes", "ConnectTimeout=10"]
     key = (world.folder / "ssh" / "host_key.pub").read_text()
     (world.folder / "known_hosts").write_text(f"{WEB.v4} {key}")
@@ -121,14 +121,14 @@ def _ssh(world: World, program: str) -> list[str]:
 
 
 def test_ssh_runs_a_command_on_the_host_with_that_key(world: World) -> None:
-    said = world.run(DESK.name, *_ssh(world, "ssh"), f"root@{WEB.v4}", "ip -br address show dev eth0")
+    said = world.run(DESK.name, *ssh_command(world, "ssh"), f"root@{WEB.v4}", "ip -br address show dev eth0")
     assert WEB.v4 in said
 
 
 def test_scp_carries_a_file_there_and_back(world: World, tmp_path: Path) -> None:
     write_random(tmp_path / "here", 5_000_000, 3)
-    world.run(DESK.name, *_ssh(world, "scp"), str(tmp_path / "here"), f"root@{WEB.v4}:{tmp_path}/there")
-    world.run(DESK.name, *_ssh(world, "scp"), f"root@{WEB.v4}:{tmp_path}/there", str(tmp_path / "back"))
+    world.run(DESK.name, *ssh_command(world, "scp"), str(tmp_path / "here"), f"root@{WEB.v4}:{tmp_path}/there")
+    world.run(DESK.name, *ssh_command(world, "scp"), f"root@{WEB.v4}:{tmp_path}/there", str(tmp_path / "back"))
     assert sha256(tmp_path / "here") == sha256(tmp_path / "there") == sha256(tmp_path / "back")
 
 

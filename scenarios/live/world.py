@@ -13,10 +13,14 @@ import hashlib
 import json
 import os
 import random
+import secrets
+import signal
+import struct
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasets.record.namespaces import Namespaces
+from datasets.record.namespaces import Namespaces, stop
 from datasets.record.programs import start_dnsmasq, start_nginx, start_redis, start_sshd
 
 SWITCH = "switch"
@@ -61,6 +65,44 @@ def write_random(path: Path, size: int, seed: int) -> None:
 def sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class Frame:
+    time: float  # seconds since 1970, by the kernel's clock
+    wire_bytes: int
+    data: bytes  # its first 128 bytes
+
+
+class Capture:
+    """A context: what passes a host's interface, in both directions, as the host's own kernel sees it."""
+
+    def __init__(self, world: World, host: Host, expression: str) -> None:
+        self._path = world.folder / f"capture-{secrets.token_hex(4)}.pcap"
+        self._log = world.folder / f"{self._path.stem}.log"
+        self._command = ["tcpdump", "-i", "eth0", "-n", "-s", "128", "-B", "8192", "--immediate-mode", "-U", "-Z", "root",
+                         "--time-stamp-precision=nano", "-w", str(self._path), expression]  # fmt: skip
+        self._world, self._host = world, host
+        self.frames: list[Frame] = []  # when it has ended
+
+    def __enter__(self) -> Capture:
+        self._process = self._world.start(self._host.name, *self._command, log=self._path.stem)
+        for _ in range(100):
+            if "listening on" in self._log.read_text():
+                return self
+            time.sleep(0.05)
+        raise RuntimeError(f"tcpdump does not listen: {self._log.read_text()}")
+
+    def __exit__(self, *_: object) -> None:
+        stop(self._process, signal.SIGINT)
+        data = self._path.read_bytes()
+        at = 24
+        while at + 16 <= len(data):
+            seconds, nanoseconds, captured, length = struct.unpack_from("=IIII", data, at)
+            self.frames.append(Frame(seconds + nanoseconds * 1e-9, length, data[at + 16 : at + 16 + captured]))
+            at += 16 + captured
+        if "0 packets dropped by kernel" not in self._log.read_text():
+            raise RuntimeError(f"tcpdump missed packets: {self._log.read_text()}")
 
 
 class World(Namespaces):

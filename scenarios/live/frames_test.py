@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Frames that are not everyday's: VLAN tags, unknown protocols, frames above the MTU."""
+
+from __future__ import annotations
+
+import pytest
+
+from scenarios.live.connections_test import ping
+from scenarios.live.world import DESK, HOSTS, WEB, Capture, Host, World
+
+scapy = pytest.importorskip("scapy.all")
+
+
+def send(world: World, host: Host, frames: list[bytes]) -> None:
+    """Puts frames on the wire of a host as they are."""
+    code = "import socket,sys; s=socket.socket(socket.AF_PACKET,socket.SOCK_RAW); s.bind(('eth0',0))\n"
+    code += "for f in sys.argv[1:]: s.send(bytes.fromhex(f))"
+    world.run(host.name, "/usr/bin/python3", "-c", code, *(frame.hex() for frame in frames))
+
+
+def wait_for_frames(world: World, host: Host) -> None:
+    """What was sent before has arrived when an echo that was sent after it is answered."""
+    assert "1 received" in ping(world, host, WEB.v4, 56, 1)
+
+
+@pytest.mark.parametrize("ethertype", [0x8100, 0x88A8])
+def test_vlan_tags_arrive_as_they_left(world: World, ethertype: int) -> None:
+    sent = []
+    for vlan, priority, size in ((7, 3, 10), (4094, 0, 500), (7, 7, 1400)):
+        inner = scapy.IP(src=DESK.v4, dst=WEB.v4) / scapy.UDP(sport=4000, dport=9) / bytes(size)
+        frame = bytes(scapy.Ether(src=DESK.mac, dst=WEB.mac) / scapy.Dot1Q(vlan=vlan, prio=priority) / inner)
+        sent.append(frame[:12] + ethertype.to_bytes(2, "big") + frame[14:])
+    with Capture(world, WEB, "ether[12:2] == 0x8100 or ether[12:2] == 0x88a8 or vlan") as got:
+        send(world, DESK, sent)
+        wait_for_frames(world, DESK)
+    assert [(frame.wire_bytes, frame.data) for frame in got.frames] == [(len(frame), frame[:128]) for frame in sent]
+
+
+def test_a_protocol_without_ip_arrives(world: World) -> None:
+    sent = [bytes(scapy.Ether(src=DESK.mac, dst=WEB.mac, type=0x88B5)) + bytes(range(100))]  # for experiments (IEEE 802)
+    with Capture(world, WEB, "ether proto 0x88b5") as got:
+        send(world, DESK, sent)
+        wait_for_frames(world, DESK)
+    assert [frame.data for frame in got.frames] == sent
+
+
+def test_a_broadcast_arrives_at_every_other_port_once(world: World) -> None:
+    sent = bytes(scapy.Ether(src=DESK.mac, dst="ff:ff:ff:ff:ff:ff", type=0x88B5)) + bytes(46)
+    others = [host for host in HOSTS if host is not DESK]
+    captures = [Capture(world, host, "ether proto 0x88b5") for host in others]
+    with captures[0], captures[1], captures[2]:
+        send(world, DESK, [sent])
+        for host in others:
+            assert "1 received" in ping(world, DESK, host.v4, 56, 1)
+    assert [[frame.data for frame in capture.frames] for capture in captures] == [[sent]] * len(others)
