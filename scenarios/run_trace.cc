@@ -7,8 +7,11 @@
 
 namespace foreflow::scenarios {
 
-RunTrace::RunTrace(const std::string& file, const path::Future& future)
-    : file_(file), future_(future), decisions_(file_, future) {}
+RunTrace::RunTrace(const std::string& file, const path::Future& future) : future_(future) {
+  if (file.empty()) return;
+  file_ = std::make_unique<hdf5::TraceFile>(file);
+  decisions_.emplace(*file_, future);
+}
 
 void RunTrace::Connect(ns3::Ptr<ns3::foreflow::OffloadNic> nic) {
   nic->TraceConnectWithoutContext("Decided", ns3::MakeCallback(&RunTrace::Decided, this));
@@ -18,9 +21,12 @@ void RunTrace::Connect(ns3::Ptr<ns3::foreflow::OffloadNic> nic) {
 void RunTrace::Decided(const ns3::foreflow::PacketDecision& decision) {
   const auto record = Encode(decision.verdict);
   digest_.Update({record.data(), record.size()});
-  decisions_.Decided(decision.packet, decision.arrival, decision.verdict, decision.work,
-                     &decision.cost.stage);
+  if (decisions_) {
+    decisions_->Decided(decision.packet, decision.arrival, decision.verdict, decision.work,
+                        &decision.cost.stage);
+  }
   pending_.emplace_back();
+  pending_.back().passed_over = decision.arrival.time - ToNanosFloor(ns3::foreflow::PicosNow());
 }
 
 void RunTrace::Done(const ns3::foreflow::PacketRecord& record) {
@@ -28,8 +34,8 @@ void RunTrace::Done(const ns3::foreflow::PacketRecord& record) {
   trace::PacketRow& row = pending.row;
   row.packet = record.packet;
   row.vm = record.vm;
-  row.arrival_ns = ToNanosFloor(record.arrival).count();
-  row.departure_ns = record.dropped ? -1 : ToNanosFloor(record.departure).count();
+  row.arrival_ns = (ToNanosFloor(record.arrival) + pending.passed_over).count();
+  row.departure_ns = record.dropped ? -1 : (ToNanosFloor(record.departure) + pending.passed_over).count();
   row.wire_bytes = record.wireBytes;
   row.truth = static_cast<std::uint8_t>(future_.type(record.packet));
   row.host_cycles = record.hostCycles;
@@ -41,12 +47,13 @@ void RunTrace::Done(const ns3::foreflow::PacketRecord& record) {
   pending.done = true;
   ++done_;
   for (; !pending_.empty() && pending_.front().done; ++first_pending_) {
-    file_.Append(pending_.front().row);
+    if (file_) file_->Append(pending_.front().row);
     pending_.pop_front();
   }
 }
 
 void RunTrace::Finish(const ns3::foreflow::OffloadNic& nic) {
+  if (!file_) return;
   for (const hw::Station& station : nic.GetStations()) {
     trace::StationRow row;
     const std::string& name = station.name();
@@ -56,10 +63,10 @@ void RunTrace::Finish(const ns3::foreflow::OffloadNic& nic) {
     row.refused = station.statistics().refused;
     row.busy_ps = station.statistics().busy.count();
     row.waited_ps = station.statistics().waited.count();
-    file_.Append(row);
+    file_->Append(row);
   }
-  decisions_.Finish();
-  file_.Close();
+  decisions_->Finish();
+  file_->Close();
 }
 
 std::string RunTrace::Fingerprint() {

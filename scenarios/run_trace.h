@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <deque>
+#include <memory>
+#include <optional>
 #include <string>
 
 #include "bindings/hdf5/path_trace.h"
@@ -24,7 +26,8 @@ class RunTrace {
     std::uint64_t prediction_cycles = 0;
   };
 
-  // `future` must outlive this object. Throws Refusal when the file cannot be created.
+  // `future` must outlive this object. `file` is empty where no trace is wanted. Throws Refusal when the file
+  // cannot be created.
   RunTrace(const std::string& file, const path::Future& future);
 
   // Connects to the card's trace sources. This object must outlive the simulation.
@@ -39,7 +42,7 @@ class RunTrace {
   // The SHA-256 of the verdict stream, hex. Call once.
   std::string Fingerprint();
   // Wall time that writing took, in seconds.
-  double write_seconds() const { return file_.write_seconds(); }
+  double write_seconds() const { return file_ ? file_->write_seconds() : 0; }
 
  private:
   void Decided(const ns3::foreflow::PacketDecision& decision);
@@ -47,12 +50,13 @@ class RunTrace {
 
   struct Pending {
     trace::PacketRow row;
+    Nanos passed_over;  // by the simulator's clock, before this packet
     bool done = false;
   };
 
-  hdf5::TraceFile file_;
+  std::unique_ptr<hdf5::TraceFile> file_;  // nullptr: nothing is written
   const path::Future& future_;
-  hdf5::PathTrace decisions_;
+  std::optional<hdf5::PathTrace> decisions_;
   crypto::Sha256 digest_;
   std::deque<Pending> pending_;  // packets first_pending_, first_pending_ + 1, ...
   std::uint64_t first_pending_ = 0;

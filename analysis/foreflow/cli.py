@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from foreflow.doors import DOORS
 from foreflow.errors import Failed, Refused
 
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
@@ -95,19 +96,26 @@ def record(out: Path | None, seconds: int, seed: int) -> None:
 @commands.command()
 @click.argument("capture", type=click.Path(path_type=Path))
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--door", type=click.Choice(["pcap", "dpdk"]), default="pcap", show_default=True, help="What carries the packets.")
+@click.option("--door", type=click.Choice(list(DOORS)), default="pcap", show_default=True, help="What carries the packets.")
 @click.option("--config", "scenario", default="tag", show_default=True, metavar="SCENARIO|FILE", help="Scenario whose host, device and rules decide.")
 @click.option("--arm", default="predictive", show_default=True, help="Who decides what is on the device.")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads of the dpdk door; the others decide on one, whatever N. Decides nothing: see device.lanes.")
+@click.option("--loop", "loops", type=click.IntRange(1, 10**9), default=1, show_default=True, metavar="N", help="Passes over the capture (doors pcap and dpdk).")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Keep the run in this folder, for diff and explain.")
 @click.option("--fingerprint", is_flag=True, help="Print the digest alone on the last line.")
 @JSON_OPTION
 def replay(
-    capture: Path, overrides: tuple[str, ...], door: str, scenario: str, arm: str, workers: int, fingerprint: bool, as_json: bool
-) -> None:
-    """Decide every packet of CAPTURE at its recorded time, without a simulator."""
-    from foreflow.programs import replay as replay_capture
+    capture: Path, overrides: tuple[str, ...], door: str, scenario: str, arm: str, workers: int, loops: int,
+    out: Path | None, fingerprint: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Decide every packet of CAPTURE at its recorded time.
 
-    sys.exit(replay_capture(capture, list(overrides), door, scenario, arm, workers, fingerprint, as_json))
+    The same packets, times and configuration are decided alike behind every door, by any number of workers.
+    """
+    from foreflow.replays import Replay, keep, show
+
+    wanted = Replay(capture, scenario, list(overrides), arm, door, workers, loops)
+    sys.exit(keep(wanted, out, fingerprint, as_json) if out else show(wanted, fingerprint, as_json))
 
 
 @commands.command()

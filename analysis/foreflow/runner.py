@@ -89,7 +89,7 @@ def _sync(folder: Path) -> None:
             os.close(handle)
 
 
-def _now() -> str:
+def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
@@ -98,7 +98,10 @@ def _last_sentence(log: Path) -> str:
     return lines[-1][:500] if lines else "it said nothing"
 
 
-def _write_manifest(folder: Path, run: Run, program: Path, resolved: dict[str, Any], started: str, exit_reason: str) -> None:
+def write_manifest(
+    folder: Path, run: Run, program: Path, resolved: dict[str, Any], started: str, exit_reason: str, carried: dict[str, Any]
+) -> None:
+    """`carried`: by which door, and at which times (`recorded`, or `load`: scaled to traffic.load)."""
     outputs = {
         name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
         for name in ("trace.h5", "summary.json")
@@ -111,12 +114,13 @@ def _write_manifest(folder: Path, run: Run, program: Path, resolved: dict[str, A
         "run": run.key,
         "config": {key: value for key, value in resolved.items() if key != "out"},
         "seed": run.seed,
+        **carried,
         **manifest.commit(),
         "compiler": manifest.compiler(program),
         "libraries": manifest.libraries(),
         "machine": manifest.machine(),
         "started": started,
-        "ended": _now(),
+        "ended": now(),
         "exit": exit_reason,
         "fingerprint": fingerprint,
         "binary_sha256": sha256_of(program),
@@ -140,7 +144,7 @@ def execute(
     work.mkdir()
     resolved = configuration.resolved_for_run(run.config, run.arm, run.seed, run.capture, work)
     (work / "RESOLVED.json").write_text(json.dumps(resolved, indent=1) + "\n")
-    started = _now()
+    started = now()
     log = work / "log.txt"
     with log.open("w") as file:
         try:
@@ -169,7 +173,7 @@ def execute(
             file.write("trace.h5 or summary.json is missing although the exit code is 0\n")
     done = code == 0 and whole
     reason = "done" if done else f"refused: {_last_sentence(log)}" if code == 2 else f"exit code {code}: {_last_sentence(log)}"
-    _write_manifest(work, run, program, resolved, started, reason)
+    write_manifest(work, run, program, resolved, started, reason, {"door": "ns3", "times": "load"})
     target = final if done else store / f"{run.key}.failed"
     _sync(work)
     if target.exists():

@@ -2,16 +2,36 @@
 #include "bindings/pcap/replay_report.h"
 
 #include <cstdio>
+#include <fstream>
 #include <stdexcept>
 
 #include "bindings/config/report_json.h"
 
 namespace foreflow::pcap {
+namespace {
+
+void WriteSummary(const ReplayReport& report, const ReplayResult& result) {
+  const config::Json document = {{"door", report.door},
+                                 {"packets", config::ToJson(result.packets)},
+                                 {"fingerprint", result.fingerprint},
+                                 {"notes", result.notes},
+                                 {"flow_entries", result.path.flow_entries},
+                                 {"distinct_entries", result.distinct_entries},
+                                 {"vms", result.vms},
+                                 {"counters", config::ToJson(result.counters)}};
+  std::ofstream out(report.summary);
+  out << config::ToText(document, 2) << "\n";
+  out.close();
+  if (!out) throw std::runtime_error(report.summary + ": cannot be written");
+}
+
+}  // namespace
 
 void ReplayReport::Print(const ReplayResult& result) const {
   if (!result.packets.Balanced()) {
     throw std::logic_error(capture + ": packets in are not out + held + dropped");
   }
+  if (!summary.empty()) WriteSummary(*this, result);
   for (const std::string& note : result.notes) std::fprintf(stderr, "note: %s\n", note.c_str());
   if (json) {
     const config::Json document = {{"capture", capture},

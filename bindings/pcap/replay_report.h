@@ -18,8 +18,10 @@ struct ReplayReport {
   std::string door;          // pcap, ns3, dpdk
   bool fingerprint = false;  // end with the digest alone on a line
   bool json = false;         // one JSON document instead of lines
+  std::string summary;       // file that is given the result, its counters and notes, or empty
 
-  // Notes to standard error, the rest to standard output. Throws std::logic_error where packets vanished.
+  // Notes to standard error, the rest to standard output. Throws std::logic_error where packets vanished,
+  // std::runtime_error where the summary cannot be written.
   void Print(const ReplayResult& result) const;
 };
 

@@ -133,7 +133,8 @@ class OffloadNic : public FrameDevice
      * looked at before the call returns. Without a frame (as replay of captures needs) a
      * zero-filled one of the same length leaves by the wire.
      *
-     * @param arrival bytes, VM and times; arrival.time must be now
+     * @param arrival bytes, VM and times; the path decides at arrival.time,
+     *        whatever the simulator's clock says
      * @param frame the packet itself, or null
      */
     void

@@ -36,10 +36,13 @@ ReplayApplication::DoDispose()
 }
 
 void
-ReplayApplication::SetTraffic(Ptr<OffloadNic> nic, const std::vector<path::Arrival>* arrivals)
+ReplayApplication::SetTraffic(Ptr<OffloadNic> nic,
+                              const std::vector<path::Arrival>* arrivals,
+                              const std::vector<Nanos>* times)
 {
     m_nic = nic;
     m_arrivals = arrivals;
+    m_times = times;
 }
 
 uint64_t
@@ -62,13 +65,19 @@ ReplayApplication::StopApplication()
     m_step.Cancel();
 }
 
+Nanos
+ReplayApplication::TimeOf(std::size_t packet) const
+{
+    return m_start + (m_times ? (*m_times)[packet] : (*m_arrivals)[packet].time);
+}
+
 void
 ReplayApplication::ScheduleNext()
 {
     if (m_next < m_arrivals->size())
     {
-        const Nanos at = m_start + (*m_arrivals)[m_next].time;
-        m_step = Simulator::Schedule(DelayUntil(ToPicos(at)), &ReplayApplication::Step, this);
+        m_step = Simulator::Schedule(
+            DelayUntil(ToPicos(TimeOf(m_next))), &ReplayApplication::Step, this);
     }
 }
 
@@ -76,14 +85,10 @@ void
 ReplayApplication::Step()
 {
     const Nanos now = ToNanosFloor(PicosNow());
-    for (; m_next < m_arrivals->size(); ++m_next)
+    for (; m_next < m_arrivals->size() && TimeOf(m_next) <= now; ++m_next)
     {
         path::Arrival arrival = (*m_arrivals)[m_next];
         arrival.time += m_start;
-        if (arrival.time > now)
-        {
-            break;
-        }
         m_nic->Arrive(arrival, nullptr);
     }
     ScheduleNext();

@@ -37,9 +37,13 @@ class ReplayApplication : public Application
      * @param nic of the node
      * @param arrivals in order of time, counted from the application's start; must outlive the
      * application
+     * @param times when each arrives on the simulator's clock, counted from the application's
+     * start, or null for the arrivals' own times; must outlive the application
      */
     void
-    SetTraffic(Ptr<OffloadNic> nic, const std::vector<path::Arrival>* arrivals);
+    SetTraffic(Ptr<OffloadNic> nic,
+               const std::vector<path::Arrival>* arrivals,
+               const std::vector<Nanos>* times = nullptr);
 
     /**
      * @return packets fed so far
@@ -64,6 +68,13 @@ class ReplayApplication : public Application
     Step();
 
     /**
+     * @param packet a number
+     * @return when it arrives on the simulator's clock
+     */
+    Nanos
+    TimeOf(std::size_t packet) const;
+
+    /**
      * Schedules the next step, if packets are left.
      */
     void
@@ -71,6 +82,7 @@ class ReplayApplication : public Application
 
     Ptr<OffloadNic> m_nic;                                 //!< of the node
     const std::vector<path::Arrival>* m_arrivals{nullptr}; //!< what is fed
+    const std::vector<Nanos>* m_times{nullptr};            //!< when, or null
     std::size_t m_next{0};                                 //!< the first that has not been fed
     Nanos m_start;                                         //!< of the application
     EventId m_step;                                        //!< the next step

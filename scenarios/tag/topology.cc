@@ -9,7 +9,7 @@
 namespace foreflow::scenarios {
 
 TagTopology BuildTagTopology(const config::RunConfig& config, const path::Future& future,
-                             const std::vector<path::Arrival>& arrivals) {
+                             const std::vector<path::Arrival>& arrivals, const std::vector<Nanos>* times) {
   ns3::foreflow::OffloadNicConfig card;
   card.path = config.path;
   card.future = &future;
@@ -37,7 +37,7 @@ TagTopology BuildTagTopology(const config::RunConfig& config, const path::Future
   ethernet.Connect(topology.nic, topology.sink);
 
   auto replay = ns3::CreateObject<ns3::foreflow::ReplayApplication>();
-  replay->SetTraffic(topology.nic, &arrivals);
+  replay->SetTraffic(topology.nic, &arrivals, times);
   nodes.Get(0)->AddApplication(replay);
   return topology;
 }

@@ -20,10 +20,13 @@ struct TagTopology {
   ns3::Ptr<ns3::foreflow::EthernetDevice> sink;
 };
 
-// Builds it in ns-3's global simulator, ready to run from time 0. `future` and `arrivals` must outlive the
-// simulation; config.path.flow_entries must be resolved. Throws Refusal on an impossible configuration.
+// Builds it in ns-3's global simulator, ready to run from time 0. Packet i arrives at times[i] of the
+// simulator's clock (arrivals[i].time without) and is decided at arrivals[i].time. All but `config` must
+// outlive the simulation; config.path.flow_entries must be resolved. Throws Refusal on an impossible
+// configuration.
 TagTopology BuildTagTopology(const config::RunConfig& config, const path::Future& future,
-                             const std::vector<path::Arrival>& arrivals);
+                             const std::vector<path::Arrival>& arrivals,
+                             const std::vector<Nanos>* times = nullptr);
 
 }  // namespace foreflow::scenarios
 

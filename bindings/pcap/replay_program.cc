@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "bindings/pcap/replay_program.h"
+
+#include <cstdio>
+#include <exception>
+#include <optional>
+
+#include "models/base/refusal.h"
+
+namespace foreflow::pcap {
+namespace {
+
+constexpr int kFailed = 1;
+constexpr int kRefused = 2;
+
+}  // namespace
+
+void AddReplayOptions(CLI::App& app, ReplayOptions& options) {
+  ReplayReport& report = options.report;
+  app.add_option("capture", report.capture, "pcap or pcapng file, gzip-compressed or not")->required();
+  app.add_option("--config", options.config, "resolved configuration (JSON), or none: forward everything");
+  app.add_option("--trace", options.trace, "write the decisions to this HDF5 file");
+  app.add_option("--loop", options.loops, "passes over the capture, each a mean gap after the one before")
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000'000}));
+  app.add_option("--summary", report.summary, "write what came of it to this file (JSON)");
+  app.add_flag("--fingerprint", report.fingerprint, "end with the digest of the verdicts alone on a line");
+  app.add_flag("--json", report.json, "one JSON document on standard output");
+}
+
+void RunReplay(const ReplayOptions& options, const Door& door) {
+  if (options.loops > 1 && !options.trace.empty()) {
+    throw Refusal("command line: --trace names the packets of one pass; leave --loop or --trace out");
+  }
+  const config::RunConfig config =
+      options.config == "none" ? DefaultReplayConfig() : config::LoadRunConfig(options.config);
+  const Capture capture = LoadCapture(options.report.capture);
+  std::optional<ReplayTracer> tracer;
+  ReplayBegin begin;
+  ReplayObserver observer;
+  if (!options.trace.empty()) {
+    tracer.emplace(options.trace);
+    begin = [&](const path::Future& future) { tracer->Begin(future); };
+    observer = [&](std::uint64_t packet, const path::Arrival& arrival, const path::Verdict& verdict,
+                   const path::StageWork& work) { tracer->Packet(packet, arrival, verdict, work); };
+  }
+  const ReplayResult result = door(capture, config, begin, observer, options.loops);
+  if (tracer) tracer->End();
+  options.report.Print(result);
+}
+
+int RunProgram(CLI::App& app, int argc, char** argv, const std::function<void()>& run) {
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp& help) {
+    return app.exit(help);
+  } catch (const CLI::ParseError& error) {
+    std::fprintf(stderr, "command line: %s\n", error.what());
+    return kRefused;
+  }
+  try {
+    run();
+  } catch (const Refusal& refusal) {
+    std::fprintf(stderr, "%s\n", refusal.what());
+    return kRefused;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return kFailed;
+  }
+  return 0;
+}
+
+}  // namespace foreflow::pcap

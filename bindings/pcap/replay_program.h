@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#ifndef FOREFLOW_BINDINGS_PCAP_REPLAY_PROGRAM_H_
+#define FOREFLOW_BINDINGS_PCAP_REPLAY_PROGRAM_H_
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "bindings/pcap/replay.h"
+#include "bindings/pcap/replay_report.h"
+
+namespace foreflow::pcap {
+
+// What every door's replay program is told.
+struct ReplayOptions {
+  ReplayReport report;
+  std::string config = "none";  // RESOLVED.json, or none
+  std::string trace;            // HDF5 file to write, or empty
+  std::uint64_t loops = 1;
+};
+
+void AddReplayOptions(CLI::App& app, ReplayOptions& options);
+
+// Decides on a whole capture, as Replay does: what a door is.
+using Door = std::function<ReplayResult(const Capture&, const config::RunConfig&, const ReplayBegin&,
+                                        const ReplayObserver&, std::uint64_t loops)>;
+
+// Loads what the options name, has the door decide, traces and prints. Throws Refusal, std::runtime_error.
+void RunReplay(const ReplayOptions& options, const Door& door);
+
+// Parses the command line and runs. Returns the exit code: 0 done, 1 failed while running, 2 refused; with a
+// sentence on standard error.
+int RunProgram(CLI::App& app, int argc, char** argv, const std::function<void()>& run);
+
+}  // namespace foreflow::pcap
+
+#endif  // FOREFLOW_BINDINGS_PCAP_REPLAY_PROGRAM_H_
