@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from datasets.generate import NAMES, datagrams, distribution, flows, generate, world
+from datasets.generate import NAMES, datagrams, distribution, flows, generate, loop, world
 
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 7
@@ -221,3 +221,41 @@ def test_bad_arguments_are_refused(tmp_path, arguments, sentence):
     assert run.returncode == 2
     assert sentence in run.stderr
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("count", [3, 64, 1500])
+def test_loop_is_minimum_size_and_every_packet_is_another_flow(tmp_path, count):
+    path = tmp_path / "loop.pcapng"
+    packets = loop.write(count, SEED, path)
+    fields = ["ip.src", "ip.dst", "ip.proto", "tcp.srcport", "tcp.dstport", "udp.srcport", "udp.dstport"]
+    checks = ["ip.checksum.status", "tcp.checksum.status", "udp.checksum.status"]
+    rows = tshark(path, [*fields, *checks, "frame.len"])
+    assert len(rows) == packets >= loop.LEAST_PACKETS and packets % count == 0
+    for *_, ip, tcp, udp, length in rows:
+        assert (ip, length) == ("1", "60")
+        assert (tcp, udp) in (("1", ""), ("", "1"))
+    keys = [tuple(row[: len(fields)]) for row in rows]
+    assert len(set(keys)) == count
+    for i in range(0, packets, count):
+        assert len(set(keys[i : i + count])) == count
+    assert all(a != b for a, b in zip(keys, keys[1:] + keys[:1]))
+    again = tmp_path / "again.pcapng"
+    loop.write(count, SEED, again)
+    assert path.read_bytes() == again.read_bytes()
+
+
+def test_loop_meets_every_service_of_its_menu(tmp_path):
+    path = tmp_path / "loop.pcapng"
+    loop.write(8000, SEED, path)
+    met = set()
+    for source, *ports in tshark(path, ["ip.src", "tcp.srcport", "tcp.dstport", "udp.srcport", "udp.dstport"]):
+        served = 0 if source.startswith("10.1.") else 1
+        tcp, udp = ports[:2], ports[2:]
+        met.add((6, int(tcp[served])) if tcp[0] else (17, int(udp[served])))
+    assert met == {(protocol, port) for protocol, port, _ in loop.MENU}
+    assert sum(share for *_, share in loop.MENU) == pytest.approx(1)
+
+
+def test_loop_refuses_too_few_flows(tmp_path):
+    with pytest.raises(ValueError, match="flows is 2, allowed: 3 to 1000000"):
+        loop.write(2, SEED, tmp_path / "x")
