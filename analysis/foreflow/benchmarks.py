@@ -12,7 +12,21 @@ from foreflow.build import build, program
 from foreflow.errors import Failed, Refused
 from foreflow.table import grid, number
 
-PROGRAMS = ("foreflow-bench-cores", "foreflow-bench-path", "foreflow-bench-flow", "foreflow-bench-sim")
+FLOW_OPERATIONS = [f"{operation}_{size}" for size in ("64k", "1m") for operation in ("insert", "lookup", "lookup_miss", "delete")]
+PATHS = [
+    f"path_{arm}_{flows}_flows_entries_{percent}%_trains_of_{train}"
+    for arm in ("reactive", "predictive")
+    for train in (1, 8)
+    for flows in (64, 8000, 30000)
+    for percent in (25, 100)
+]
+# The rows that each program prints: one of which none is wanted is neither built nor run.
+PROGRAMS = {
+    "foreflow-bench-cores": ["parse", "tag_seal", "tag_check", "markov_step", "hdf5_rows_per_s", "vm_profile_bytes"],
+    "foreflow-bench-path": PATHS,
+    "foreflow-bench-flow": [*(f"flow_table_{operation}" for operation in FLOW_OPERATIONS), "flow_table_memory"],
+    "foreflow-bench-sim": ["sim_packets_per_s"],
+}
 KEYS = {"name", "unit", "value", "peer", "peer_value", "ratio"}
 
 
@@ -27,20 +41,28 @@ def _rows_of(name: str, output: str) -> list[dict[str, Any]]:
     return rows
 
 
-def measure(names: list[str]) -> list[dict[str, Any]]:
-    """All rows, or those whose name contains one of `names`."""
-    folder = build("all", list(PROGRAMS))
+def _kept(wanted: list[str], names: list[str]) -> list[str]:
+    return [name for name in names if not wanted or any(word.lower() in name.lower() for word in wanted)]
+
+
+def measure(wanted: list[str]) -> list[dict[str, Any]]:
+    """All rows, or those whose name contains one of `wanted`."""
+    programs = [name for name, rows in PROGRAMS.items() if _kept(wanted, rows)]
+    if not programs:
+        known = [row for rows in PROGRAMS.values() for row in rows]
+        raise Refused(f"no benchmark's name contains {' or '.join(wanted)}; there are {', '.join(known)}")
+    folder = build("all", programs)
     rows = []
-    for name in PROGRAMS:
+    for name in programs:
         print(f"foreflow: {name}", file=sys.stderr)
         done = subprocess.run([str(program(folder, name))], stdout=subprocess.PIPE, text=True, check=False)
         if done.returncode != 0:
             raise Failed(f"{name} ended with exit code {done.returncode}")
-        rows += _rows_of(name, done.stdout)
-    kept = [row for row in rows if not names or any(wanted.lower() in row["name"].lower() for wanted in names)]
-    if not kept:
-        raise Refused(f"no benchmark's name contains {' or '.join(names)}; there are {', '.join(row['name'] for row in rows)}")
-    return kept
+        found = _rows_of(name, done.stdout)
+        if [row["name"] for row in found] != PROGRAMS[name]:
+            raise Failed(f"{name} printed the rows {', '.join(row['name'] for row in found)}; expected are {', '.join(PROGRAMS[name])}")
+        rows += found
+    return [row for row in rows if row["name"] in _kept(wanted, [row["name"]])]
 
 
 def table_of(rows: list[dict[str, Any]]) -> str:
