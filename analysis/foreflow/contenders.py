@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Programs that forward packets on one core, measured in turn: while one runs the others are stopped.
+
+A figure is packets a second of the forwarding thread's own CPU time, so that what else runs on its core costs it
+nothing but the caches.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from types import TracebackType
+
+from foreflow.errors import Failed
+from foreflow.open_vswitch import OpenVSwitch, end
+
+START_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Cores:
+    forwarding: int
+    control: int
+
+
+@dataclass(frozen=True)
+class Sample:
+    received: int  # packets, by the source port
+    sent: int  # packets, by the sink
+    missed: int  # packets for which a data path had to ask its slow path, where there are two
+    cpu_ns: int
+
+    def __sub__(self, other: Sample) -> Sample:
+        return Sample(*(mine - theirs for mine, theirs in zip(astuple(self), astuple(other))))
+
+    @property
+    def rate(self) -> float:
+        """Packets a second of CPU time."""
+        return self.received * 1e9 / self.cpu_ns
+
+
+class Telemetry:
+    """DPDK's telemetry socket of one process (programmer's guide, chapter Telemetry)."""
+
+    def __init__(self, path: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._socket.settimeout(10)
+        self._socket.connect(str(path))
+        self._most = json.loads(self._socket.recv(1024))["max_output_len"]
+
+    def __call__(self, command: str) -> dict:
+        self._socket.send(command.encode())
+        return json.loads(self._socket.recv(self._most))[command.partition(",")[0]]
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def thread_of(pid: int, name: str) -> int:
+    """The thread of a process whose name matches."""
+    for entry in sorted(Path(f"/proc/{pid}/task").iterdir()):
+        if re.fullmatch(name, (entry / "comm").read_text().strip()):
+            return int(entry.name)
+    raise Failed(f"process {pid} has no thread named {name}")
+
+
+def cpu_ns_of(pid: int, thread: int) -> int:
+    return int(Path(f"/proc/{pid}/task/{thread}/schedstat").read_text().split()[0])
+
+
+class Contender:
+    """A process that forwards; a context manager. It is stopped (SIGSTOP) unless it is being measured."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._pid = 0
+        self._thread = 0
+
+    def __enter__(self) -> Contender:
+        try:
+            self._start()
+            self._wait_for_packets()
+        except BaseException:
+            self.close()
+            raise
+        self.pause()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _start(self) -> None:
+        raise NotImplementedError
+
+    def _counts(self) -> tuple[int, int, int]:
+        """As the first fields of a Sample."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+    def _wait_for_packets(self) -> None:
+        until = time.monotonic() + START_SECONDS
+        while self._counts()[0] == 0:
+            if time.monotonic() > until:
+                raise Failed(f"{self.name} received no packet")
+            time.sleep(0.05)
+
+    def pause(self) -> None:
+        os.kill(self._pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        os.kill(self._pid, signal.SIGCONT)
+
+    def sample(self) -> Sample:
+        return Sample(*self._counts(), cpu_ns_of(self._pid, self._thread))
+
+    def measure(self, settle: float, window: float) -> Sample:
+        """What it did in `window` seconds, after `settle` seconds to fill the caches again."""
+        self.resume()
+        time.sleep(settle)
+        before = self.sample()
+        time.sleep(window)
+        did = self.sample() - before
+        self.pause()
+        if did.received <= 0 or did.cpu_ns <= 0:
+            raise Failed(f"{self.name} stood still: {did.received} packets in {did.cpu_ns / 1e6:.1f} ms of CPU time")
+        return did
+
+
+class DpdkProgram(Contender):
+    """A program of DPDK's own kind: its port 0 is the source, port 1 the sink, its one worker is an EAL thread."""
+
+    def __init__(self, name: str, command: list[str], folder: Path) -> None:
+        super().__init__(name)
+        self._command = command
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self._telemetry: Telemetry | None = None
+
+    def _start(self) -> None:
+        prefix = "foreflow"
+        self._folder.mkdir(parents=True)
+        with (self._folder / "log.txt").open("wb") as log:
+            self._process = subprocess.Popen(
+                [part.replace("{prefix}", prefix) for part in self._command],
+                env={**os.environ, "RUNTIME_DIRECTORY": str(self._folder)},
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+            )
+        self._pid = self._process.pid
+        path = self._folder / "dpdk" / prefix / "dpdk_telemetry.v2"
+        until = time.monotonic() + START_SECONDS
+        while self._telemetry is None:
+            if self._process.poll() is not None or time.monotonic() > until:
+                last = (self._folder / "log.txt").read_text(errors="replace").strip().splitlines()[-3:]
+                raise Failed(f"{self.name} did not start: {' | '.join(last)}")
+            try:
+                self._telemetry = Telemetry(path)
+            except OSError:
+                time.sleep(0.05)
+
+    def _wait_for_packets(self) -> None:
+        super()._wait_for_packets()
+        self._thread = thread_of(self._pid, r"(rte|dpdk|lcore)-(worker-?)?\d+")
+
+    def _counts(self) -> tuple[int, int, int]:
+        assert self._telemetry is not None and self._process is not None
+        try:
+            return self._telemetry("/ethdev/stats,0")["ipackets"], self._telemetry("/ethdev/stats,1")["opackets"], 0
+        except TypeError:  # ports are not there yet
+            return 0, 0, 0
+        except OSError:
+            raise Failed(f"{self.name} went away; log: {self._folder / 'log.txt'}") from None
+
+    def close(self) -> None:
+        if self._telemetry is not None:
+            self._telemetry.close()
+        if self._process is not None:
+            end(self._process)
+
+
+def _devices(capture: Path) -> list[str]:
+    return [f"--vdev=net_pcap0,rx_pcap={capture},infinite_rx=1", "--vdev=net_null0,no-rx=1"]
+
+
+def eal_of(cores: Cores, capture: Path, megabytes: int) -> list[str]:
+    """No huge pages and no NIC: the capture in an endless loop, and a sink. Lcore 0 is the main one."""
+    lcores = f"--lcores=0@{cores.control},1@{cores.forwarding}"
+    return [lcores, "--main-lcore=0", "--no-huge", "-m", str(megabytes), "--no-pci", "--file-prefix={prefix}", *_devices(capture)]
+
+
+class Testpmd(DpdkProgram):
+    def __init__(self, mode: str, capture: Path, cores: Cores, folder: Path) -> None:
+        options = ["--", f"--forward-mode={mode}", "--auto-start", "--total-num-mbufs=65536", "--no-lsc-interrupt"]
+        super().__init__(f"dpdk-testpmd {mode}", ["dpdk-testpmd", *eal_of(cores, capture, 512), *options], folder)
+
+
+class Runner(DpdkProgram):
+    """The project's own: `foreflow-dpdk nic`."""
+
+    def __init__(self, name: str, program: Path, resolved: Path, capture: Path, cores: Cores, folder: Path) -> None:
+        command = [str(program), "nic", str(resolved), "--workers", "1", "--", *eal_of(cores, capture, 1024)]
+        super().__init__(name, command, folder)
+
+
+# How Open vSwitch remembers exact matches, in the ways its documentation gives: the exact match cache takes a new
+# flow with probability 1 / 100 (the default), always, or never; the signature match cache is off by default.
+CACHES = {
+    "defaults": (100, False),
+    "EMC and SMC": (100, True),
+    "EMC always": (1, False),
+    "SMC": (0, True),
+    "megaflows": (0, False),
+}
+
+
+class OvsContender(Contender):
+    """Open vSwitch's DPDK data path with one polling thread."""
+
+    SOURCE, SINK = 1, 2
+
+    def __init__(self, capture: Path, flows: list[str], meters: list[str], cores: Cores, folder: Path) -> None:
+        super().__init__("Open vSwitch")
+        eal = "--no-huge --legacy-mem -m 2000 --no-pci --file-prefix=foreflow-ovs"
+        self._switch = OpenVSwitch(folder, eal, cores.forwarding, cores.control)
+        self._capture, self._flows, self._meters = capture, flows, meters
+        self.caches = "defaults"
+
+    def _start(self) -> None:
+        self._switch.__enter__()
+        assert self._switch.process is not None
+        self._pid = self._switch.process.pid
+        self._switch.load(self._flows, self._meters)
+        source, sink = (device.removeprefix("--vdev=") for device in _devices(self._capture))
+        self._switch.add_port("sink", self.SINK, "dpdk", sink)
+        self._switch.add_port("source", self.SOURCE, "dpdk", source)
+
+    def _wait_for_packets(self) -> None:
+        super()._wait_for_packets()
+        self._thread = thread_of(self._pid, r"pmd-c\d+/id.*")
+
+    def use(self, caches: str) -> None:
+        """Sets one of CACHES; it has to run."""
+        inverse, signatures = CACHES[caches]
+        options = [f"other_config:emc-insert-inv-prob={inverse}", f"other_config:smc-enable={str(signatures).lower()}"]
+        self._switch.vsctl("set", "Open_vSwitch", ".", *options)
+        self.caches = caches
+
+    def _counts(self) -> tuple[int, int, int]:
+        assert self._switch.control is not None
+        shown = self._switch.control("dpif-netdev/pmd-stats-show")
+        received, missed = (
+            sum(map(int, re.findall(f"{what}: (\\d+)", shown))) for what in ("packets received", "miss with (?:success|failed) upcall")
+        )
+        sent = re.search(r"port \d+: sink .*?TX packets:(\d+)", self._switch.control("dpctl/show", "-s"), re.DOTALL)
+        return received, int(sent.group(1)) if sent else 0, missed
+
+    def close(self) -> None:
+        self._switch.close()
