@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <cstring>
+#include <map>
+#include <string>
 
 #include "bindings/config/run_config.h"
 #include "bindings/dpdk/eal.h"
+#include "bindings/dpdk/nic_run.h"
 #include "bindings/dpdk/replay.h"
 #include "bindings/pcap/replay.h"
 #include "bindings/pcap/replay_program.h"
@@ -35,6 +39,27 @@ void AddReplay(CLI::App& app, ReplayOptions& options) {
       ->check(CLI::Range(1U, kMostWorkers));
 }
 
+void AddNic(CLI::App& app, dpdk::NicRunOptions& options) {
+  CLI::App* nic = app.add_subcommand("nic", "switch between all ports of the EAL, whose arguments follow --");
+  nic->add_option("config", options.config, "resolved configuration (JSON)")->required();
+  nic->add_option("--workers", options.nic.workers, "worker cores; as many as device.lanes have work")
+      ->check(CLI::Range(1U, kMostWorkers));
+  nic->add_option("--uplink", options.nic.uplink,
+                  "port (number or name) of VM 0, last, or none; the others are VMs 1, 2, ... in order");
+  nic->add_option("--mirror", options.nic.mirror,
+                  "port (number or name) that gets mirrored packets, or none");
+  nic->add_option("--mtu", options.nic.mtu, "of all ports, bytes")->check(CLI::Range(68, 65'000));
+  nic->add_option("--switch", options.nic.switching,
+                  "learn: by destination MAC, as a bridge; pair: ports 0 and 1, 2 and 3, ... are wires")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, dpdk::Switching>{
+          {"learn", dpdk::Switching::kLearn}, {"pair", dpdk::Switching::kPair}}));
+  nic->add_option("--clock", options.nic.live, "live, or virtual: the time stamps of the ports' frames")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, bool>{{"live", true}, {"virtual", false}}));
+  nic->add_option("--seconds", options.seconds, "how long to run; without: until SIGINT or SIGTERM")
+      ->check(CLI::Range(0.001, 1e9));
+  nic->add_flag("--json", options.json, "one JSON document on standard output");
+}
+
 }  // namespace
 }  // namespace foreflow
 
@@ -43,5 +68,17 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   foreflow::ReplayOptions replay;
   foreflow::AddReplay(app, replay);
-  return foreflow::pcap::RunProgram(app, argc, argv, [&] { foreflow::RunReplay(replay); });
+  foreflow::dpdk::NicRunOptions nic;
+  foreflow::AddNic(app, nic);
+  // What follows -- is DPDK's, and looks like options of ours.
+  int own = 1;
+  while (own < argc && std::strcmp(argv[own], "--") != 0) ++own;
+  for (int i = own + 1; i < argc; ++i) nic.eal.emplace_back(argv[i]);
+  return foreflow::pcap::RunProgram(app, own, argv, [&] {
+    if (app.got_subcommand("nic")) {
+      foreflow::dpdk::RunNic(nic);
+    } else {
+      foreflow::RunReplay(replay);
+    }
+  });
 }

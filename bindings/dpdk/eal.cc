@@ -72,7 +72,7 @@ std::string Complaint(const std::string& text) {
       return line.substr(start);
     }
   }
-  return "no reason was given";
+  return {};
 }
 
 bool IsCoreOption(const std::string& argument) {
@@ -134,9 +134,13 @@ Eal::Eal(const std::vector<std::string>& arguments, unsigned workers, Placement 
   const int error = rte_errno;
   const std::string log = capturing.End();
   if (taken < 0) {
-    std::string sentence = "EAL: " + Complaint(log) + " (" + rte_strerror(error) + ")";
-    if (log.find("emory") != std::string::npos || error == ENOMEM) {
-      sentence += "; give it memory with -m MEGABYTES, and --no-huge where no huge pages are set up";
+    const std::string why = Complaint(log);
+    std::string sentence =
+        "EAL: " + (why.empty() ? "it does not start" : why) + " (" + rte_strerror(error) + ")";
+    if (why.find("hugepage") != std::string::npos) {
+      sentence += "; give --no-huge after --, or set huge pages up";
+    } else if (why.find("emory") != std::string::npos || error == ENOMEM) {
+      sentence += "; give it more memory with -m MEGABYTES after --";
     } else {
       sentence +=
           "; arguments after -- are DPDK's own, e.g. --no-huge -m 512 --no-pci "
@@ -144,6 +148,7 @@ Eal::Eal(const std::vector<std::string>& arguments, unsigned workers, Placement 
     }
     throw Refusal(sentence);
   }
+  complaint_ = Complaint(log);
   unsigned lcore;
   RTE_LCORE_FOREACH_WORKER(lcore) worker_lcores_.push_back(lcore);
   if (worker_lcores_.size() < workers) {

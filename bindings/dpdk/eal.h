@@ -24,9 +24,13 @@ class Eal {
 
   // The worker cores, in order of their number.
   const std::vector<unsigned>& worker_lcores() const { return worker_lcores_; }
+  // The first line in which the EAL complained while it started all the same, e.g. of a port that it left
+  // out; empty where there is none.
+  const std::string& complaint() const { return complaint_; }
 
  private:
   std::vector<unsigned> worker_lcores_;
+  std::string complaint_;
 };
 
 // The arguments of an EAL that needs no rights, no huge pages and no device: memory of this process alone.

@@ -16,6 +16,7 @@ namespace {
 
 __extension__ typedef unsigned __int128 Wide;
 
+constexpr flow::VmId kVmByMac = 0xffff;  // until the frame is parsed
 constexpr unsigned kPollsBeforeSleep = 512;
 constexpr unsigned kSleepMicroseconds = 20;
 
@@ -24,7 +25,7 @@ static_assert(sizeof(Decided) % 4 == 0 && sizeof(DecidedRow) % 4 == 0, "rings co
 // Nanoseconds that a number of time stamp counts lasts.
 class TscClock {
  public:
-  TscClock() : start_(rte_rdtsc()), per_second_(rte_get_tsc_hz()) {}
+  explicit TscClock(std::uint64_t start) : start_(start), per_second_(rte_get_tsc_hz()) {}
   Nanos At(std::uint64_t tsc) const {
     return Nanos(static_cast<std::int64_t>(static_cast<Wide>(tsc - start_) * 1'000'000'000 / per_second_));
   }
@@ -39,7 +40,6 @@ class TscClock {
 Worker::Worker(const WorkerPlan& plan)
     : plan_(plan),
       switched_ports_(plan.tx.size() - (plan.mirror_port >= 0 ? 1 : 0)),
-      parses_(plan.lanes->size() > 1 || plan.rows != nullptr),
       vm_by_mac_(plan.vms),
       stashes_(plan.outboxes.size()) {
   for (std::size_t port = 0; port < plan.tx.size(); ++port) {
@@ -58,7 +58,7 @@ Worker::~Worker() {
 
 void Worker::Run() {
   running_.store(true, std::memory_order_release);
-  const TscClock clock;
+  const TscClock clock(plan_.start_tsc);
   unsigned idle = 0;
   std::uint64_t round = rte_rdtsc();
   for (Phase phase; (phase = plan_.phase->load(std::memory_order_acquire)) != Phase::kStop;) {
@@ -169,17 +169,10 @@ void Worker::Describe(rte_mbuf* frame, const RxQueue& rx) {
         *RTE_MBUF_DYNFIELD(frame, plan_.timestamp_offset, const rte_mbuf_timestamp_t*);
     if (!has_timestamp_) first_timestamp_ = stamp;
     has_timestamp_ = true;
-    now_ = Nanos(static_cast<std::int64_t>(stamp - first_timestamp_));
+    now_ = Micros(static_cast<std::int64_t>(stamp - first_timestamp_));
   }
   meta.time = meta.sent = now_;
-  if (rx.vm == RxQueue::kByMac) {
-    path::Arrival arrival;
-    arrival.captured = {rte_pktmbuf_mtod(frame, const std::uint8_t*), frame->data_len};
-    arrival.wire_bytes = meta.wire_bytes;
-    meta.vm = vm_by_mac_.VmOf(path::Parse(arrival).packet);
-  } else {
-    meta.vm = static_cast<flow::VmId>(rx.vm <= plan_.vms ? rx.vm : 0);
-  }
+  meta.vm = rx.vm == RxQueue::kByMac ? kVmByMac : static_cast<flow::VmId>(rx.vm <= plan_.vms ? rx.vm : 0);
 }
 
 // The cores read a frame as one piece.
@@ -191,42 +184,49 @@ BytesView Worker::BytesOf(rte_mbuf* frame, std::size_t place) {
 }
 
 void Worker::Decide(rte_mbuf** frames, std::size_t count) {
+  const auto lanes = static_cast<std::uint16_t>(plan_.lanes->size());
+  std::array<std::uint16_t, path::kBurst> lane;
   std::size_t own = 0;
   for (std::size_t i = 0; i < count; ++i) {
     FrameMeta& meta = MetaOf(frames[i]);
     path::Arrival& arrival = arrivals_[own];
+    path::Parsed& parsed = parsed_[own];
     arrival.link = meta.link;
     arrival.captured = BytesOf(frames[i], own);
     arrival.wire_bytes = meta.wire_bytes;
     arrival.vm = meta.vm;
     arrival.time = meta.time;
     arrival.sent = meta.sent;
-    if (parses_) {
-      parsed_[own] = path::Parse(arrival);
-      const std::size_t lane = path::LaneOf(parsed_[own], static_cast<std::uint16_t>(plan_.lanes->size()));
-      const std::size_t owner = lane % plan_.workers;
-      if (owner != plan_.index) {
-        ++count_.handed_over;
-        if (rte_ring_enqueue(plan_.inboxes[owner], frames[i]) != 0) Drop(frames[i], Reason::kStationFull);
-        continue;
-      }
+    path::Parse(arrival, parsed);
+    if (meta.vm == kVmByMac) {
+      meta.vm = arrival.vm = vm_by_mac_.VmOf(parsed.packet);
+      if (parsed.decidable) parsed.key.vm = meta.vm;
+    }
+    lane[own] = path::LaneOf(parsed, lanes);
+    const unsigned owner = lane[own] % plan_.workers;
+    if (owner != plan_.index) {
+      ++count_.handed_over;
+      if (rte_ring_enqueue(plan_.inboxes[owner], frames[i]) != 0) Drop(frames[i], Reason::kStationFull);
+      continue;
     }
     // Frames that came by way of another worker may be older than those received here since.
     if (arrival.time < last_) arrival.time = arrival.sent = last_;
     last_ = arrival.time;
     frames[own++] = frames[i];
   }
-  if (parses_) {
+  // Work is read by traces alone: without one, all packets' goes to the same place.
+  const bool traced = plan_.rows != nullptr;
+  if (traced) std::fill_n(work_.begin(), own, path::StageWork{});
+  std::array<path::Job, path::kBurst> jobs;
+  for (std::uint64_t left = (std::uint64_t{1} << own) - 1; left != 0;) {
+    const std::uint16_t served = lane[static_cast<std::size_t>(__builtin_ctzll(left))];
+    std::size_t size = 0;
     for (std::size_t i = 0; i < own; ++i) {
-      path::PacketPath& lane =
-          plan_.lanes->lane(path::LaneOf(parsed_[i], static_cast<std::uint16_t>(plan_.lanes->size())));
-      path::Tagged tagged;
-      if (plan_.rows != nullptr) work_[i] = {};
-      lane.HostSide(arrivals_[i], parsed_[i], tagged, work_[i]);
-      lane.DeviceSide(arrivals_[i], tagged, verdicts_[i], work_[i]);
+      if (lane[i] != served) continue;
+      jobs[size++] = {&arrivals_[i], &parsed_[i], &verdicts_[i], &work_[traced ? i : 0]};
+      left &= ~(std::uint64_t{1} << i);
     }
-  } else {
-    plan_.lanes->lane(0).Process(arrivals_.data(), own, verdicts_.data(), work_.data());
+    plan_.lanes->lane(served).Process(jobs.data(), size);
   }
   count_.decided += own;
   for (std::size_t i = 0; i < own; ++i) {

@@ -25,7 +25,7 @@ constexpr std::size_t kMostPorts = 32;
 enum class Clock : std::uint8_t {
   kCarried,  // what the feeder of the port wrote into the frame, with number, VM, link and wire length
   kLive,     // the core's time stamp counter when its burst was received, from the start of the run
-  kPort,     // the time stamp the port's driver gives, from the first frame's; where none, as the last
+  kPort,     // the driver's time stamp, in microseconds, from the first frame's; where none, as the last
 };
 
 struct RxQueue {
@@ -96,7 +96,8 @@ struct WorkerPlan {
   path::Lanes* lanes = nullptr;  // lane i is this worker's where i mod workers is its index
   std::uint16_t vms = 0;         // profiled VMs: frames of later ones are the uplink's
   Clock clock = Clock::kLive;
-  int timestamp_offset = -1;  // kPort: of the driver's time stamp in an mbuf
+  std::uint64_t start_tsc = 0;  // kLive: time 0
+  int timestamp_offset = -1;    // kPort: of the driver's time stamp in an mbuf
   std::uint64_t timestamp_flag = 0;
   std::vector<RxQueue> rx;
   std::vector<TxQueue> tx;         // by port
@@ -146,7 +147,6 @@ class Worker {
 
   WorkerPlan plan_;
   std::size_t switched_ports_;
-  bool parses_;
   Nanos now_;
   Nanos last_;  // time of the last frame decided: time never runs backwards
   std::uint64_t first_timestamp_ = 0;

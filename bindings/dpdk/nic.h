@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#ifndef FOREFLOW_BINDINGS_DPDK_NIC_H_
+#define FOREFLOW_BINDINGS_DPDK_NIC_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bindings/config/packet_count.h"
+#include "bindings/config/run_config.h"
+#include "bindings/config/strict_json.h"
+#include "bindings/dpdk/eal.h"
+#include "bindings/dpdk/port.h"
+#include "bindings/dpdk/ring_port.h"
+#include "bindings/dpdk/switch.h"
+#include "bindings/dpdk/worker.h"
+
+namespace foreflow::dpdk {
+
+struct NicOptions {
+  unsigned workers = 1;
+  std::string uplink = "last";  // a port's number or name, last, or none
+  std::string mirror = "none";  // a port's number or name, or none
+  Switching switching = Switching::kLearn;
+  bool live = true;        // the clock: the time stamp counter, or else the ports' own stamps
+  std::uint16_t mtu = 0;   // 0: as the ports have it
+  bool with_rows = false;  // workers write DecidedRows
+};
+
+// Where everything went that came in, at one moment. Workers are counted one after the other, so that while
+// they run a frame between two of them may be missing in `held`, or be in it twice.
+struct NicCount {
+  struct Port {
+    std::string name;
+    int vm = 0;  // RxQueue::kByMac, or -2 for the mirror port
+    WorkerCount::Port frames;
+    std::uint64_t missed = 0;
+  };
+  std::vector<Port> ports;
+  config::PacketCount packets;  // copies not included
+  std::uint64_t flooded = 0;
+  std::uint64_t mirrored = 0;
+  std::uint64_t copies_made = 0;
+  std::uint64_t copies_sent = 0;
+  std::uint64_t copies_dropped = 0;
+  std::uint64_t copies_held = 0;
+  std::uint64_t decided = 0;
+  std::uint64_t handed_over = 0;
+  std::uint64_t rows_lost = 0;
+  std::uint64_t busy_cycles = 0;  // of all workers
+  path::Counters path;
+
+  bool Balanced() const {
+    return packets.Balanced() && copies_made == copies_sent + copies_dropped + copies_held;
+  }
+};
+
+// All ports of the EAL, with workers between them: a switch whose every frame is decided by the cores. The
+// calling thread sets up, counts and stops; it is never on the path.
+class Nic {
+ public:
+  // Throws Refusal on ports, options or a configuration that cannot be had, and when memory is short.
+  // config.path.flow_entries is a count.
+  Nic(const Eal& eal, const config::RunConfig& config, const NicOptions& options);
+  ~Nic();  // stops
+  Nic(const Nic&) = delete;
+  Nic& operator=(const Nic&) = delete;
+
+  void Start();
+  // Receives nothing more, gives what is held a second to leave, and waits for the workers. Afterwards
+  // Count is exact.
+  void Stop();
+  // Stops, closes the ports and returns how many mbufs did not come back: 0, or there is a leak.
+  std::uint64_t Close();
+  // One thread at a time.
+  NicCount Count();
+
+  const std::vector<std::string>& notes() const { return notes_; }
+  std::size_t workers() const { return workers_.size(); }
+  // The next decided row of any worker, those of one worker in order; false where none waits.
+  bool TakeRow(DecidedRow& row);
+
+ private:
+  struct Place {  // of a port among the runner's
+    PortFacts facts;
+    int vm = 0;
+    PortSetup setup;
+  };
+  void PlacePorts(const config::RunConfig& config, const NicOptions& options);
+  void MakePoolAndPorts(const config::RunConfig& config, const NicOptions& options, std::size_t workers);
+  void MakeWorkers(const config::RunConfig& config, const NicOptions& options, std::size_t workers);
+  std::uint64_t FreeRing(rte_ring* ring, bool is_packed, std::uint64_t& copies);
+
+  const Eal& eal_;
+  std::vector<std::string> notes_;
+  std::vector<Place> places_;  // the mirror port last
+  int mirror_place_ = -1;
+  unsigned mbufs_ = 0;
+  Pool pool_;
+  path::Lanes lanes_;
+  std::unique_ptr<Switch> fabric_;
+  std::vector<Ring> inboxes_;
+  std::vector<Ring> outboxes_;
+  std::vector<Ring> rows_;
+  std::size_t next_row_ = 0;
+  std::atomic<Phase> phase_{Phase::kStop};
+  std::vector<std::unique_ptr<Port>> ports_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  bool running_ = false;
+  // What was left in the rings between workers when they stopped.
+  std::uint64_t left_ = 0;
+  std::uint64_t left_copies_ = 0;
+};
+
+// {ports, packets, copies, counters, ...}: the runner's part of a JSON report.
+config::Json ToJson(const NicCount& count);
+
+}  // namespace foreflow::dpdk
+
+#endif  // FOREFLOW_BINDINGS_DPDK_NIC_H_

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "bindings/dpdk/nic_run.h"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <stdexcept>
+
+#include "bindings/config/report_json.h"
+#include "bindings/dpdk/display.h"
+
+namespace foreflow::dpdk {
+namespace {
+
+constexpr unsigned kRoundMicroseconds = 2000;
+
+std::atomic<bool> stop_wanted{false};
+static_assert(std::atomic<bool>::is_always_lock_free, "set by a signal handler");
+
+void HandleSignals() {
+  struct sigaction action {};
+  action.sa_handler = [](int) { stop_wanted.store(true, std::memory_order_relaxed); };
+  ::sigaction(SIGINT, &action, nullptr);
+  ::sigaction(SIGTERM, &action, nullptr);
+}
+
+// What a live device's share of flow entries is of: there is no input to count.
+constexpr std::uint64_t kLiveFlows = 65'536;
+
+config::RunConfig LoadLive(const std::string& file) {
+  config::RunConfig config = config::LoadRunConfig(file);
+  config::ResolveFlowEntries(config, kLiveFlows);
+  return config;
+}
+
+class Stopwatch {
+ public:
+  double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+void Print(const NicRunOptions& options, const config::RunConfig& config, const NicCount& count,
+           double seconds, std::size_t workers, std::uint64_t lost_mbufs) {
+  const double pps = seconds > 0 ? static_cast<double>(count.packets.in) / seconds : 0;
+  if (options.json) {
+    config::Json json = ToJson(count);
+    json["config"] = config::ToJson(config.path);
+    json["seconds"] = seconds;
+    json["workers"] = workers;
+    json["clock"] = options.nic.live ? "live" : "virtual";
+    json["pps"] = pps;
+    json["mbufs_lost"] = lost_mbufs;
+    std::printf("%s\n", config::ToText(json, 2).c_str());
+    return;
+  }
+  std::uint64_t dropped = 0;
+  for (const std::uint64_t one : count.packets.dropped) dropped += one;
+  std::printf("packets  in %llu = out %llu + held %llu + dropped %llu in %.1f s (%.0f pps)\n",
+              static_cast<unsigned long long>(count.packets.in),
+              static_cast<unsigned long long>(count.packets.out),
+              static_cast<unsigned long long>(count.packets.held), static_cast<unsigned long long>(dropped),
+              seconds, pps);
+  for (std::size_t i = 0; i < kReasons; ++i) {
+    if (count.packets.dropped[i] == 0) continue;
+    std::printf("dropped  %s %llu\n", Name(static_cast<Reason>(i)),
+                static_cast<unsigned long long>(count.packets.dropped[i]));
+  }
+  for (const NicCount::Port& port : count.ports) {
+    std::printf("port     %s in %llu out %llu missed %llu\n", port.name.c_str(),
+                static_cast<unsigned long long>(port.frames.in),
+                static_cast<unsigned long long>(port.frames.sent.frames + port.frames.sent.copies),
+                static_cast<unsigned long long>(port.missed));
+  }
+}
+
+}  // namespace
+
+void RunNic(const NicRunOptions& options) {
+  const config::RunConfig config = LoadLive(options.config);
+  HandleSignals();
+  const Eal eal(options.eal, options.nic.workers, Placement::kPinned);
+  Nic nic(eal, config, options.nic);
+  if (config.flow_entries.count == 0) {
+    std::fprintf(stderr, "note: device.flow_entries is a share of %llu flows here: %u entries\n",
+                 static_cast<unsigned long long>(kLiveFlows), config.path.flow_entries);
+  }
+  for (const std::string& note : nic.notes()) std::fprintf(stderr, "note: %s\n", note.c_str());
+
+  Display display;
+  const Stopwatch watch;
+  nic.Start();
+  std::fprintf(stderr, "foreflow-dpdk: running\n");
+  double next_line = display.interval();
+  while (!stop_wanted.load(std::memory_order_relaxed)) {
+    const double seconds = watch.seconds();
+    if (options.seconds > 0 && seconds >= options.seconds) break;
+    if (seconds >= next_line) {
+      display.Show(seconds, nic.Count());
+      next_line += display.interval();
+    }
+    ::usleep(kRoundMicroseconds);
+  }
+  const double seconds = watch.seconds();
+  nic.Stop();
+  display.End();
+  const NicCount count = nic.Count();
+  const std::size_t workers = nic.workers();
+  const std::uint64_t lost = nic.Close();
+  Print(options, config, count, seconds, workers, lost);
+  if (!count.Balanced()) throw std::logic_error("packets in are not out + held + dropped");
+  if (lost > 0) throw std::logic_error(std::to_string(lost) + " mbufs were lost");
+}
+
+}  // namespace foreflow::dpdk
