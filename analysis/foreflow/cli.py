@@ -118,6 +118,50 @@ def replay(
     sys.exit(keep(wanted, out, fingerprint, as_json) if out else show(wanted, fingerprint, as_json))
 
 
+class _BeforeEalArguments(click.Command):
+    """A command whose own words end at `--`; what follows is DPDK's and lands in ctx.obj."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        end = args.index("--") if "--" in args else len(args)
+        ctx.obj = args[end + 1 :]
+        return super().parse_args(ctx, args[:end])
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        return [*super().collect_usage_pieces(ctx), "-- [EAL ARGUMENT]..."]
+
+
+@commands.command(cls=_BeforeEalArguments)
+@click.argument("scenario")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--arm", default="predictive", show_default=True, help="Of off, reactive, predictive.")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Cores that decide; as many as device.lanes have work.")
+@click.option("--uplink", default="last", show_default=True, help="Port (number or name) of the world outside, or none. The others belong to VMs 1, 2, ... in order.")
+@click.option("--mirror", default="none", show_default=True, help="Port that gets copies of mirrored packets.")
+@click.option("--switch", "switching", type=click.Choice(["learn", "pair"]), default="learn", show_default=True, help="A bridge, or wires between ports 0 and 1, 2 and 3, ...")
+@click.option("--mtu", type=click.IntRange(68, 65000), help="Of all ports, in bytes.  [default: as they have it]")
+@click.option("--clock", type=click.Choice(["live", "virtual"]), default="live", show_default=True, help="Time of arrival: the core's counter, or the time stamps of a net_pcap port.")
+@click.option("--seconds", type=click.FloatRange(0.001), help="How long to run.  [default: until SIGINT or SIGTERM]")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the run.  [default: runs/nic-<scenario>-<time>]")
+@JSON_OPTION
+@click.pass_obj
+def nic(
+    eal: list[str], scenario: str, overrides: tuple[str, ...], arm: str, workers: int, uplink: str, mirror: str, switching: str,
+    mtu: int | None, clock: str, seconds: float | None, out: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Switch live traffic between all ports of DPDK, every packet decided by SCENARIO's host, device and rules.
+
+    What follows -- goes to DPDK's EAL, e.g. --no-huge -m 512 --no-pci --vdev=net_af_packet0,iface=eth1. On SIGHUP
+    the scenario is read again and its rules, tag rules and meters take effect between two bursts.
+    """
+    from foreflow import nic as live
+
+    options = ["--workers", str(workers), "--uplink", uplink, "--mirror", mirror, "--switch", switching, "--clock", clock]
+    options += ["--mtu", str(mtu)] * (mtu is not None) + ["--seconds", str(seconds)] * (seconds is not None)
+    options += ["--json"] * as_json
+    wanted = live.Nic(scenario, list(overrides), arm, (out or live.new_folder(scenario)).absolute())
+    sys.exit(live.run(wanted, options, eal))
+
+
 @commands.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @JSON_OPTION

@@ -24,6 +24,7 @@ from foreflow.places import PROFILES, SCENARIOS, SCHEMA
 
 SHORT_NAMES = {"load": "traffic.load", "capacity": "device.flow_entries"}
 ARMS = ("off", "reactive", "predictive", "oracle", "anti_oracle")
+LIVE_ARMS = ARMS[:3]  # those that need not know the future
 
 
 class _Loader(yaml.SafeLoader):

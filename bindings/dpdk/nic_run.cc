@@ -25,6 +25,7 @@ void HandleSignals() {
   action.sa_handler = [](int) { stop_wanted.store(true, std::memory_order_relaxed); };
   ::sigaction(SIGINT, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
+  ::signal(SIGHUP, SIG_IGN);
 }
 
 // What a live device's share of flow entries is of: there is no input to count.
@@ -83,8 +84,8 @@ void Print(const NicRunOptions& options, const config::RunConfig& config, const 
 }  // namespace
 
 void RunNic(const NicRunOptions& options) {
-  const config::RunConfig config = LoadLive(options.config);
   HandleSignals();
+  const config::RunConfig config = LoadLive(options.config);
   const Eal eal(options.eal, options.nic.workers, Placement::kPinned);
   Nic nic(eal, config, options.nic);
   if (config.flow_entries.count == 0) {
