@@ -2,9 +2,7 @@
 #include "models/path/device.h"
 
 #include <algorithm>
-#include <string>
 
-#include "models/base/refusal.h"
 #include "models/tag/queue_by_header.h"
 
 namespace foreflow::path {
@@ -23,28 +21,16 @@ std::uint64_t TableSeed(const crypto::Key128& master) {
   return seed;
 }
 
-void RefuseUnknownMeter(std::uint32_t rule, const tag::Action& action, std::size_t meters) {
-  if (action.meter == tag::kNoMeter || action.meter < meters) return;
-  throw Refusal("configuration", "meter of rule " + std::to_string(rule), std::to_string(action.meter),
-                meters == 0 ? "none is defined" : "0.." + std::to_string(meters - 1));
-}
-
 }  // namespace
 
 Device::Device(const PathConfig& config, Counters& counters)
     : config_(config),
       counters_(counters),
+      set_(config),
       checker_(config.tag_master_key, config.vms),
       cache_(config.flow_entries, TableSeed(config.tag_master_key)),
       tokens_(kBurstTokens) {
-  for (const tag::Rule& rule : config.rules) RefuseUnknownMeter(rule.id, rule.action, config.meters.size());
-  for (const tag::TagRule& rule : config.tag_rules)
-    RefuseUnknownMeter(rule.id, rule.action, config.meters.size());
   writes_.reserve(kBurstWrites);
-  rules_.Load(config.rules);
-  tag_rules_.Load(config.tag_rules);
-  meters_.reserve(config.meters.size());
-  for (const tag::MeterConfig& meter : config.meters) meters_.emplace_back(meter);
 }
 
 void Device::Process(const Arrival& arrival, const CurrentPacket& current, const Tagged& tagged,
@@ -72,7 +58,7 @@ void Device::DecidePacket(const Arrival& arrival, const CurrentPacket& current, 
   if (verdict.tag_status == tag::TagStatus::kValid) {
     verdict.predicted = tag.type;
     verdict.confidence = tag.confidence;
-    tag_rule = tag_rules_.Match(tag, work[Stage::kTagCheck]);
+    tag_rule = set_.tag_rules.Match(tag, work[Stage::kTagCheck]);
     if (tag_rule != nullptr) verdict.tag_rule = tag_rule->id;
   }
 
@@ -95,12 +81,12 @@ tag::Decision Device::LookUp(const Arrival& arrival, const CurrentPacket& curren
   if (config_.arm == Arm::kOff) {
     verdict.punted = true;
     verdict.reason = Reason::kNotOffloaded;
-    decision = rules_.Classify(current.parsed->key, work[Stage::kSlowPath]);
+    decision = set_.rules.Classify(current.parsed->key, work[Stage::kSlowPath]);
   } else {
     // The device finds the packet's port classes in its own copy of the class table.
-    rules_.CountEntryKey(work[Stage::kFlowCache]);
+    set_.rules.CountEntryKey(work[Stage::kFlowCache]);
     tag::FlowCache::Hit hit;
-    if (cache_.Lookup(current.entry, current.device_hash, rules_.generation(), arrival.time, hit,
+    if (cache_.Lookup(current.entry, current.device_hash, set_.rules.generation(), arrival.time, hit,
                       work[Stage::kFlowCache])) {
       verdict.reason = Reason::kCacheHit;
       verdict.used_prediction = hit.first_use;
@@ -109,9 +95,9 @@ tag::Decision Device::LookUp(const Arrival& arrival, const CurrentPacket& curren
     } else {
       verdict.punted = true;
       verdict.reason = Reason::kCacheMiss;
-      decision = rules_.Classify(current.parsed->key, work[Stage::kSlowPath]);
+      decision = set_.rules.Classify(current.parsed->key, work[Stage::kSlowPath]);
       // An entry that is on its way must not be sent for again: that would only delay it.
-      if (!cache_.Contains(current.entry, current.device_hash, rules_.generation())) {
+      if (!cache_.Contains(current.entry, current.device_hash, set_.rules.generation())) {
         const bool installed = Put(current.entry, current.device_hash, decision, tag::InstallCause::kMiss,
                                    current.next_use, arrival.time, work[Stage::kSlowPath]);
         if (installed) ++counters_.installs_on_miss;
@@ -155,12 +141,12 @@ void Device::Act(const Arrival& arrival, const CurrentPacket& current, const tag
   if (tag_rule != nullptr && tag_rule->action.meter != tag::kNoMeter) {
     // A prediction may slow a packet down, not lose it.
     work.Add(WorkItem::kUpdate);
-    verdict.colour = meters_[tag_rule->action.meter].Mark(arrival.time, arrival.wire_bytes);
+    verdict.colour = set_.meters[tag_rule->action.meter].Mark(arrival.time, arrival.wire_bytes);
     if (verdict.colour == tag::Colour::kRed) verdict.queue = kLowestQueue;
   }
   if (action.meter != tag::kNoMeter) {
     work.Add(WorkItem::kUpdate);
-    verdict.colour = meters_[action.meter].Mark(arrival.time, arrival.wire_bytes);
+    verdict.colour = set_.meters[action.meter].Mark(arrival.time, arrival.wire_bytes);
     if (verdict.colour == tag::Colour::kRed) {
       verdict.verb = tag::Verb::kDrop;
       verdict.reason = Reason::kMeterRed;
@@ -174,7 +160,7 @@ bool Device::Preinstall(const flow::FlowKey& key, const tag::EntryKey& entry, st
     if (write.entry == entry) return true;
   }
   if (!TakeToken(now)) return false;
-  writes_.push_back({entry, rules_.Classify(key, work), next_use});
+  writes_.push_back({entry, set_.rules.Classify(key, work), next_use});
   return true;
 }
 
@@ -196,7 +182,7 @@ bool Device::Put(const tag::EntryKey& entry, std::uint64_t hash, const tag::Deci
   tag::FlowCache::Install install;
   install.key = entry;
   install.decision = decision;
-  install.generation = rules_.generation();
+  install.generation = set_.rules.generation();
   install.ready = now + config_.install_latency;
   install.cause = cause;
   install.next_use = config_.arm == Arm::kOracle ? next_use : 0;

@@ -7,12 +7,11 @@
 #include "models/path/arrival.h"
 #include "models/path/counters.h"
 #include "models/path/path_config.h"
+#include "models/path/rule_set.h"
 #include "models/path/stages.h"
 #include "models/path/tagged.h"
 #include "models/path/verdict.h"
 #include "models/tag/flow_cache.h"
-#include "models/tag/rule_table.h"
-#include "models/tag/tag_rules.h"
 
 namespace foreflow::path {
 
@@ -36,12 +35,15 @@ class Device {
   void Process(const Arrival& arrival, const CurrentPacket& current, const Tagged& tagged, Verdict& verdict,
                StageWork& work);
 
+  // Between two packets.
+  void SwapRules(RuleSet& set) noexcept { set_.Swap(set); }
+
   // The host's side of the control channel.
-  const tag::RuleTable& rules() const { return rules_; }
-  const tag::TagRules& tag_rules() const { return tag_rules_; }
+  const tag::RuleTable& rules() const { return set_.rules; }
+  const tag::TagRules& tag_rules() const { return set_.tag_rules; }
   // Unused predictions that the device holds at the most.
   std::size_t prediction_share() const { return cache_.unused_prediction_limit(); }
-  bool Holds(const tag::EntryKey& entry) const { return cache_.Contains(entry, rules_.generation()); }
+  bool Holds(const tag::EntryKey& entry) const { return cache_.Contains(entry, set_.rules.generation()); }
   const tag::FlowCache& cache() const { return cache_; }
   // Asks for an entry ahead of its first packet. The write travels behind the current packet, which is
   // decided before it. False when the budget of such writes is spent.
@@ -71,11 +73,9 @@ class Device {
   const PathConfig& config_;
   Counters& counters_;
   std::vector<Write> writes_;  // never more than the budget's burst
-  tag::RuleTable rules_;
-  tag::TagRules tag_rules_;
+  RuleSet set_;
   tag::TagChecker checker_;
   tag::FlowCache cache_;
-  std::vector<tag::Meter> meters_;
   std::int64_t tokens_;  // in units of 1e-9 writes
   Nanos tokens_at_;
 };

@@ -69,6 +69,8 @@ void PacketPath::Process(const Job* jobs, std::size_t count) {
   }
 }
 
+void PacketPath::SwapRules(RuleSet& set) noexcept { state_->device.SwapRules(set); }
+
 const Counters& PacketPath::counters() const { return state_->counters; }
 
 }  // namespace foreflow::path

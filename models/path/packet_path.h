@@ -10,6 +10,7 @@
 #include "models/path/counters.h"
 #include "models/path/future.h"
 #include "models/path/path_config.h"
+#include "models/path/rule_set.h"
 #include "models/path/stages.h"
 #include "models/path/tagged.h"
 #include "models/path/verdict.h"
@@ -49,6 +50,11 @@ class PacketPath {
   // `parsed` is Parse(arrival).
   void HostSide(const Arrival& arrival, const Parsed& parsed, Tagged& tagged, StageWork& work);
   void DeviceSide(const Arrival& arrival, const Tagged& tagged, Verdict& verdict, StageWork& work);
+
+  // Decides by the rules, tag rules and meters of `set` from the next packet on; `set` takes those that were
+  // in use. Takes no memory and no longer than the exchange of a few pointers and the meters' tokens. Not for
+  // arms that know the future: what they know is of the rules they began with.
+  void SwapRules(RuleSet& set) noexcept;
 
   const Counters& counters() const;
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "models/base/refusal.h"
 #include "models/wire/dissect.h"
@@ -148,6 +149,12 @@ void RuleTable::Load(const std::vector<Rule>& rules) {
   by_rank_.reserve(ranked.size());
   for (const Rule& rule : ranked) by_rank_.push_back({rule.id, rule.action});
   ++generation_;
+}
+
+void RuleTable::Swap(RuleTable& other) noexcept {
+  const std::uint32_t next = generation_ + 1;
+  std::swap(*this, other);
+  generation_ = next;
 }
 
 void RuleTable::BuildPortClasses(const std::vector<Rule>& ranked) {

@@ -44,7 +44,10 @@ class RuleTable {
   // Replaces all rules, or throws Refusal and leaves them: prefix length, empty port range, repeated or
   // reserved id, and values outside their enumeration, each named by rule id, field, value and range.
   void Load(const std::vector<Rule>& rules);
-  // Changes with every Load: a flow entry made under another generation is not valid.
+  // Exchanges contents with `other` without taking memory; what comes in is of a later generation than what
+  // was here.
+  void Swap(RuleTable& other) noexcept;
+  // Changes with every Load and Swap: a flow entry made under another generation is not valid.
   std::uint32_t generation() const { return generation_; }
   std::size_t size() const { return by_rank_.size(); }
   // Distinct masks: the most hash searches one Classify can take.

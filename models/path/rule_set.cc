@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "models/path/rule_set.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "models/base/refusal.h"
+
+namespace foreflow::path {
+namespace {
+
+void RefuseUnknownMeter(std::uint32_t rule, const tag::Action& action, std::size_t meters) {
+  if (action.meter == tag::kNoMeter || action.meter < meters) return;
+  throw Refusal("configuration", "meter of rule " + std::to_string(rule), std::to_string(action.meter),
+                meters == 0 ? "none is defined" : "0.." + std::to_string(meters - 1));
+}
+
+bool Same(const tag::MeterConfig& a, const tag::MeterConfig& b) {
+  return a.committed_rate == b.committed_rate && a.committed_burst == b.committed_burst &&
+         a.peak_rate == b.peak_rate && a.peak_burst == b.peak_burst;
+}
+
+}  // namespace
+
+RuleSet::RuleSet(const PathConfig& config) : meter_configs(config.meters) {
+  for (const tag::Rule& rule : config.rules) RefuseUnknownMeter(rule.id, rule.action, config.meters.size());
+  for (const tag::TagRule& rule : config.tag_rules)
+    RefuseUnknownMeter(rule.id, rule.action, config.meters.size());
+  rules.Load(config.rules);
+  tag_rules.Load(config.tag_rules);
+  meters.reserve(config.meters.size());
+  for (const tag::MeterConfig& meter : config.meters) meters.emplace_back(meter);
+}
+
+void RuleSet::Swap(RuleSet& other) noexcept {
+  const std::size_t both = std::min(meters.size(), other.meters.size());
+  for (std::size_t i = 0; i < both; ++i) {
+    if (Same(meter_configs[i], other.meter_configs[i])) other.meters[i] = meters[i];
+  }
+  rules.Swap(other.rules);
+  std::swap(tag_rules, other.tag_rules);
+  meters.swap(other.meters);
+  meter_configs.swap(other.meter_configs);
+}
+
+}  // namespace foreflow::path

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#ifndef FOREFLOW_MODELS_PATH_RULE_SET_H_
+#define FOREFLOW_MODELS_PATH_RULE_SET_H_
+
+#include <vector>
+
+#include "models/path/path_config.h"
+#include "models/tag/meter.h"
+#include "models/tag/rule_table.h"
+#include "models/tag/tag_rules.h"
+
+namespace foreflow::path {
+
+// Rules, tag rules and meters of one device, ready for use: everything of a configuration that may change
+// while packets flow. Built aside, at leisure, and then swapped in (PacketPath::SwapRules).
+struct RuleSet {
+  // Throws Refusal on rules as RuleTable, TagRules and Meter do, and on a rule whose meter is not defined.
+  // Of a path with several lanes `config` is a lane's share (LaneShare).
+  explicit RuleSet(const PathConfig& config);
+
+  // Exchanges contents with `other`, without taking memory. What comes in is of a later generation than what
+  // was here, so that flow entries made under the old rules are not used again. A meter that is configured
+  // as the one of the same number was goes on with that one's tokens: a change elsewhere grants nobody a
+  // burst.
+  void Swap(RuleSet& other) noexcept;
+
+  tag::RuleTable rules;
+  tag::TagRules tag_rules;
+  std::vector<tag::Meter> meters;
+  std::vector<tag::MeterConfig> meter_configs;  // by meter
+};
+
+}  // namespace foreflow::path
+
+#endif  // FOREFLOW_MODELS_PATH_RULE_SET_H_

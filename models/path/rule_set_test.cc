@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "models/path/rule_set.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "models/base/refusal.h"
+#include "models/path/packet_path.h"
+#include "models/tag/test_rules.h"
+
+namespace foreflow::path {
+namespace {
+
+PathConfig Config(Arm arm) {
+  PathConfig config;
+  config.arm = arm;
+  config.vms = tag::RuleDice::kVms;
+  config.flow_entries = 32;
+  config.install_latency = Nanos(1);
+  return config;
+}
+
+std::vector<tag::Rule> WithoutMeters(std::vector<tag::Rule> rules) {
+  for (tag::Rule& rule : rules) rule.action.meter = tag::kNoMeter;
+  return rules;
+}
+
+TEST(RuleSet, EveryPacketIsDecidedByTheRulesInUseThen) {
+  for (const Arm arm : {Arm::kOff, Arm::kReactive, Arm::kPredictive}) {
+    const std::uint64_t seed = 11 + static_cast<std::uint64_t>(arm);
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    tag::RuleDice dice(seed);
+    PathConfig config = Config(arm);
+    config.rules = WithoutMeters(dice.Rules(40));
+    PacketPath path(config, nullptr);
+    std::vector<flow::FlowKey> keys;
+    for (int i = 0; i < 60; ++i) keys.push_back(dice.Key());  // few: entries are hit before and after
+    std::vector<tag::Rule> in_use = config.rules;
+    std::uint64_t hits = 0;
+    std::uint64_t changes = 0;
+    for (int i = 0; i < 20'000; ++i) {
+      if (dice.OneIn(200)) {
+        PathConfig next = config;
+        next.rules = WithoutMeters(dice.Rules(1 + dice.Below(60)));
+        RuleSet set(next);
+        path.SwapRules(set);
+        EXPECT_EQ(set.rules.size(), in_use.size());
+        in_use = next.rules;
+        ++changes;
+      }
+      Arrival arrival;
+      arrival.time = arrival.sent = Micros(i);
+      arrival.wire_bytes = 100;
+      Parsed parsed;
+      parsed.key = keys[dice.Below(keys.size())];
+      parsed.decidable = true;
+      arrival.vm = parsed.key.vm;
+      Verdict verdict;
+      StageWork work;
+      const Job job{&arrival, &parsed, &verdict, &work};
+      path.Process(&job, 1);
+      const tag::Decision expected = tag::ClassifyByLinearScan(in_use, parsed.key);
+      ASSERT_EQ(verdict.verb, expected.action.verb) << "packet " << i;
+      ASSERT_EQ(verdict.rule, expected.rule) << "packet " << i;
+      if (verdict.reason == Reason::kCacheHit) ++hits;
+    }
+    EXPECT_GT(changes, 50u);
+    if (arm != Arm::kOff) {
+      EXPECT_GT(hits, 1000u);
+    }
+  }
+}
+
+tag::MeterConfig Meter(std::uint64_t rate) {
+  tag::MeterConfig meter;
+  meter.committed_rate = meter.peak_rate = BitsPerSecond(rate);
+  meter.committed_burst = meter.peak_burst = Bytes(1000);
+  return meter;
+}
+
+TEST(RuleSet, AMeterThatStaysKeepsItsTokensAndAnotherBeginsFull) {
+  PathConfig config;
+  config.meters = {Meter(8000), Meter(8000)};
+  RuleSet used(config);
+  for (tag::Meter& meter : used.meters) EXPECT_EQ(meter.Mark(Nanos(), 1000), tag::Colour::kGreen);
+
+  PathConfig next = config;
+  next.meters[1] = Meter(9000);
+  RuleSet set(next);
+  used.Swap(set);
+  EXPECT_EQ(used.meters[0].Mark(Nanos(), 1000), tag::Colour::kRed);
+  EXPECT_EQ(used.meters[1].Mark(Nanos(), 1000), tag::Colour::kGreen);
+}
+
+TEST(RuleSet, GenerationsRiseWhateverIsSwapped) {
+  const PathConfig config;
+  RuleSet used(config);
+  std::uint32_t last = used.rules.generation();
+  RuleSet set(config);
+  for (int i = 0; i < 5; ++i) {
+    used.Swap(set);  // back and forth between the same two
+    EXPECT_GT(used.rules.generation(), last);
+    last = used.rules.generation();
+  }
+}
+
+TEST(RuleSet, RefusesAMeterThatIsNotDefined) {
+  PathConfig config;
+  tag::Rule rule;
+  rule.id = 9;
+  rule.action.meter = 0;
+  config.rules = {rule};
+  EXPECT_THROW(RuleSet{config}, Refusal);
+  config.meters = {Meter(8000)};
+  EXPECT_NO_THROW(RuleSet{config});
+}
+
+}  // namespace
+}  // namespace foreflow::path
