@@ -165,6 +165,7 @@ def _python(pattern: str | None) -> Counts:
 
 def _live(pattern: str | None) -> Counts:
     """Skipped, aloud, where namespaces cannot be made."""
+    build("dpdk", ["foreflow-dpdk"])
     return _pytest("live", ["scenarios/live"], pattern, {"PYTHONPATH": f"{ROOT / 'analysis'}:{ROOT}"})
 
 
@@ -191,7 +192,7 @@ SUITES: dict[str, tuple[str, Callable[[str | None], Counts]]] = {
     "python": ("analysis, datasets, bindings", _python),
     "asan": ("cores and doors under address and undefined-behaviour sanitizers", _asan),
     "fingerprint": ("the same decisions from gcc and clang, at -O0 and -O3", _fingerprint),
-    "live": ("programs of real protocol stacks in network namespaces", _live),
+    "live": ("programs of real protocol stacks through the DPDK runner, in network namespaces", _live),
     "fuzz": ("readers of outside bytes, a few seconds each", _fuzz),
 }
 

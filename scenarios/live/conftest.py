@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from datasets.record.namespaces import what_is_missing
+from scenarios.live.runner import LIBPCAP, Runner
 from scenarios.live.world import HOSTS, SWITCH, World
 
 PROGRAMS = {  # program -> Debian package
@@ -52,6 +53,19 @@ class Bridge:
     stop = kill
 
 
+BETWEEN = {"bridge": Bridge, "runner": Runner, "runner_on_libpcap": lambda world: Runner(world, LIBPCAP)}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One world after the other: each is made once."""
+
+    def place(item: pytest.Item) -> int:
+        between = getattr(item, "callspec", None) and item.callspec.params.get("world")
+        return list(BETWEEN).index(between) if between else len(BETWEEN)
+
+    items.sort(key=place)
+
+
 @pytest.fixture(name="folder", scope="session")
 def _folder() -> Iterator[Path]:
     if missing := _missing():
@@ -61,12 +75,12 @@ def _folder() -> Iterator[Path]:
         yield Path(name)
 
 
-@pytest.fixture(name="world", scope="session", params=["bridge"])
+@pytest.fixture(name="world", scope="session", params=["bridge", "runner"])
 def _world(request: pytest.FixtureRequest, folder: Path) -> Iterator[World]:
     own = folder / request.param
     own.mkdir()
     with World(own) as world:
-        world.between = Bridge(world)
+        world.between = BETWEEN[request.param](world)
         world.between.start()
         yield world
         world.between.stop()

@@ -23,14 +23,12 @@ def wait_for_frames(world: World, host: Host) -> None:
     assert "1 received" in ping(world, host, WEB.v4, 56, 1)
 
 
-@pytest.mark.parametrize("ethertype", [0x8100, 0x88A8])
-def test_vlan_tags_arrive_as_they_left(world: World, ethertype: int) -> None:
+def test_vlan_tags_arrive_as_they_left(world: World) -> None:
     sent = []
     for vlan, priority, size in ((7, 3, 10), (4094, 0, 500), (7, 7, 1400)):
         inner = scapy.IP(src=DESK.v4, dst=WEB.v4) / scapy.UDP(sport=4000, dport=9) / bytes(size)
-        frame = bytes(scapy.Ether(src=DESK.mac, dst=WEB.mac) / scapy.Dot1Q(vlan=vlan, prio=priority) / inner)
-        sent.append(frame[:12] + ethertype.to_bytes(2, "big") + frame[14:])
-    with Capture(world, WEB, "ether[12:2] == 0x8100 or ether[12:2] == 0x88a8 or vlan") as got:
+        sent.append(bytes(scapy.Ether(src=DESK.mac, dst=WEB.mac) / scapy.Dot1Q(vlan=vlan, prio=priority) / inner))
+    with Capture(world, WEB, "vlan") as got:
         send(world, DESK, sent)
         wait_for_frames(world, DESK)
     assert [(frame.wire_bytes, frame.data) for frame in got.frames] == [(len(frame), frame[:128]) for frame in sent]

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The runner between the ports of a world, started as a user would: ./foreflow nic SCENARIO -- EAL ARGUMENTS."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from foreflow.config import load_yaml
+from scenarios.live.world import HOSTS, SWITCH, World
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_SECONDS = 20.0
+EAL = ["--no-huge", "-m", "512", "--no-pci"]
+AF_PACKET = "--vdev=net_af_packet{host.port},iface={host.port_name}"
+LIBPCAP = "--vdev=net_pcap{host.port},rx_iface_in={host.port_name},tx_iface={host.port_name}"
+
+
+class Telemetry:
+    """DPDK's own socket (rte_telemetry, version 2): one message a question, one an answer."""
+
+    def __init__(self, path: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            self._socket.settimeout(5)
+            self._socket.connect(str(path))
+            self.about = json.loads(self._socket.recv(1 << 16))
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def ask(self, command: str) -> Any:
+        self._socket.send(command.encode())
+        return json.loads(self._socket.recv(1 << 20))[command.partition(",")[0]]
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class RuleFile:
+    """The rule set `datacentre`, and before it what a test adds."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.set()
+
+    def set(self, *first: dict[str, Any], meters: tuple[dict[str, Any], ...] = ()) -> None:
+        """`first`: rules without id and priority, the first to match wins; they know `meters` by their place in it."""
+        document = load_yaml(ROOT / "scenarios" / "rules" / "datacentre.yaml")
+        known = len(document["meters"])
+        for i, rule in enumerate(first):
+            action = dict(rule["action"])
+            if "meter" in action:
+                action["meter"] += known
+            document["rules"].append({**rule, "id": 1000 + i, "priority": 10_000 - i, "action": action})
+        document["meters"] += meters
+        self.path.write_text(json.dumps(document))  # which is YAML
+
+
+class Runner:
+    """May be started again after it was stopped or killed. Its rules are those of `rules.yaml` in the world's folder."""
+
+    def __init__(self, world: World, driver: str = AF_PACKET) -> None:
+        self._world = world
+        self._driver = driver
+        self._folder = world.folder
+        self._starts = 0
+        self.rules = RuleFile(self._folder / "rules.yaml")
+        text = (ROOT / "scenarios" / "live" / "scenario.yaml").read_text()
+        (self._folder / "scenario.yaml").write_text(text + f"ruleset: {self.rules.path}\n")
+
+    def start(self, *options: str) -> None:
+        """Returns when it receives and answers."""
+        self._starts += 1
+        name = f"runner-{self._starts}"
+        prefix = f"{self._world.tag}-{self._starts}"
+        self.out = self._folder / name
+        self._log = self._folder / f"{name}.log"
+        self._result = self._folder / f"{name}.json"
+        ports = [self._driver.format(host=host) for host in HOSTS]
+        command = [sys.executable, "-P", "-m", "foreflow", "nic", str(self._folder / "scenario.yaml"), "--json"]
+        command += ["--out", str(self.out), *options, "--", *EAL, f"--file-prefix={prefix}", *ports]
+        environment = {"RUNTIME_DIRECTORY": str(self._folder), "PYTHONPATH": f"{ROOT / 'analysis'}:{ROOT}"}
+        with self._result.open("wb") as result:
+            self._process = self._world.start(SWITCH, *command, env=environment, log=name, out=result)
+        self._wait_until(lambda: "foreflow-dpdk: running" in self.log(), "did not come up")
+        self._telemetry = Telemetry(self._folder / "dpdk" / prefix / "dpdk_telemetry.v2")
+
+    def _wait_until(self, condition: Callable[[], bool], complaint: str) -> None:
+        end = time.monotonic() + PATIENCE_SECONDS
+        while not condition():
+            if self._process.poll() is not None or time.monotonic() > end:
+                raise RuntimeError(f"the runner {complaint}; exit code {self._process.poll()}; it said:\n{self.log()}")
+            time.sleep(0.005)
+
+    def log(self) -> str:
+        return self._log.read_text(errors="replace")[-3000:]
+
+    def ask(self, command: str) -> Any:
+        return self._telemetry.ask(command)
+
+    def kill(self) -> None:
+        """Ends the runner as a fault would, without a moment to clean up; what started it sees so and ends."""
+        os.kill(self._telemetry.about["pid"], signal.SIGKILL)
+        self._telemetry.close()
+        self._process.wait(timeout=10)
+
+    def stop(self) -> dict[str, Any]:
+        """Stops it as Ctrl-C and service managers do; its final count."""
+        self._telemetry.close()
+        self._process.send_signal(signal.SIGTERM)
+        code = self._process.wait(timeout=20)
+        if code != 0:
+            raise RuntimeError(f"the runner ended with exit code {code} instead of 0; it said:\n{self.log()}")
+        return json.loads(self._result.read_text())
+
+    def reload(self) -> float:
+        """Makes it take the rules that `rules` holds now; the time (of the clock) at which it had done so."""
+        before = self.ask("/foreflow/stats")["reloads"]
+        self._process.send_signal(signal.SIGHUP)
+        self._wait_until(lambda: self.ask("/foreflow/stats")["reloads"] > before, "did not take the new rules")
+        return time.time()
