@@ -26,6 +26,7 @@ constexpr std::uint32_t kFrameRoom = 2048;  // of an mbuf, where the MTU asks fo
 constexpr std::uint32_t kFrameExtra = 26;   // Ethernet header, two VLAN tags, checksum
 constexpr int kMirrorVm = -2;
 constexpr unsigned kDrainMilliseconds = 1000;
+constexpr unsigned kPollMicroseconds = 20;
 
 // The position of a port given by number or name; -1 where there is none.
 int Find(const std::vector<PortFacts>& ports, const std::string& wanted) {
@@ -263,6 +264,19 @@ std::uint64_t Nic::Close() {
   const std::uint64_t lost = pool_ ? mbufs_ - rte_mempool_avail_count(pool_.get()) : 0;
   pool_.reset();
   return lost;
+}
+
+void Nic::ReplaceRules(const path::PathConfig& config) {
+  path::PathConfig whole = config;
+  whole.lanes = static_cast<std::uint16_t>(lanes_.size());
+  const path::PathConfig share = path::LaneShare(whole);
+  std::vector<path::RuleSet> sets;
+  sets.reserve(lanes_.size());
+  for (std::size_t lane = 0; lane < lanes_.size(); ++lane) sets.emplace_back(share);
+  for (const auto& worker : workers_) worker->OfferRules(&sets);
+  for (const auto& worker : workers_) {
+    while (!worker->TookRules()) ::usleep(kPollMicroseconds);
+  }
 }
 
 NicCount Nic::Count() {

@@ -74,7 +74,11 @@ class Nic {
   void Stop();
   // Stops, closes the ports and returns how many mbufs did not come back: 0, or there is a leak.
   std::uint64_t Close();
-  // One thread at a time.
+  // From a burst soon after on, every worker decides by the rules, tag rules and meters of `config`, whose
+  // other parts are left alone. Throws Refusal on rules that cannot be had, with the old ones still in use.
+  // Waits until the workers have the new ones.
+  void ReplaceRules(const path::PathConfig& config);
+  // Count, ReplaceRules, Start and Stop: one thread at a time.
   NicCount Count();
 
   const std::vector<std::string>& notes() const { return notes_; }

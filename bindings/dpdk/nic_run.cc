@@ -8,9 +8,11 @@
 #include <csignal>
 #include <cstdio>
 #include <stdexcept>
+#include <utility>
 
 #include "bindings/config/report_json.h"
 #include "bindings/dpdk/display.h"
+#include "models/base/refusal.h"
 
 namespace foreflow::dpdk {
 namespace {
@@ -18,14 +20,17 @@ namespace {
 constexpr unsigned kRoundMicroseconds = 2000;
 
 std::atomic<bool> stop_wanted{false};
+std::atomic<bool> reload_wanted{false};
 static_assert(std::atomic<bool>::is_always_lock_free, "set by a signal handler");
 
 void HandleSignals() {
-  struct sigaction action {};
-  action.sa_handler = [](int) { stop_wanted.store(true, std::memory_order_relaxed); };
-  ::sigaction(SIGINT, &action, nullptr);
-  ::sigaction(SIGTERM, &action, nullptr);
-  ::signal(SIGHUP, SIG_IGN);
+  struct sigaction stop {};
+  stop.sa_handler = [](int) { stop_wanted.store(true, std::memory_order_relaxed); };
+  ::sigaction(SIGINT, &stop, nullptr);
+  ::sigaction(SIGTERM, &stop, nullptr);
+  struct sigaction reload {};
+  reload.sa_handler = [](int) { reload_wanted.store(true, std::memory_order_relaxed); };
+  ::sigaction(SIGHUP, &reload, nullptr);
 }
 
 // What a live device's share of flow entries is of: there is no input to count.
@@ -35,6 +40,27 @@ config::RunConfig LoadLive(const std::string& file) {
   config::RunConfig config = config::LoadRunConfig(file);
   config::ResolveFlowEntries(config, kLiveFlows);
   return config;
+}
+
+// Takes rules, tag rules and meters from the file as it is now; `config` is what is in use.
+void Reload(const std::string& file, Nic& nic, config::RunConfig& config) {
+  try {
+    const config::RunConfig next = LoadLive(file);
+    config::RunConfig now = config;
+    now.path.rules = next.path.rules;
+    now.path.tag_rules = next.path.tag_rules;
+    now.path.meters = next.path.meters;
+    nic.ReplaceRules(now.path);
+    config = std::move(now);
+    std::fprintf(stderr, "foreflow-dpdk: %zu rules, %zu tag rules and %zu meters are in use now\n",
+                 config.path.rules.size(), config.path.tag_rules.size(), config.path.meters.size());
+    if (config::ToJson(next.path) != config::ToJson(config.path)) {
+      std::fprintf(stderr, "note: %s: what else changed takes effect when the runner is started again\n",
+                   file.c_str());
+    }
+  } catch (const Refusal& refusal) {
+    std::fprintf(stderr, "%s; the rules stay as they were\n", refusal.what());
+  }
 }
 
 class Stopwatch {
@@ -85,7 +111,7 @@ void Print(const NicRunOptions& options, const config::RunConfig& config, const 
 
 void RunNic(const NicRunOptions& options) {
   HandleSignals();
-  const config::RunConfig config = LoadLive(options.config);
+  config::RunConfig config = LoadLive(options.config);
   const Eal eal(options.eal, options.nic.workers, Placement::kPinned);
   Nic nic(eal, config, options.nic);
   if (config.flow_entries.count == 0) {
@@ -102,6 +128,7 @@ void RunNic(const NicRunOptions& options) {
   while (!stop_wanted.load(std::memory_order_relaxed)) {
     const double seconds = watch.seconds();
     if (options.seconds > 0 && seconds >= options.seconds) break;
+    if (reload_wanted.exchange(false)) Reload(options.config, nic, config);
     if (seconds >= next_line) {
       display.Show(seconds, nic.Count());
       next_line += display.interval();

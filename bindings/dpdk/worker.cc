@@ -63,6 +63,7 @@ void Worker::Run() {
   std::uint64_t round = rte_rdtsc();
   for (Phase phase; (phase = plan_.phase->load(std::memory_order_acquire)) != Phase::kStop;) {
     std::size_t moved = 0;
+    SwapRules();
     if (plan_.clock == Clock::kLive) now_ = clock.At(round);
     if (phase == Phase::kRun) {
       for (const RxQueue& rx : plan_.rx) moved += Receive(rx);
@@ -123,6 +124,22 @@ void Worker::Answer() {
     first = false;
   }
   answered_.store(question, std::memory_order_release);
+}
+
+void Worker::OfferRules(std::vector<path::RuleSet>* sets) { offered_.store(sets, std::memory_order_release); }
+
+bool Worker::TookRules() {
+  if (!running_.load(std::memory_order_acquire)) SwapRules();
+  return offered_.load(std::memory_order_acquire) == nullptr;
+}
+
+void Worker::SwapRules() {
+  std::vector<path::RuleSet>* sets = offered_.load(std::memory_order_acquire);
+  if (sets == nullptr) return;
+  for (std::size_t lane = plan_.index; lane < plan_.lanes->size(); lane += plan_.workers) {
+    plan_.lanes->lane(lane).SwapRules((*sets)[lane]);
+  }
+  offered_.store(nullptr, std::memory_order_release);
 }
 
 bool Worker::HasRoom() const {

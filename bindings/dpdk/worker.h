@@ -15,6 +15,7 @@
 #include "bindings/dpdk/frame.h"
 #include "bindings/dpdk/switch.h"
 #include "models/path/lanes.h"
+#include "models/path/rule_set.h"
 #include "models/path/vm_map.h"
 
 namespace foreflow::dpdk {
@@ -130,8 +131,13 @@ class Worker {
   // A consistent count, as of a moment between the call and its return. While Run runs it answers; asked from
   // one thread at a time.
   WorkerCount Count();
+  // Has this worker's lanes decide by these rule sets (one a lane of all) from its next burst on; until
+  // TookRules is true they must stay, afterwards they hold the rules that were in use. As Count.
+  void OfferRules(std::vector<path::RuleSet>* sets);
+  bool TookRules();
 
  private:
+  void SwapRules();
   bool HasRoom() const;
   std::size_t Receive(const RxQueue& rx);
   std::size_t TakeInbox();
@@ -169,6 +175,7 @@ class Worker {
   std::atomic<std::uint64_t> answered_{0};
   std::atomic<bool> running_{false};
   WorkerCount answer_;
+  std::atomic<std::vector<path::RuleSet>*> offered_{nullptr};
 };
 
 }  // namespace foreflow::dpdk
