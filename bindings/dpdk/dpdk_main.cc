@@ -49,6 +49,9 @@ void AddNic(CLI::App& app, dpdk::NicRunOptions& options) {
   nic->add_option("--mirror", options.nic.mirror,
                   "port (number or name) that gets mirrored packets, or none");
   nic->add_option("--mtu", options.nic.mtu, "of all ports, bytes")->check(CLI::Range(68, 65'000));
+  nic->add_option("--spare-mbufs", options.nic.spare_mbufs,
+                  "packet buffers for drivers that keep some, as net_pcap does with infinite_rx")
+      ->check(CLI::Range(0U, 100'000'000U));
   nic->add_option("--switch", options.nic.switching,
                   "learn: by destination MAC, as a bridge; pair: ports 0 and 1, 2 and 3, ... are wires")
       ->transform(CLI::CheckedTransformer(std::map<std::string, dpdk::Switching>{

@@ -127,7 +127,7 @@ void Nic::PlacePorts(const config::RunConfig& config, const NicOptions& options)
 
 void Nic::MakePoolAndPorts(const config::RunConfig& config, const NicOptions& options, std::size_t workers) {
   const auto wanted = static_cast<std::uint16_t>(workers);
-  std::size_t mbufs = kMbufCaches * (workers + 1);
+  std::size_t mbufs = kMbufCaches * (workers + 1) + options.spare_mbufs;
   std::string software;
   for (Place& place : places_) {
     const PortFacts& facts = place.facts;
