@@ -8,6 +8,7 @@ import subprocess
 import sys
 from typing import Any
 
+from foreflow import runner_bench
 from foreflow.build import build, program
 from foreflow.errors import Failed, Refused
 from foreflow.table import grid, number
@@ -27,6 +28,7 @@ PROGRAMS = {
     "foreflow-bench-flow": [*(f"flow_table_{operation}" for operation in FLOW_OPERATIONS), "flow_table_memory"],
     "foreflow-bench-sim": ["sim_packets_per_s"],
 }
+RUNNER = "foreflow-dpdk"
 KEYS = {"name", "unit", "value", "peer", "peer_value", "ratio"}
 
 
@@ -48,12 +50,13 @@ def _kept(wanted: list[str], names: list[str]) -> list[str]:
 def measure(wanted: list[str]) -> list[dict[str, Any]]:
     """All rows, or those whose name contains one of `wanted`."""
     programs = [name for name, rows in PROGRAMS.items() if _kept(wanted, rows)]
-    if not programs:
-        known = [row for rows in PROGRAMS.values() for row in rows]
+    has_runner = bool(_kept(wanted, runner_bench.row_names()))
+    if not programs and not has_runner:
+        known = [row for rows in [*PROGRAMS.values(), runner_bench.row_names()] for row in rows]
         raise Refused(f"no benchmark's name contains {' or '.join(wanted)}; there are {', '.join(known)}")
-    folder = build("all", programs)
     rows = []
     for name in programs:
+        folder = build("all", programs)
         print(f"foreflow: {name}", file=sys.stderr)
         done = subprocess.run([str(program(folder, name))], stdout=subprocess.PIPE, text=True, check=False)
         if done.returncode != 0:
@@ -62,6 +65,9 @@ def measure(wanted: list[str]) -> list[dict[str, Any]]:
         if [row["name"] for row in found] != PROGRAMS[name]:
             raise Failed(f"{name} printed the rows {', '.join(row['name'] for row in found)}; expected are {', '.join(PROGRAMS[name])}")
         rows += found
+    if has_runner:
+        print(f"foreflow: {RUNNER} and its peers", file=sys.stderr)
+        rows += runner_bench.measure(program(build("dpdk", [RUNNER]), RUNNER), wanted)
     return [row for row in rows if row["name"] in _kept(wanted, [row["name"]])]
 
 

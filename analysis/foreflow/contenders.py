@@ -161,8 +161,7 @@ class DpdkProgram(Contender):
         until = time.monotonic() + START_SECONDS
         while self._telemetry is None:
             if self._process.poll() is not None or time.monotonic() > until:
-                last = (self._folder / "log.txt").read_text(errors="replace").strip().splitlines()[-3:]
-                raise Failed(f"{self.name} did not start: {' | '.join(last)}")
+                raise Failed(f"{self.name} did not start: {self._last_words()}")
             try:
                 self._telemetry = Telemetry(path)
             except OSError:
@@ -179,7 +178,10 @@ class DpdkProgram(Contender):
         except TypeError:  # ports are not there yet
             return 0, 0, 0
         except OSError:
-            raise Failed(f"{self.name} went away; log: {self._folder / 'log.txt'}") from None
+            raise Failed(f"{self.name} does not answer (exit code {self._process.poll()}): {self._last_words()}") from None
+
+    def _last_words(self) -> str:
+        return " | ".join((self._folder / "log.txt").read_text(errors="replace").strip().splitlines()[-3:])
 
     def close(self) -> None:
         if self._telemetry is not None:
@@ -205,10 +207,10 @@ class Testpmd(DpdkProgram):
 
 
 class Runner(DpdkProgram):
-    """The project's own: `foreflow-dpdk nic`."""
+    """The project's own: `foreflow-dpdk nic`, with the ports as two ends of a wire, as the others have them."""
 
     def __init__(self, name: str, program: Path, resolved: Path, capture: Path, cores: Cores, folder: Path) -> None:
-        command = [str(program), "nic", str(resolved), "--workers", "1", "--", *eal_of(cores, capture, 1024)]
+        command = [str(program), "nic", str(resolved), "--workers", "1", "--switch", "pair", "--spare-mbufs", "65536", "--", *eal_of(cores, capture, 1024)]
         super().__init__(name, command, folder)
 
 
