@@ -24,8 +24,8 @@ struct NicOptions {
   std::string uplink = "last";  // a port's number or name, last, or none
   std::string mirror = "none";  // a port's number or name, or none
   Switching switching = Switching::kLearn;
-  bool live = true;        // the clock: the time stamp counter, or else the ports' own stamps
-  std::uint16_t mtu = 0;   // 0: as the ports have it
+  bool live = true;       // the clock: the time stamp counter, or else the ports' own stamps
+  std::uint16_t mtu = 0;  // 0: as the ports have it
   // mbufs beyond what ports, queues and rings can hold, for drivers that keep some: net_pcap with infinite_rx
   // a packet of its file each.
   unsigned spare_mbufs = 0;
