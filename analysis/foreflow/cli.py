@@ -141,12 +141,13 @@ class _BeforeEalArguments(click.Command):
 @click.option("--mtu", type=click.IntRange(68, 65000), help="Of all ports, in bytes.  [default: as they have it]")
 @click.option("--clock", type=click.Choice(["live", "virtual"]), default="live", show_default=True, help="Time of arrival: the core's counter, or the time stamps of a net_pcap port.")
 @click.option("--seconds", type=click.FloatRange(0.001), help="How long to run.  [default: until SIGINT or SIGTERM]")
+@click.option("--trace", is_flag=True, help="Write a row for every packet to trace.h5 in the run's folder, as far as the disk keeps up.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the run.  [default: runs/nic-<scenario>-<time>]")
 @JSON_OPTION
 @click.pass_obj
 def nic(
     eal: list[str], scenario: str, overrides: tuple[str, ...], arm: str, workers: int, uplink: str, mirror: str, switching: str,
-    mtu: int | None, clock: str, seconds: float | None, out: Path | None, as_json: bool,
+    mtu: int | None, clock: str, seconds: float | None, trace: bool, out: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Switch live traffic between all ports of DPDK, every packet decided by SCENARIO's host, device and rules.
 
@@ -159,6 +160,7 @@ def nic(
     options += ["--mtu", str(mtu)] * (mtu is not None) + ["--seconds", str(seconds)] * (seconds is not None)
     options += ["--json"] * as_json
     wanted = live.Nic(scenario, list(overrides), arm, (out or live.new_folder(scenario)).absolute())
+    options += ["--trace", str(wanted.out / "trace.h5")] * trace
     sys.exit(live.run(wanted, options, eal))
 
 

@@ -60,6 +60,7 @@ void AddNic(CLI::App& app, dpdk::NicRunOptions& options) {
       ->transform(CLI::CheckedTransformer(std::map<std::string, bool>{{"live", true}, {"virtual", false}}));
   nic->add_option("--seconds", options.seconds, "how long to run; without: until SIGINT or SIGTERM")
       ->check(CLI::Range(0.001, 1e9));
+  nic->add_option("--trace", options.trace, "write the decisions to this HDF5 file");
   nic->add_flag("--json", options.json, "one JSON document on standard output");
 }
 

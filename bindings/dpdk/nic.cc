@@ -324,10 +324,10 @@ NicCount Nic::Count() {
   return sum;
 }
 
-bool Nic::TakeRow(DecidedRow& row) {
+bool Nic::TakeRow(DecidedRow& row, std::size_t& worker) {
   for (std::size_t tried = 0; tried < rows_.size(); ++tried) {
-    rte_ring* ring = rows_[next_row_++ % rows_.size()].get();
-    if (rte_ring_dequeue_elem(ring, &row, sizeof row) == 0) return true;
+    worker = next_row_++ % rows_.size();
+    if (rte_ring_dequeue_elem(rows_[worker].get(), &row, sizeof row) == 0) return true;
   }
   return false;
 }

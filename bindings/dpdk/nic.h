@@ -87,7 +87,7 @@ class Nic {
   const std::vector<std::string>& notes() const { return notes_; }
   std::size_t workers() const { return workers_.size(); }
   // The next decided row of any worker, those of one worker in order; false where none waits.
-  bool TakeRow(DecidedRow& row);
+  bool TakeRow(DecidedRow& row, std::size_t& worker);
 
  private:
   struct Place {  // of a port among the runner's

@@ -7,17 +7,20 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <optional>
 #include <stdexcept>
 #include <utility>
 
 #include "bindings/config/report_json.h"
 #include "bindings/dpdk/display.h"
+#include "bindings/dpdk/live_trace.h"
 #include "models/base/refusal.h"
 
 namespace foreflow::dpdk {
 namespace {
 
-constexpr unsigned kRoundMicroseconds = 2000;
+constexpr unsigned kRoundMicroseconds = 1000;
+constexpr std::size_t kRowsAtOnce = 4096;
 
 std::atomic<bool> stop_wanted{false};
 std::atomic<bool> reload_wanted{false};
@@ -113,12 +116,30 @@ void RunNic(const NicRunOptions& options) {
   HandleSignals();
   config::RunConfig config = LoadLive(options.config);
   const Eal eal(options.eal, options.nic.workers, Placement::kPinned);
-  Nic nic(eal, config, options.nic);
+  NicOptions nic_options = options.nic;
+  nic_options.with_rows = !options.trace.empty();
+  Nic nic(eal, config, nic_options);
   if (config.flow_entries.count == 0) {
     std::fprintf(stderr, "note: device.flow_entries is a share of %llu flows here: %u entries\n",
                  static_cast<unsigned long long>(kLiveFlows), config.path.flow_entries);
   }
   for (const std::string& note : nic.notes()) std::fprintf(stderr, "note: %s\n", note.c_str());
+
+  std::optional<LiveTrace> trace;
+  if (!options.trace.empty()) {
+    trace.emplace(options.trace, nic.workers(), config.path.label_horizon, config.path.label_pending);
+  }
+  // Takes what waits, but not for so long that a signal would wait.
+  const auto write_rows = [&] {
+    DecidedRow row;
+    std::size_t worker;
+    std::size_t taken = 0;
+    while (trace && taken < kRowsAtOnce && nic.TakeRow(row, worker)) {
+      trace->Add(worker, row);
+      ++taken;
+    }
+    return taken > 0;
+  };
 
   Display display;
   const Stopwatch watch;
@@ -133,11 +154,14 @@ void RunNic(const NicRunOptions& options) {
       display.Show(seconds, nic.Count());
       next_line += display.interval();
     }
-    ::usleep(kRoundMicroseconds);
+    if (!write_rows()) ::usleep(kRoundMicroseconds);
   }
   const double seconds = watch.seconds();
   nic.Stop();
   display.End();
+  while (write_rows()) {
+  }
+  if (trace) trace->End();
   const NicCount count = nic.Count();
   const std::size_t workers = nic.workers();
   const std::uint64_t lost = nic.Close();

@@ -13,6 +13,7 @@ struct NicRunOptions {
   std::string config;  // RESOLVED.json
   NicOptions nic;
   double seconds = 0;  // 0: until a signal
+  std::string trace;   // HDF5 file to write, or empty
   bool json = false;
   std::vector<std::string> eal;  // DPDK's own arguments
 };

@@ -260,10 +260,9 @@ void Worker::Record(std::size_t i, const FrameMeta& meta) {
   if (plan_.rows == nullptr) return;
   DecidedRow row;
   row.time = arrivals_[i].time;
-  row.wire_bytes = arrivals_[i].wire_bytes;
-  row.vm = arrivals_[i].vm;
   row.decidable = parsed_[i].decidable;
-  row.key = parsed_[i].key;
+  row.seen =
+      predict::Summarise(parsed_[i].packet, parsed_[i].key, arrivals_[i].sent, arrivals_[i].wire_bytes);
   row.verdict = verdicts_[i];
   row.work = work_[i];
   if (rte_ring_enqueue_elem(plan_.rows, &row, sizeof row) != 0) ++count_.rows_lost;

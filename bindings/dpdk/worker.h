@@ -53,11 +53,9 @@ struct Decided {
 // One decision with its inputs, as traces need it.
 struct DecidedRow {
   Nanos time;
-  std::uint32_t wire_bytes = 0;
-  flow::VmId vm = 0;
+  predict::PacketSummary seen;  // key and payload only valid when decidable
   bool decidable = false;
-  flow::FlowKey key;  // valid when decidable
-  path::Verdict verdict;
+  path::Verdict verdict;  // tells the VM
   path::StageWork work;
 };
 

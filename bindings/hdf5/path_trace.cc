@@ -52,6 +52,13 @@ trace::DecisionRow DecisionRowOf(std::uint64_t packet, const path::Verdict& verd
 
 void PathTrace::Decided(std::uint64_t packet, const path::Arrival& arrival, const path::Verdict& verdict,
                         const path::StageWork& work, const StageCycles* cycles) {
+  const flow::FlowKey* key = future_->decidable(packet) ? &future_->key(packet) : nullptr;
+  Decided(packet, arrival, key, future_->type(packet), verdict, work, cycles);
+}
+
+void PathTrace::Decided(std::uint64_t packet, const path::Arrival& arrival, const flow::FlowKey* key,
+                        predict::PacketType truth, const path::Verdict& verdict, const path::StageWork& work,
+                        const StageCycles* cycles) {
   file_.Append(DecisionRowOf(packet, verdict));
 
   // A prediction reaches the device in a tag, and is only known to be the host's where the tag verified.
@@ -59,7 +66,7 @@ void PathTrace::Decided(std::uint64_t packet, const path::Arrival& arrival, cons
     trace::PredictionRow prediction;
     prediction.packet = packet;
     prediction.predicted = Number(verdict.predicted);
-    prediction.truth = Number(future_.type(packet));
+    prediction.truth = Number(truth);
     prediction.confidence = verdict.confidence;
     file_.Append(prediction);
   } else if (verdict.tag_status != tag::TagStatus::kAbsent) {
@@ -71,11 +78,10 @@ void PathTrace::Decided(std::uint64_t packet, const path::Arrival& arrival, cons
     file_.Append(alert);
   }
 
-  if (future_.decidable(packet)) {
-    const flow::FlowKey& key = future_.key(packet);
-    const auto [found, is_new] = flow_index_.try_emplace(key, flows_.size());
+  if (key != nullptr) {
+    const auto [found, is_new] = flow_index_.try_emplace(*key, flows_.size());
     if (is_new) {
-      trace::FlowRow row = FlowRowOf(key);
+      trace::FlowRow row = FlowRowOf(*key);
       row.first_ns = arrival.time.count();
       flows_.push_back(row);
     }

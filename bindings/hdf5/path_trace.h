@@ -24,13 +24,19 @@ trace::DecisionRow DecisionRowOf(std::uint64_t packet, const path::Verdict& verd
 class PathTrace {
  public:
   // Both must outlive this object.
-  PathTrace(TraceFile& file, const path::Future& future) : file_(file), future_(future) {}
+  PathTrace(TraceFile& file, const path::Future& future) : file_(file), future_(&future) {}
+  // For a door that learns what its packets were as it goes.
+  explicit PathTrace(TraceFile& file) : file_(file) {}
 
   // Call once a packet, in order: rows for decisions, predictions and alerts, and its share of flows and
   // work. `cycles` may be nullptr where the door prices nothing.
   using StageCycles = std::array<std::uint32_t, path::kStages>;
   void Decided(std::uint64_t packet, const path::Arrival& arrival, const path::Verdict& verdict,
                const path::StageWork& work, const StageCycles* cycles);
+  // The same without a Future: `key` is nullptr for an undecidable packet.
+  void Decided(std::uint64_t packet, const path::Arrival& arrival, const flow::FlowKey* key,
+               predict::PacketType truth, const path::Verdict& verdict, const path::StageWork& work,
+               const StageCycles* cycles);
 
   // Appends the flows and work tables. Call once, at the end.
   void Finish();
@@ -41,7 +47,7 @@ class PathTrace {
   };
 
   TraceFile& file_;
-  const path::Future& future_;
+  const path::Future* future_ = nullptr;
   std::unordered_map<flow::FlowKey, std::size_t, Hash> flow_index_;  // looked up only, never iterated
   std::vector<trace::FlowRow> flows_;                                // in order of first packet
   std::array<trace::WorkRow, path::kStages> work_{};
