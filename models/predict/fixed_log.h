@@ -54,8 +54,26 @@ constexpr std::array<std::uint32_t, 257> MakeExp2() {
   return table;
 }
 
-inline constexpr std::array<std::uint16_t, 257> kLog2 = MakeLog2();
-inline constexpr std::array<std::uint32_t, 257> kExp2 = MakeExp2();
+// A value and how far the next one is from it, upwards or downwards: what interpolation needs of one place.
+template <typename T>
+struct Sample {
+  T value = 0;
+  T step = 0;
+};
+
+template <typename T>
+constexpr std::array<Sample<T>, 256> MakeSamples(const std::array<T, 257>& table) {
+  std::array<Sample<T>, 256> samples{};
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    const T here = table[i], next = table[i + 1];
+    samples[i].value = here;
+    samples[i].step = static_cast<T>(here < next ? next - here : here - next);
+  }
+  return samples;
+}
+
+inline constexpr std::array<Sample<std::uint16_t>, 256> kLog2 = MakeSamples(MakeLog2());
+inline constexpr std::array<Sample<std::uint32_t>, 256> kExp2 = MakeSamples(MakeExp2());
 
 }  // namespace fixed_log_internal
 
@@ -65,19 +83,16 @@ constexpr std::uint32_t Log2(std::uint32_t value) {
   const std::uint64_t mantissa = (std::uint64_t{value} << 32) >> whole;  // [1, 2), 2^-32
   const auto index = static_cast<std::size_t>((mantissa >> 24) & 255);
   const auto rest = static_cast<std::uint32_t>((mantissa >> 16) & 255);
-  const std::uint32_t low = fixed_log_internal::kLog2[index];
-  const std::uint32_t high = fixed_log_internal::kLog2[index + 1];
-  return (whole << 12) + low + (((high - low) * rest) >> 8);
+  const auto& [low, step] = fixed_log_internal::kLog2[index];
+  return (whole << 12) + low + ((step * rest) >> 8);
 }
 
 // 2^-x in units of 2^-16, for x in units of 2^-12.
 constexpr std::uint32_t Exp2Minus(std::uint32_t x) {
-  const std::uint32_t whole = x >> 12;
-  if (whole > 16) return 0;
+  const std::uint32_t whole = x >> 12 < 31 ? x >> 12 : 31;  // from 17 on all that is left is shifted out
   const std::size_t index = (x >> 4) & 255;
-  const std::uint32_t high = fixed_log_internal::kExp2[index];
-  const std::uint32_t low = fixed_log_internal::kExp2[index + 1];
-  return (high - (((high - low) * (x & 15)) >> 4)) >> whole;
+  const auto& [high, step] = fixed_log_internal::kExp2[index];
+  return (high - ((step * (x & 15)) >> 4)) >> whole;
 }
 
 }  // namespace foreflow::predict

@@ -9,26 +9,7 @@ ContextTable::ContextTable(unsigned context_bits, unsigned set_bits)
       way_(std::size_t{2} << set_bits),
       tag_(std::size_t{2} << set_bits) {}
 
-// A bijection of context_bits bits (odd factors, shifted xor), whose lower bits are the set.
-ContextTable::Place ContextTable::PlaceOf(std::uint32_t context) const {
-  const std::uint32_t mask = (1u << context_bits_) - 1;
-  std::uint32_t x = (context * 0x9e3779b1u) & mask;
-  x ^= x >> (context_bits_ / 2);
-  x = (x * 0x85ebca6bu) & mask;
-  x ^= x >> (context_bits_ / 2);
-  const std::uint32_t set = x & ((1u << set_bits_) - 1);
-  return {std::size_t{2} * set, static_cast<std::uint16_t>((x >> set_bits_) + 1)};
-}
-
-const ContextCounts* ContextTable::Find(std::uint32_t context) const {
-  const Place place = PlaceOf(context);
-  if (tag_[place.way] == place.tag) return &way_[place.way];
-  if (tag_[place.way + 1] == place.tag) return &way_[place.way + 1];
-  return nullptr;
-}
-
-ContextCounts* ContextTable::FindOrTake(std::uint32_t context) {
-  const Place place = PlaceOf(context);
+ContextCounts* ContextTable::FindOrTake(const Place& place) {
   if (tag_[place.way] == place.tag) return &way_[place.way];
   if (tag_[place.way + 1] == place.tag) return &way_[place.way + 1];
 

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 #include "models/predict/calibrator.h"
@@ -45,15 +46,31 @@ struct TypeCounts {
     }
   }
 
+  // Types that were counted.
+  std::uint32_t Distinct() const {
+    if constexpr (sizeof(*this) == sizeof(std::uint64_t)) {
+      // All bytes at once, little-endian; the uppermost is `total`.
+      std::uint64_t bytes = 0;
+      std::memcpy(&bytes, this, sizeof(bytes));
+      constexpr std::uint64_t kLow7 = 0x007f7f7f7f7f7f7f;
+      constexpr std::uint64_t kTops = 0x0080808080808080;
+      const std::uint64_t non_zero = (((bytes & kLow7) + kLow7) | bytes) & kTops;
+      return static_cast<std::uint32_t>(((non_zero >> 7) * 0x0101010101010101) >> 56);
+    } else {
+      std::uint32_t distinct = 0;
+      for (const Count each : count) distinct += each != 0 ? 1u : 0u;
+      return distinct;
+    }
+  }
+
   // Mixes the counts into what shorter contexts say (`shorter`, in place), by Witten and Bell's method C:
   // shorter contexts weigh as many observations as there are different types in this one.
   void MixInto(Distribution& shorter) const {
-    std::uint32_t distinct = 0;
-    for (const Count each : count) distinct += each != 0 ? 1u : 0u;
+    const std::uint32_t distinct = Distinct();
     if (distinct == 0) return;
     const std::uint64_t reciprocal = kReciprocal[std::uint32_t{total} + distinct];
     for (std::size_t i = 0; i < kPacketTypes; ++i) {
-      const std::uint64_t sum = (std::uint64_t{count[i]} << 16) + std::uint64_t{distinct} * shorter[i];
+      const std::uint32_t sum = (std::uint32_t{count[i]} << 16) + distinct * shorter[i];
       shorter[i] = static_cast<std::uint32_t>((sum * reciprocal) >> 32);
     }
   }
@@ -71,18 +88,33 @@ class ContextTable {
   // <= 15.
   ContextTable(unsigned context_bits, unsigned set_bits);
 
-  const ContextCounts* Find(std::uint32_t context) const;
-  // The counts to learn in; nullptr while the context has to wait for a place.
-  ContextCounts* FindOrTake(std::uint32_t context);
-  std::size_t bytes() const { return way_.size() * (sizeof(ContextCounts) + sizeof(std::uint16_t)); }
-
- private:
+  // Where a context is looked for.
   struct Place {
     std::size_t way;  // the set's first
     std::uint16_t tag;
   };
-  Place PlaceOf(std::uint32_t context) const;
+  // A bijection of context_bits bits (odd factors, shifted xor), whose lower bits are the set.
+  Place PlaceOf(std::uint32_t context) const {
+    const std::uint32_t mask = (1u << context_bits_) - 1;
+    std::uint32_t x = (context * 0x9e3779b1u) & mask;
+    x ^= x >> (context_bits_ / 2);
+    x = (x * 0x85ebca6bu) & mask;
+    x ^= x >> (context_bits_ / 2);
+    const std::uint32_t set = x & ((1u << set_bits_) - 1);
+    return {std::size_t{2} * set, static_cast<std::uint16_t>((x >> set_bits_) + 1)};
+  }
+  const ContextCounts* Find(const Place& place) const {
+    if (tag_[place.way] == place.tag) return &way_[place.way];
+    if (tag_[place.way + 1] == place.tag) return &way_[place.way + 1];
+    return nullptr;
+  }
+  const ContextCounts* Find(std::uint32_t context) const { return Find(PlaceOf(context)); }
+  // The counts to learn in; nullptr while the context has to wait for a place.
+  ContextCounts* FindOrTake(const Place& place);
+  ContextCounts* FindOrTake(std::uint32_t context) { return FindOrTake(PlaceOf(context)); }
+  std::size_t bytes() const { return way_.size() * (sizeof(ContextCounts) + sizeof(std::uint16_t)); }
 
+ private:
   unsigned context_bits_;
   unsigned set_bits_;
   std::vector<ContextCounts> way_;

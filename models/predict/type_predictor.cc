@@ -67,9 +67,10 @@ class Markov : public TypePredictor {
   }
 
   Prediction Predict(const Context& context, Work& work) const override {
-    const Distribution raw = Mix(context, work);
+    Places places;
+    const Distribution raw = Mix(context, places, work);
     Prediction prediction;
-    prediction.type = static_cast<PacketType>(std::max_element(raw.begin(), raw.end()) - raw.begin());
+    prediction.type = Likeliest(raw);
     calibrator_.Apply(raw, prediction.type, prediction.probability);
     work.Add(WorkItem::kMultiplyAdd, 2 * kPacketTypes);
     prediction.confidence = prediction.probability[static_cast<std::size_t>(prediction.type)];
@@ -77,14 +78,13 @@ class Markov : public TypePredictor {
   }
 
   void Learn(const Context& context, PacketType truth, Work& work) override {
-    calibrator_.Learn(Mix(context, work), truth);
+    Places places;
+    calibrator_.Learn(Mix(context, places, work), truth);
     work.Add(WorkItem::kMultiplyAdd, 4 * kPacketTypes);  // a logarithm and three powers a type
     overall_.Add(truth);
     work.Add(WorkItem::kUpdate, 2);
-    std::uint32_t key = 0;
     for (std::size_t k = 0; k < Depth(context); ++k) {
-      key = key << kSymbolBits | context.symbol[k];
-      ContextCounts* const counts = table_[k].FindOrTake(key);
+      ContextCounts* const counts = table_[k].FindOrTake(places[k]);
       if (counts != nullptr) counts->Add(truth);
       work.Add(WorkItem::kUpdate);
       work.Add(WorkItem::kCacheLine);
@@ -98,11 +98,21 @@ class Markov : public TypePredictor {
   }
 
  private:
+  using Places = std::array<ContextTable::Place, kSetBits.size()>;
+
+  // Among equals the first. Without branches, which nobody could foresee.
+  static PacketType Likeliest(const Distribution& distribution) {
+    std::uint32_t best = 0;
+    for (std::uint32_t i = 0; i < kPacketTypes; ++i) best = std::max(best, distribution[i] << 3 | (7 - i));
+    return static_cast<PacketType>(7 - (best & 7));
+  }
+
   std::size_t Depth(const Context& context) const {
     return std::min<std::size_t>(table_.size(), context.length);
   }
 
-  Distribution Mix(const Context& context, Work& work) const {
+  // Writes where each context of the mixture is looked for.
+  Distribution Mix(const Context& context, Places& places, Work& work) const {
     Distribution mixed;
     mixed.fill(65536 / kPacketTypes);
     overall_.MixInto(mixed);
@@ -110,7 +120,8 @@ class Markov : public TypePredictor {
     std::uint32_t key = 0;
     for (std::size_t k = 0; k < Depth(context); ++k) {
       key = key << kSymbolBits | context.symbol[k];
-      const ContextCounts* const counts = table_[k].Find(key);
+      places[k] = table_[k].PlaceOf(key);
+      const ContextCounts* const counts = table_[k].Find(places[k]);
       work.Add(WorkItem::kTableStep);
       work.Add(WorkItem::kCacheLine);
       if (counts == nullptr) continue;
