@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "models/base/refusal.h"
+#include "models/base/rng.h"
 #include "models/crypto/digest.h"
+#include "models/crypto/keyed_hash_lanes.h"
 
 namespace foreflow::crypto {
 namespace {
@@ -38,6 +40,35 @@ TEST(KeyedHash, AgreesWithSipHash24) {
     SCOPED_TRACE(v.size);
     const std::vector<std::uint8_t> message = Counting(v.size);
     EXPECT_EQ(KeyedHash(CountingKey(), {message.data(), message.size()}), v.tag);
+  }
+}
+
+// Against libsodium.
+TEST(KeyedHashLanes, AgreesWithOneAtATime) {
+  const std::uint64_t seed = 17;
+  SCOPED_TRACE(seed);
+  Rng rng(seed, "keyed_hash_test");
+  for (std::size_t words = 0; words < 32; ++words) {
+    std::array<LaneWords, 2> key;
+    std::array<LaneWords, 32> message;
+    for (LaneWords& word : key) {
+      for (std::uint64_t& lane : word.lane) lane = rng.Next64();
+    }
+    for (LaneWords& word : message) {
+      for (std::uint64_t& lane : word.lane) lane = rng.Next64();
+    }
+    LaneWords tag;
+    KeyedHashLanes(key.data(), message.data(), words, tag);
+    for (std::size_t lane = 0; lane < kHashLanes; ++lane) {
+      std::array<std::uint64_t, 32> own;
+      for (std::size_t word = 0; word < words; ++word) own[word] = message[word].lane[lane];
+      Key128 own_key;
+      std::memcpy(own_key.data(), &key[0].lane[lane], 8);
+      std::memcpy(own_key.data() + 8, &key[1].lane[lane], 8);
+      EXPECT_EQ(tag.lane[lane],
+                KeyedHash(own_key, {reinterpret_cast<const std::uint8_t*>(own.data()), words * 8}))
+          << words << " words, lane " << lane;
+    }
   }
 }
 

@@ -2,6 +2,7 @@
 #ifndef FOREFLOW_MODELS_PATH_ARRIVAL_H_
 #define FOREFLOW_MODELS_PATH_ARRIVAL_H_
 
+#include <cstddef>
 #include <cstdint>
 
 #include "models/base/bytes.h"
@@ -11,6 +12,9 @@
 #include "models/wire/dissect.h"
 
 namespace foreflow::path {
+
+// Packets that are decided together, at the most.
+constexpr std::size_t kBurst = 32;
 
 // One packet as a door hands it to the path.
 struct Arrival {

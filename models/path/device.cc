@@ -33,85 +33,117 @@ Device::Device(const PathConfig& config, Counters& counters)
   writes_.reserve(kBurstWrites);
 }
 
-void Device::Process(const Arrival& arrival, const CurrentPacket& current, const Tagged& tagged,
-                     Verdict& verdict, StageWork& work) {
-  DecidePacket(arrival, current, tagged, verdict, work);
-  ApplyWrites(arrival.time, work[Stage::kPreinstall]);
+void Device::Process(DevicePacket& packet) {
+  Begin(packet);
+  if (packet.current->parsed->decidable) {
+    CheckTags(&packet, 1);
+    if (packet.tag_rule != nullptr && config_.tag_authority == TagAuthority::kLiteral) {
+      packet.decision.action = packet.tag_rule->action;
+      packet.verdict->reason = Reason::kTagRule;
+      packet.tag_rule = nullptr;  // it has become the decision
+    } else {
+      LookUp(packet);
+    }
+    Act(packet);
+  }
+  ApplyWrites(packet.arrival->time, (*packet.work)[Stage::kPreinstall]);
 }
 
-void Device::DecidePacket(const Arrival& arrival, const CurrentPacket& current, const Tagged& tagged,
-                          Verdict& verdict, StageWork& work) {
-  verdict = Verdict{};
-  verdict.vm = arrival.vm;
-  ++counters_.packets;
-  work[Stage::kParse] += current.parsed->work;
-  if (!current.parsed->decidable) {
-    verdict.reason = current.parsed->reason;
-    return;
-  }
+bool Device::FindEntry(DevicePacket& packet) {
+  Begin(packet);
+  if (packet.current->parsed->decidable) LookUp(packet);
+  ApplyWrites(packet.arrival->time, (*packet.work)[Stage::kPreinstall]);
+  return packet.verdict->punted && packet.decision.action.verb != tag::Verb::kTrap;
+}
 
-  tag::PredictionTag tag;
-  verdict.tag_status = checker_.Check(tagged.has_tag ? &tagged.tag : nullptr, current.parsed->key,
-                                      arrival.wire_bytes, tag, work[Stage::kTagCheck]);
-  ++counters_.tags_by_status[static_cast<std::size_t>(verdict.tag_status)];
-  const tag::TagRule* tag_rule = nullptr;
-  if (verdict.tag_status == tag::TagStatus::kValid) {
+void Device::Finish(DevicePacket* packets, std::size_t count) {
+  CheckTags(packets, count);
+  for (std::size_t i = 0; i < count; ++i) {
+    if (packets[i].current->parsed->decidable) Act(packets[i]);
+  }
+}
+
+void Device::Begin(DevicePacket& packet) {
+  packet.tag_rule = nullptr;
+  packet.decision = tag::Decision{};
+  *packet.verdict = Verdict{};
+  packet.verdict->vm = packet.arrival->vm;
+  ++counters_.packets;
+  (*packet.work)[Stage::kParse] += packet.current->parsed->work;
+  if (!packet.current->parsed->decidable) packet.verdict->reason = packet.current->parsed->reason;
+}
+
+void Device::CheckTags(DevicePacket* packets, std::size_t count) {
+  std::array<tag::TagMac*, kBurst> macs{};
+  std::size_t tags = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    DevicePacket& packet = packets[i];
+    if (!packet.current->parsed->decidable) continue;
+    checker_.Begin(packet.tagged->has_tag ? &packet.tagged->tag : nullptr, packet.current->parsed->key,
+                   packet.arrival->wire_bytes, packet.check, (*packet.work)[Stage::kTagCheck]);
+    macs[tags++] = &packet.check.mac;
+  }
+  tag::ComputeMacs(macs.data(), tags);
+  for (std::size_t i = 0; i < count; ++i) {
+    DevicePacket& packet = packets[i];
+    if (!packet.current->parsed->decidable) continue;
+    Verdict& verdict = *packet.verdict;
+    Work& work = (*packet.work)[Stage::kTagCheck];
+    tag::PredictionTag tag;
+    verdict.tag_status = checker_.Finish(packet.check, &packet.tagged->tag, tag, work);
+    ++counters_.tags_by_status[static_cast<std::size_t>(verdict.tag_status)];
+    if (verdict.tag_status != tag::TagStatus::kValid) continue;
     verdict.predicted = tag.type;
     verdict.confidence = tag.confidence;
-    tag_rule = set_.tag_rules.Match(tag, work[Stage::kTagCheck]);
-    if (tag_rule != nullptr) verdict.tag_rule = tag_rule->id;
+    packet.tag_rule = set_.tag_rules.Match(tag, work);
+    if (packet.tag_rule != nullptr) verdict.tag_rule = packet.tag_rule->id;
   }
-
-  tag::Decision decision;
-  if (tag_rule != nullptr && config_.tag_authority == TagAuthority::kLiteral) {
-    decision.action = tag_rule->action;
-    verdict.reason = Reason::kTagRule;
-    tag_rule = nullptr;  // it has become the decision
-  } else {
-    decision = LookUp(arrival, current, verdict, work);
-  }
-  Act(arrival, current, decision, tag_rule, verdict, work[Stage::kAct]);
-  if (verdict.punted) ++counters_.punts;
 }
 
 // Where the standard table's verdict comes from: the device's entry, or the host.
-tag::Decision Device::LookUp(const Arrival& arrival, const CurrentPacket& current, Verdict& verdict,
-                             StageWork& work) {
-  tag::Decision decision;
+void Device::LookUp(DevicePacket& packet) {
+  const CurrentPacket& current = *packet.current;
+  Verdict& verdict = *packet.verdict;
+  StageWork& work = *packet.work;
+  const Nanos now = packet.arrival->time;
   if (config_.arm == Arm::kOff) {
     verdict.punted = true;
     verdict.reason = Reason::kNotOffloaded;
-    decision = set_.rules.Classify(current.parsed->key, work[Stage::kSlowPath]);
+    packet.decision = set_.rules.Classify(current.parsed->key, work[Stage::kSlowPath]);
   } else {
     // The device finds the packet's port classes in its own copy of the class table.
     set_.rules.CountEntryKey(work[Stage::kFlowCache]);
     tag::FlowCache::Hit hit;
-    if (cache_.Lookup(current.entry, current.device_hash, set_.rules.generation(), arrival.time, hit,
+    if (cache_.Lookup(current.entry, current.device_hash, set_.rules.generation(), now, hit,
                       work[Stage::kFlowCache])) {
       verdict.reason = Reason::kCacheHit;
       verdict.used_prediction = hit.first_use;
       if (hit.first_use) ++counters_.predicted_used;
-      decision = hit.decision;
+      packet.decision = hit.decision;
     } else {
       verdict.punted = true;
       verdict.reason = Reason::kCacheMiss;
-      decision = set_.rules.Classify(current.parsed->key, work[Stage::kSlowPath]);
+      packet.decision = set_.rules.Classify(current.parsed->key, work[Stage::kSlowPath]);
       // An entry that is on its way must not be sent for again: that would only delay it.
       if (!cache_.Contains(current.entry, current.device_hash, set_.rules.generation())) {
-        const bool installed = Put(current.entry, current.device_hash, decision, tag::InstallCause::kMiss,
-                                   current.next_use, arrival.time, work[Stage::kSlowPath]);
+        const bool installed = Put(current.entry, current.device_hash, packet.decision,
+                                   tag::InstallCause::kMiss, current.next_use, now, work[Stage::kSlowPath]);
         if (installed) ++counters_.installs_on_miss;
       }
     }
     if (config_.arm == Arm::kOracle) cache_.SetNextUse(current.entry, current.next_use);
   }
-  verdict.rule = decision.rule;
-  return decision;
+  verdict.rule = packet.decision.rule;
 }
 
-void Device::Act(const Arrival& arrival, const CurrentPacket& current, const tag::Decision& decision,
-                 const tag::TagRule* tag_rule, Verdict& verdict, Work& work) {
+void Device::Act(DevicePacket& packet) {
+  const Arrival& arrival = *packet.arrival;
+  const Parsed& parsed = *packet.current->parsed;
+  const tag::Decision& decision = packet.decision;
   const tag::Action& action = decision.action;
+  const tag::TagRule* const tag_rule = packet.tag_rule;
+  Verdict& verdict = *packet.verdict;
+  Work& work = (*packet.work)[Stage::kAct];
   verdict.verb = action.verb;
   verdict.mirrored = action.mirror || (tag_rule != nullptr && tag_rule->action.mirror);
   if (verdict.mirrored) work.Add(WorkItem::kByteCopied, arrival.wire_bytes);
@@ -121,8 +153,10 @@ void Device::Act(const Arrival& arrival, const CurrentPacket& current, const tag
   } else if (action.queue != tag::kNoQueue) {
     verdict.queue = action.queue;
   } else {
-    verdict.queue = tag::QueueByHeader(current.parsed->key, current.parsed->packet.dscp);
+    verdict.queue = tag::QueueByHeader(parsed.key, parsed.packet.dscp);
   }
+  if (action.verb == tag::Verb::kTrap) verdict.punted = true;
+  if (verdict.punted) ++counters_.punts;
 
   switch (action.verb) {
     case tag::Verb::kDrop:
@@ -131,7 +165,6 @@ void Device::Act(const Arrival& arrival, const CurrentPacket& current, const tag
       }
       return;
     case tag::Verb::kTrap:
-      verdict.punted = true;
       verdict.reason = Reason::kTrapRule;
       break;
     case tag::Verb::kForward:

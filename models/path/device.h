@@ -27,13 +27,32 @@ struct CurrentPacket {
   std::uint64_t next_use = 0;        // of the entry, where the future is known (else 0)
 };
 
+// One packet on its way through the device.
+struct DevicePacket {
+  const Arrival* arrival = nullptr;
+  const CurrentPacket* current = nullptr;
+  const Tagged* tagged = nullptr;
+  Verdict* verdict = nullptr;
+  StageWork* work = nullptr;
+  // The device's own.
+  tag::TagChecker::Pending check;
+  const tag::TagRule* tag_rule = nullptr;
+  tag::Decision decision;
+};
+
 // The device and the slow path behind it: tag check, flow cache, full rule table on a miss, actions.
 class Device {
  public:
   Device(const PathConfig& config, Counters& counters);
 
-  void Process(const Arrival& arrival, const CurrentPacket& current, const Tagged& tagged, Verdict& verdict,
-               StageWork& work);
+  void Process(DevicePacket& packet);
+
+  // Process of several packets, step by step: FindEntry for each, between the host's turns, then Finish for
+  // all. Only where IsSteppable: no tag, and no meter, has a say in what FindEntry does or returns.
+  bool IsSteppable() const { return config_.tag_authority == TagAuthority::kBounded && !set_.traps_metered; }
+  // Whether the packet was punted for want of an entry.
+  bool FindEntry(DevicePacket& packet);
+  void Finish(DevicePacket* packets, std::size_t count);
 
   // Between two packets.
   void SwapRules(RuleSet& set) noexcept { set_.Swap(set); }
@@ -56,12 +75,10 @@ class Device {
            tag::InstallCause cause, std::uint64_t next_use, Nanos now, Work& work);
   bool TakeToken(Nanos now);
   void ApplyWrites(Nanos now, Work& work);
-  void DecidePacket(const Arrival& arrival, const CurrentPacket& current, const Tagged& tagged,
-                    Verdict& verdict, StageWork& work);
-  tag::Decision LookUp(const Arrival& arrival, const CurrentPacket& current, Verdict& verdict,
-                       StageWork& work);
-  void Act(const Arrival& arrival, const CurrentPacket& current, const tag::Decision& decision,
-           const tag::TagRule* tag_rule, Verdict& verdict, Work& work);
+  void Begin(DevicePacket& packet);
+  void CheckTags(DevicePacket* packets, std::size_t count);
+  void LookUp(DevicePacket& packet);
+  void Act(DevicePacket& packet);
 
   // A write that travels behind the current packet.
   struct Write {

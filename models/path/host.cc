@@ -124,8 +124,10 @@ void Host::Prefetch(const Arrival&, const CurrentPacket& current) const {
   rehearsal_.PrefetchEntry(current.rehearsal_hash);
 }
 
-void Host::Process(const Arrival& arrival, CurrentPacket& current, Tagged& tagged, StageWork& work) {
+void Host::Process(const Arrival& arrival, CurrentPacket& current, Tagged& tagged, tag::TagMac& seal,
+                   StageWork& work) {
   tagged.has_tag = false;
+  seal.key = nullptr;
   if (!current.parsed->decidable || !Predicts()) return;
 
   current_ = &current;
@@ -155,7 +157,7 @@ void Host::Process(const Arrival& arrival, CurrentPacket& current, Tagged& tagge
   Vm& vm = *vms_[arrival.vm - 1u];
   const tag::VmProfile::Observation seen =
       vm.profile.Observe(summary, current_->entry, current_->host_hash, work[Stage::kProfile]);
-  Tag(arrival, vm, seen.context, tagged, work);
+  Tag(arrival, vm, seen.context, tagged, seal, work);
 
   if (!seen.moved || config_.arm == Arm::kOracle || device_.prediction_share() == 0) return;
   ScoreDestinations(arrival);
@@ -245,7 +247,7 @@ bool Host::WritesTags(const Vm& vm, const PendingType& pending) const {
 }
 
 void Host::Tag(const Arrival& arrival, Vm& vm, const predict::Context& context, Tagged& tagged,
-               StageWork& work) {
+               tag::TagMac& seal, StageWork& work) {
   const std::uint8_t header_queue = tag::QueueByHeader(current_->parsed->key, current_->parsed->packet.dscp);
   const predict::Prediction prediction = PredictType(vm, context, header_queue, work[Stage::kPredict]);
   PendingType& pending = pending_[current_->number & (pending_.size() - 1)];
@@ -257,8 +259,8 @@ void Host::Tag(const Arrival& arrival, Vm& vm, const predict::Context& context, 
   pending.tag_queue = QueueOfTag(arrival.vm, prediction.type, prediction.confidence, pending.header_queue,
                                  work[Stage::kPredict]);
   if (!WritesTags(vm, pending)) return;
-  tagged.tag = sealer_.Seal(arrival.vm, prediction.type, prediction.confidence, current_->parsed->key,
-                            arrival.wire_bytes, work[Stage::kTagSeal]);
+  sealer_.Begin(arrival.vm, prediction.type, prediction.confidence, current_->parsed->key, arrival.wire_bytes,
+                tagged.tag, seal, work[Stage::kTagSeal]);
   tagged.has_tag = true;
 }
 

@@ -28,7 +28,9 @@ class Host {
   void Prepare(const Parsed& parsed, CurrentPacket& current);
   // A second step of asking for memory, some time after Prepare.
   void Prefetch(const Arrival& arrival, const CurrentPacket& current) const;
-  void Process(const Arrival& arrival, CurrentPacket& current, Tagged& tagged, StageWork& work);
+  // The tag lacks its MAC: `seal` says which.
+  void Process(const Arrival& arrival, CurrentPacket& current, Tagged& tagged, tag::TagMac& seal,
+               StageWork& work);
   // The device punted the packet of the last Process for want of an entry.
   void SeePunt() { rehearsal_.SeePunt(); }
 
@@ -73,7 +75,8 @@ class Host {
   predict::Prediction PredictType(const Vm& vm, const predict::Context& context, std::uint8_t header_queue,
                                   Work& work) const;
   predict::Prediction WorstPrediction(flow::VmId vm, std::uint8_t header_queue, Work& work) const;
-  void Tag(const Arrival& arrival, Vm& vm, const predict::Context& context, Tagged& tagged, StageWork& work);
+  void Tag(const Arrival& arrival, Vm& vm, const predict::Context& context, Tagged& tagged, tag::TagMac& seal,
+           StageWork& work);
 
   void PreinstallSuccessors(const Arrival& arrival, Vm& vm, predict::DestinationId from, StageWork& work);
   void PreinstallReply(const Arrival& arrival, StageWork& work);

@@ -20,13 +20,46 @@ struct PacketPath::State {
   // Of the packets that are being decided.
   std::array<Parsed, kBurst> parsed;
   std::array<CurrentPacket, kBurst> current;
+  std::array<Tagged, kBurst> tagged;
+  std::array<tag::TagMac, kBurst> seals;
+  std::array<DevicePacket, kBurst> packets;
 
-  void DeviceSide(const Arrival& arrival, const CurrentPacket& packet, const Tagged& tagged, Verdict& verdict,
+  void HostSide(const Arrival& arrival, std::size_t i, Tagged& sealed, StageWork& work) {
+    host.Process(arrival, current[i], sealed, seals[i], work);
+    tag::TagMac* const mac[] = {&seals[i]};
+    tag::ComputeMacs(mac, 1);
+    tag::TagSealer::Finish(seals[i], sealed.tag);
+  }
+  void DeviceSide(const Arrival& arrival, std::size_t i, const Tagged& sealed, Verdict& verdict,
                   StageWork& work) {
-    device.Process(arrival, packet, tagged, verdict, work);
+    packets[i].arrival = &arrival;
+    packets[i].current = &current[i];
+    packets[i].tagged = &sealed;
+    packets[i].verdict = &verdict;
+    packets[i].work = &work;
+    device.Process(packets[i]);
     if (verdict.punted && verdict.reason != Reason::kTrapRule) host.SeePunt();
   }
+  // All packets of a burst, with all MACs computed together.
+  void InSteps(const Job* jobs, std::size_t count);
 };
+
+void PacketPath::State::InSteps(const Job* jobs, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) {
+    host.Process(*jobs[i].arrival, current[i], tagged[i], seals[i], *jobs[i].work);
+    packets[i].arrival = jobs[i].arrival;
+    packets[i].current = &current[i];
+    packets[i].tagged = &tagged[i];
+    packets[i].verdict = jobs[i].verdict;
+    packets[i].work = jobs[i].work;
+    if (device.FindEntry(packets[i])) host.SeePunt();
+  }
+  std::array<tag::TagMac*, kBurst> macs{};
+  for (std::size_t i = 0; i < count; ++i) macs[i] = &seals[i];
+  tag::ComputeMacs(macs.data(), count);
+  for (std::size_t i = 0; i < count; ++i) tag::TagSealer::Finish(seals[i], tagged[i].tag);
+  device.Finish(packets.data(), count);
+}
 
 PacketPath::PacketPath(const PathConfig& config, const Future* future) {
   const bool knows_future = config.arm == Arm::kOracle || config.arm == Arm::kAntiOracle;
@@ -41,11 +74,11 @@ PacketPath::~PacketPath() = default;
 void PacketPath::HostSide(const Arrival& arrival, const Parsed& parsed, Tagged& tagged, StageWork& work) {
   state_->parsed[0] = parsed;
   state_->host.Prepare(state_->parsed[0], state_->current[0]);
-  state_->host.Process(arrival, state_->current[0], tagged, work);
+  state_->HostSide(arrival, 0, tagged, work);
 }
 
 void PacketPath::DeviceSide(const Arrival& arrival, const Tagged& tagged, Verdict& verdict, StageWork& work) {
-  state_->DeviceSide(arrival, state_->current[0], tagged, verdict, work);
+  state_->DeviceSide(arrival, 0, tagged, verdict, work);
 }
 
 void PacketPath::Process(const Arrival* arrivals, std::size_t count, Verdict* verdicts, StageWork* work) {
@@ -62,10 +95,11 @@ void PacketPath::Process(const Job* jobs, std::size_t count) {
   std::array<CurrentPacket, kBurst>& current = state_->current;
   for (std::size_t i = 0; i < count; ++i) state_->host.Prepare(*jobs[i].parsed, current[i]);
   for (std::size_t i = 0; i < count; ++i) state_->host.Prefetch(*jobs[i].arrival, current[i]);
+  if (state_->device.IsSteppable()) return state_->InSteps(jobs, count);
   for (std::size_t i = 0; i < count; ++i) {
-    Tagged tagged;
-    state_->host.Process(*jobs[i].arrival, current[i], tagged, *jobs[i].work);
-    state_->DeviceSide(*jobs[i].arrival, current[i], tagged, *jobs[i].verdict, *jobs[i].work);
+    Tagged& tagged = state_->tagged[i];
+    state_->HostSide(*jobs[i].arrival, i, tagged, *jobs[i].work);
+    state_->DeviceSide(*jobs[i].arrival, i, tagged, *jobs[i].verdict, *jobs[i].work);
   }
 }
 

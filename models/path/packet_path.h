@@ -17,8 +17,6 @@
 
 namespace foreflow::path {
 
-constexpr std::size_t kBurst = 32;
-
 // One packet to decide. `parsed` is Parse(*arrival). `work` is added to: it may be the same for several jobs.
 struct Job {
   const Arrival* arrival = nullptr;

@@ -27,6 +27,9 @@ RuleSet::RuleSet(const PathConfig& config) : meter_configs(config.meters) {
   for (const tag::Rule& rule : config.rules) RefuseUnknownMeter(rule.id, rule.action, config.meters.size());
   for (const tag::TagRule& rule : config.tag_rules)
     RefuseUnknownMeter(rule.id, rule.action, config.meters.size());
+  traps_metered = std::any_of(config.rules.begin(), config.rules.end(), [](const tag::Rule& rule) {
+    return rule.action.verb == tag::Verb::kTrap && rule.action.meter != tag::kNoMeter;
+  });
   rules.Load(config.rules);
   tag_rules.Load(config.tag_rules);
   meters.reserve(config.meters.size());
@@ -42,6 +45,7 @@ void RuleSet::Swap(RuleSet& other) noexcept {
   std::swap(tag_rules, other.tag_rules);
   meters.swap(other.meters);
   meter_configs.swap(other.meter_configs);
+  std::swap(traps_metered, other.traps_metered);
 }
 
 }  // namespace foreflow::path

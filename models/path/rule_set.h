@@ -28,6 +28,7 @@ struct RuleSet {
   tag::TagRules tag_rules;
   std::vector<tag::Meter> meters;
   std::vector<tag::MeterConfig> meter_configs;  // by meter
+  bool traps_metered = false;                   // a rule both traps and meters
 };
 
 }  // namespace foreflow::path

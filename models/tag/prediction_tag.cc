@@ -2,6 +2,9 @@
 #include "models/tag/prediction_tag.h"
 
 #include <algorithm>
+#include <cstring>
+
+#include "models/crypto/keyed_hash_lanes.h"
 
 namespace foreflow::tag {
 namespace {
@@ -28,10 +31,13 @@ std::uint32_t Get32(const std::uint8_t* in) {
   return static_cast<std::uint32_t>(Get16(in)) << 16 | Get16(in + 2);
 }
 
-std::array<std::uint8_t, kMacBytes> MacOf(const crypto::Key128& key, const std::uint8_t* fields,
-                                          const flow::FlowKey& packet, std::uint32_t wire_bytes, Work& work) {
-  std::array<std::uint8_t, kMessageBytes> message;
-  std::uint8_t* out = std::copy_n(fields, kTagFieldBytes, message.begin());
+using Message = std::array<std::uint64_t, kMessageBytes / 8>;
+
+// What the MAC is over: fields, flow key and length in network order, as little-endian words.
+Message MessageOf(const TagMac& mac) {
+  std::array<std::uint8_t, kMessageBytes> bytes;
+  const flow::FlowKey& packet = *mac.packet;
+  std::uint8_t* out = std::copy_n(mac.fields, kTagFieldBytes, bytes.begin());
   out = std::copy(packet.source_address.begin(), packet.source_address.end(), out);
   out = std::copy(packet.destination_address.begin(), packet.destination_address.end(), out);
   Put16(out, packet.source_port);
@@ -39,16 +45,53 @@ std::array<std::uint8_t, kMacBytes> MacOf(const crypto::Key128& key, const std::
   Put16(out + 4, packet.vm);
   out[6] = packet.ip_protocol;
   out[7] = packet.l3;
-  Put32(out + 8, wire_bytes);
-  work.Add(WorkItem::kMacWord, kMacWords);
-  const std::uint64_t hash = crypto::KeyedHash(key, {message.data(), message.size()});
-  std::array<std::uint8_t, kMacBytes> mac;
-  Put32(mac.data(), static_cast<std::uint32_t>(hash >> 32));
-  Put32(mac.data() + 4, static_cast<std::uint32_t>(hash));
-  return mac;
+  Put32(out + 8, mac.wire_bytes);
+  Message message;
+  std::memcpy(message.data(), bytes.data(), bytes.size());
+  return message;
 }
 
+void ComputeOne(TagMac& mac) {
+  const Message message = MessageOf(mac);
+  mac.value =
+      crypto::KeyedHash(*mac.key, {reinterpret_cast<const std::uint8_t*>(message.data()), kMessageBytes});
+}
+
+// Lanes without a MAC hash zeros.
+void ComputeUpToLanes(TagMac* const* macs, std::size_t count) {
+  std::array<crypto::LaneWords, 2> key;
+  std::array<crypto::LaneWords, kMessageBytes / 8> words;
+  for (std::size_t lane = 0; lane < count; ++lane) {
+    const Message message = MessageOf(*macs[lane]);
+    for (std::size_t word = 0; word < message.size(); ++word) words[word].lane[lane] = message[word];
+    std::memcpy(&key[0].lane[lane], macs[lane]->key->data(), 8);
+    std::memcpy(&key[1].lane[lane], macs[lane]->key->data() + 8, 8);
+  }
+  crypto::LaneWords value;
+  crypto::KeyedHashLanes(key.data(), words.data(), words.size(), value);
+  for (std::size_t lane = 0; lane < count; ++lane) macs[lane]->value = value.lane[lane];
+}
+
+std::uint64_t Get64(const std::uint8_t* in) { return std::uint64_t{Get32(in)} << 32 | Get32(in + 4); }
+
 }  // namespace
+
+void ComputeMacs(TagMac* const* macs, std::size_t count) {
+  std::array<TagMac*, crypto::kHashLanes> wanted;
+  std::size_t size = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (macs[i]->key == nullptr) continue;
+    wanted[size++] = macs[i];
+    if (size < wanted.size()) continue;
+    ComputeUpToLanes(wanted.data(), size);
+    size = 0;
+  }
+  if (size == 1) {
+    ComputeOne(*wanted[0]);
+  } else if (size > 1) {
+    ComputeUpToLanes(wanted.data(), size);
+  }
+}
 
 const char* Name(TagStatus status) {
   static constexpr std::array<const char*, static_cast<std::size_t>(TagStatus::kCount)> kNames = {
@@ -90,8 +133,21 @@ TagSealer::TagSealer(const crypto::Key128& master, std::size_t vms) : master_(ma
 
 SealedTag TagSealer::Seal(flow::VmId vm, predict::PacketType type, std::uint16_t confidence,
                           const flow::FlowKey& packet, std::uint32_t wire_bytes, Work& work) {
-  SealedTag sealed{};
-  if (vm >= vms_.size() || vms_[vm].last_sequence == UINT32_MAX) return sealed;
+  SealedTag sealed;
+  TagMac mac;
+  Begin(vm, type, confidence, packet, wire_bytes, sealed, mac, work);
+  TagMac* const macs[] = {&mac};
+  ComputeMacs(macs, 1);
+  Finish(mac, sealed);
+  return sealed;
+}
+
+void TagSealer::Begin(flow::VmId vm, predict::PacketType type, std::uint16_t confidence,
+                      const flow::FlowKey& packet, std::uint32_t wire_bytes, SealedTag& sealed, TagMac& mac,
+                      Work& work) {
+  sealed = {};
+  mac.key = nullptr;
+  if (vm >= vms_.size() || vms_[vm].last_sequence == UINT32_MAX) return;
   Vm& state = vms_[vm];
   PredictionTag tag;
   tag.type = type;
@@ -100,9 +156,14 @@ SealedTag TagSealer::Seal(flow::VmId vm, predict::PacketType type, std::uint16_t
   tag.epoch = static_cast<std::uint8_t>(state.epoch);
   tag.sequence = ++state.last_sequence;
   Encode(tag, sealed.data());
-  const auto mac = MacOf(state.key, sealed.data(), packet, wire_bytes, work);
-  std::copy(mac.begin(), mac.end(), sealed.begin() + kTagFieldBytes);
-  return sealed;
+  mac = {&state.key, sealed.data(), &packet, wire_bytes, 0};
+  work.Add(WorkItem::kMacWord, kMacWords);
+}
+
+void TagSealer::Finish(const TagMac& mac, SealedTag& sealed) {
+  if (mac.key == nullptr) return;
+  Put32(sealed.data() + kTagFieldBytes, static_cast<std::uint32_t>(mac.value >> 32));
+  Put32(sealed.data() + kTagFieldBytes + 4, static_cast<std::uint32_t>(mac.value));
 }
 
 void TagSealer::Rotate(flow::VmId vm) {
@@ -134,26 +195,45 @@ bool TagChecker::Window::Accept(std::uint32_t sequence) {
 
 TagStatus TagChecker::Check(const SealedTag* sealed, const flow::FlowKey& packet, std::uint32_t wire_bytes,
                             PredictionTag& tag, Work& work) {
-  if (sealed == nullptr) return TagStatus::kAbsent;
-  PredictionTag claimed;
-  if (!Decode({sealed->data(), kTagFieldBytes}, claimed)) return TagStatus::kForged;
-  if (claimed.vm != packet.vm || claimed.vm >= vms_.size()) return TagStatus::kWrongVm;
+  Pending pending;
+  Begin(sealed, packet, wire_bytes, pending, work);
+  TagMac* const macs[] = {&pending.mac};
+  ComputeMacs(macs, 1);
+  return Finish(pending, sealed, tag, work);
+}
+
+TagChecker::Epoch* TagChecker::EpochOf(const PredictionTag& claimed) {
   Vm& state = vms_[claimed.vm];
-  Epoch* epoch = nullptr;
-  if (claimed.epoch == static_cast<std::uint8_t>(state.epoch)) {
-    epoch = &state.current;
-  } else if (state.epoch > 0 && claimed.epoch == static_cast<std::uint8_t>(state.epoch - 1)) {
-    epoch = &state.previous;
-  } else {
-    return TagStatus::kStale;
-  }
-  const auto mac = MacOf(epoch->key, sealed->data(), packet, wire_bytes, work);
-  if (!crypto::EqualConstantTime({sealed->data() + kTagFieldBytes, kMacBytes}, {mac.data(), mac.size()})) {
-    return TagStatus::kForged;
-  }
+  if (claimed.epoch == static_cast<std::uint8_t>(state.epoch)) return &state.current;
+  if (state.epoch > 0 && claimed.epoch == static_cast<std::uint8_t>(state.epoch - 1)) return &state.previous;
+  return nullptr;
+}
+
+void TagChecker::Begin(const SealedTag* sealed, const flow::FlowKey& packet, std::uint32_t wire_bytes,
+                       Pending& pending, Work& work) {
+  pending.mac.key = nullptr;
+  pending.status = TagStatus::kAbsent;
+  if (sealed == nullptr) return;
+  pending.status = TagStatus::kForged;
+  if (!Decode({sealed->data(), kTagFieldBytes}, pending.claimed)) return;
+  pending.status = TagStatus::kWrongVm;
+  if (pending.claimed.vm != packet.vm || pending.claimed.vm >= vms_.size()) return;
+  pending.status = TagStatus::kStale;
+  const Epoch* epoch = EpochOf(pending.claimed);
+  if (epoch == nullptr) return;
+  pending.status = TagStatus::kValid;
+  pending.mac = {&epoch->key, sealed->data(), &packet, wire_bytes, 0};
+  work.Add(WorkItem::kMacWord, kMacWords);
+}
+
+TagStatus TagChecker::Finish(const Pending& pending, const SealedTag* sealed, PredictionTag& tag,
+                             Work& work) {
+  if (pending.status != TagStatus::kValid) return pending.status;
+  // One word: there is no first byte that differs to be timed.
+  if (Get64(sealed->data() + kTagFieldBytes) != pending.mac.value) return TagStatus::kForged;
   work.Add(WorkItem::kUpdate);
-  if (!epoch->window.Accept(claimed.sequence)) return TagStatus::kReplayed;
-  tag = claimed;
+  if (!EpochOf(pending.claimed)->window.Accept(pending.claimed.sequence)) return TagStatus::kReplayed;
+  tag = pending.claimed;
   return TagStatus::kValid;
 }
 

@@ -3,6 +3,7 @@
 #define FOREFLOW_MODELS_TAG_PREDICTION_TAG_H_
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -52,6 +53,17 @@ bool Decode(BytesView in, PredictionTag& tag);
 // The key of one VM and epoch. Epochs are counted without wrapping; a tag carries the low 8 bits.
 crypto::Key128 TagKey(const crypto::Key128& master, flow::VmId vm, std::uint64_t epoch);
 
+// One tag's MAC, to be computed: what it is over and by which key. Computing several at once costs little
+// more than one.
+struct TagMac {
+  const crypto::Key128* key = nullptr;  // nullptr: none is wanted
+  const std::uint8_t* fields = nullptr;
+  const flow::FlowKey* packet = nullptr;
+  std::uint32_t wire_bytes = 0;
+  std::uint64_t value = 0;
+};
+void ComputeMacs(TagMac* const* macs, std::size_t count);
+
 // The host's half: holds the per-VM keys that no guest sees. Also numbers the tags.
 class TagSealer {
  public:
@@ -61,6 +73,11 @@ class TagSealer {
   // which no checker accepts: rotate before. Counts kMacWord.
   SealedTag Seal(flow::VmId vm, predict::PacketType type, std::uint16_t confidence,
                  const flow::FlowKey& packet, std::uint32_t wire_bytes, Work& work);
+  // Seal in two halves, with ComputeMacs between them. Until then `sealed` and `packet` stay where they are,
+  // and no key rotates.
+  void Begin(flow::VmId vm, predict::PacketType type, std::uint16_t confidence, const flow::FlowKey& packet,
+             std::uint32_t wire_bytes, SealedTag& sealed, TagMac& mac, Work& work);
+  static void Finish(const TagMac& mac, SealedTag& sealed);
   // Begins the next epoch for one VM: a new key, sequence from 1. The checker must have rotated before.
   void Rotate(flow::VmId vm);
 
@@ -84,6 +101,15 @@ class TagChecker {
   // replay window (kReplayed); only a tag whose MAC verifies changes any state. Counts kMacWord.
   TagStatus Check(const SealedTag* sealed, const flow::FlowKey& packet, std::uint32_t wire_bytes,
                   PredictionTag& tag, Work& work);
+  // Check in two halves, with ComputeMacs between them; tags in the same order in both, and no key rotates.
+  struct Pending {
+    TagStatus status = TagStatus::kAbsent;  // kValid: if the MAC verifies
+    PredictionTag claimed;
+    TagMac mac;
+  };
+  void Begin(const SealedTag* sealed, const flow::FlowKey& packet, std::uint32_t wire_bytes, Pending& pending,
+             Work& work);
+  TagStatus Finish(const Pending& pending, const SealedTag* sealed, PredictionTag& tag, Work& work);
   // Accepts the next epoch beside the current one, and forgets the one before that.
   void Rotate(flow::VmId vm);
 
@@ -103,6 +129,9 @@ class TagChecker {
     Epoch current;
     Epoch previous;  // meaningless while epoch is 0
   };
+  // The epoch that a tag claims, of a VM that is known; nullptr: neither the current nor the previous one.
+  Epoch* EpochOf(const PredictionTag& claimed);
+
   crypto::Key128 master_;
   std::vector<Vm> vms_;
 };
