@@ -285,7 +285,7 @@ NicCount Nic::Count() {
   for (std::size_t port = 0; port < places_.size(); ++port) {
     sum.ports[port].name = places_[port].facts.name;
     sum.ports[port].vm = places_[port].vm;
-    sum.ports[port].missed = ports_[port]->missed();
+    sum.ports[port].missed = ports_[port]->Missed();
   }
   sum.packets.held = left_;
   sum.copies_held = left_copies_;

@@ -72,6 +72,7 @@ std::vector<PortFacts> FindPorts(const Eal& eal) {
                         info.hash_key_size >= kLeastKey && info.hash_key_size <= kMostKey;
     port.rss_entries =
         hashes && info.reta_size <= RTE_ETH_RSS_RETA_SIZE_512 ? info.reta_size : std::uint16_t{0};
+    port.interface = info.if_index;
     port.stamps_microseconds = port.driver == "net_pcap";
     ports.push_back(port);
   }
@@ -83,7 +84,7 @@ std::vector<PortFacts> FindPorts(const Eal& eal) {
   return ports;
 }
 
-Port::Port(const PortFacts& facts, const PortSetup& setup) : facts_(facts) {
+Port::Port(const PortFacts& facts, const PortSetup& setup) : facts_(facts), sockets_(facts.interface) {
   const auto check = [&](int error, const char* what) {
     if (error >= 0) return;
     rte_eth_dev_close(facts.device);
@@ -145,10 +146,10 @@ Port::~Port() {
   rte_eth_dev_close(facts_.device);
 }
 
-std::uint64_t Port::missed() const {
-  rte_eth_stats stats;
-  if (rte_eth_stats_get(facts_.device, &stats) != 0) return 0;
-  return stats.imissed + stats.rx_nombuf;
+std::uint64_t Port::Missed() {
+  rte_eth_stats stats{};
+  rte_eth_stats_get(facts_.device, &stats);
+  return stats.imissed + stats.rx_nombuf + sockets_.Missed();
 }
 
 }  // namespace foreflow::dpdk

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bindings/dpdk/eal.h"
+#include "bindings/dpdk/packet_socket.h"
 
 namespace foreflow::dpdk {
 
@@ -24,6 +25,7 @@ struct PortFacts {
   std::uint16_t rss_entries = 0;  // of the redirection table; 0: the port does not steer by addresses
   // Whether frames can carry the time the driver received them, in microseconds since 1970.
   bool stamps_microseconds = false;
+  unsigned interface = PacketSockets::kNone;  // the kernel's number of the network interface behind the port
 };
 
 // All ports, in DPDK's order. Throws Refusal when there is none, with what the EAL complained of.
@@ -50,11 +52,13 @@ class Port {
   Port& operator=(const Port&) = delete;
 
   const PortFacts& facts() const { return facts_; }
-  // Frames that the port received and could not hand over, for want of descriptors or mbufs, so far.
-  std::uint64_t missed() const;
+  // Frames that the port received and could not hand over, for want of descriptors or mbufs, so far. One
+  // thread at a time.
+  std::uint64_t Missed();
 
  private:
   PortFacts facts_;
+  PacketSockets sockets_;
 };
 
 }  // namespace foreflow::dpdk

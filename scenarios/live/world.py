@@ -16,6 +16,7 @@ import random
 import secrets
 import signal
 import struct
+import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,15 +158,17 @@ class World(Namespaces):
             self.wait_for(host.name, "dig", "+short", "+tries=1", "+time=1", f"@{address}", "web.test")
         self.wait_for(DATA.name, "redis-cli", "-h", DATA.v4, "ping")
 
-    def iperf3_server(self, host: Host, port: int) -> None:
+    def iperf3_server(self, host: Host, port: int) -> subprocess.Popen[bytes]:
         """Serves one test at `port`, and returns when it listens."""
-        self.start(host.name, "iperf3", "-s", "-1", "-p", str(port))
+        server = self.start(host.name, "iperf3", "-s", "-1", "-p", str(port))
         self.wait_for(host.name, "sh", "-c", f"ss -Hltn sport = :{port} | grep -q .")
+        return server
 
     def iperf3(self, client: Host, server: Host, port: int, *options: str, timeout: float = 30) -> dict:
         """What the client reports of one test."""
-        self.iperf3_server(server, port)
+        served = self.iperf3_server(server, port)
         said = self.run(client.name, "iperf3", "-J", "-c", server.v4, "-p", str(port), *options, timeout=timeout)
+        served.wait(timeout=10)  # it holds the port until then
         return json.loads(said)["end"]
 
     def neighbour(self, host: Host, address: str) -> str | None:
