@@ -242,6 +242,7 @@ void Nic::Stop() {
   phase_.store(Phase::kStop, std::memory_order_release);
   rte_eal_mp_wait_lcore();
   running_ = false;
+  const std::lock_guard<std::mutex> lock(counting_);
   for (const Ring& ring : inboxes_) left_ += FreeRing(ring.get(), false, left_copies_);
   for (const Ring& ring : outboxes_) left_ += FreeRing(ring.get(), true, left_copies_);
 }
@@ -280,6 +281,7 @@ void Nic::ReplaceRules(const path::PathConfig& config) {
 }
 
 NicCount Nic::Count() {
+  const std::lock_guard<std::mutex> lock(counting_);
   NicCount sum;
   sum.ports.resize(places_.size());
   for (std::size_t port = 0; port < places_.size(); ++port) {
@@ -289,6 +291,9 @@ NicCount Nic::Count() {
   }
   sum.packets.held = left_;
   sum.copies_held = left_copies_;
+  // Copies under way from worker to worker are not told apart until they have stopped.
+  for (const Ring& ring : inboxes_) sum.packets.held += rte_ring_count(ring.get());
+  for (const Ring& ring : outboxes_) sum.packets.held += rte_ring_count(ring.get());
   for (std::size_t worker = 0; worker < workers_.size(); ++worker) {
     const WorkerCount count = workers_[worker]->Count();
     for (std::size_t port = 0; port < places_.size(); ++port) {

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -61,7 +62,7 @@ struct NicCount {
 };
 
 // All ports of the EAL, with workers between them: a switch whose every frame is decided by the cores. The
-// calling thread sets up, counts and stops; it is never on the path.
+// calling thread sets up, replaces rules and stops; it is never on the path.
 class Nic {
  public:
   // Throws Refusal on ports, options or a configuration that cannot be had, and when memory is short.
@@ -81,7 +82,7 @@ class Nic {
   // other parts are left alone. Throws Refusal on rules that cannot be had, with the old ones still in use.
   // Waits until the workers have the new ones.
   void ReplaceRules(const path::PathConfig& config);
-  // Count, ReplaceRules, Start and Stop: one thread at a time.
+  // From any thread; while workers run they are asked, which takes them a moment of their loop.
   NicCount Count();
 
   const std::vector<std::string>& notes() const { return notes_; }
@@ -116,6 +117,7 @@ class Nic {
   std::vector<std::unique_ptr<Port>> ports_;
   std::vector<std::unique_ptr<Worker>> workers_;
   bool running_ = false;
+  std::mutex counting_;
   // What was left in the rings between workers when they stopped.
   std::uint64_t left_ = 0;
   std::uint64_t left_copies_ = 0;

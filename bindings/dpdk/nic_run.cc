@@ -14,6 +14,7 @@
 #include "bindings/config/report_json.h"
 #include "bindings/dpdk/display.h"
 #include "bindings/dpdk/live_trace.h"
+#include "bindings/dpdk/telemetry.h"
 #include "models/base/refusal.h"
 
 namespace foreflow::dpdk {
@@ -141,6 +142,7 @@ void RunNic(const NicRunOptions& options) {
     return taken > 0;
   };
 
+  std::optional<Telemetry> telemetry(nic);
   Display display;
   const Stopwatch watch;
   nic.Start();
@@ -164,6 +166,7 @@ void RunNic(const NicRunOptions& options) {
   if (trace) trace->End();
   const NicCount count = nic.Count();
   const std::size_t workers = nic.workers();
+  telemetry.reset();
   const std::uint64_t lost = nic.Close();
   Print(options, config, count, seconds, workers, lost);
   if (!count.Balanced()) throw std::logic_error("packets in are not out + held + dropped");
