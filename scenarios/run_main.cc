@@ -12,6 +12,7 @@
 #include "bindings/config/run_config.h"
 #include "bindings/pcap/capture.h"
 #include "bindings/pcap/replay_program.h"
+#include "bindings/pcap/run_traffic.h"
 #include "bindings/pcap/time_map.h"
 #include "scenarios/simulation.h"
 
@@ -30,21 +31,11 @@ std::uint64_t MaxResidentBytes() {
   return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
 }
 
-pcap::Traffic LoadTraffic(const config::RunConfig& config, const pcap::Capture& capture) {
-  pcap::TimeMap map;
-  map.max_gap = config.traffic.max_gap;
-  map.max_packets = config.traffic.max_packets;
-  map.seed = config.seed;
-  map.load = config.traffic.load;
-  map.link_rate = config.link.rate;
-  return pcap::MapToLoad(capture, config.path.vms, map);
-}
-
 void Run(const std::string& file) {
   const Clock::time_point start = Clock::now();
   config::RunConfig config = config::LoadRunConfig(file);
   const pcap::Capture capture = pcap::LoadCapture(config.input);
-  const pcap::Traffic traffic = LoadTraffic(config, capture);
+  const pcap::Traffic traffic = pcap::TrafficOf(capture, config, pcap::Times::kLoad);
   const path::Future future(traffic.arrivals, config.path.label_horizon);
   const std::uint64_t distinct_entries = config::DistinctEntries(future, config.path.rules);
   config::ResolveFlowEntries(config, distinct_entries);

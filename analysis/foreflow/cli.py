@@ -165,6 +165,49 @@ def nic(
 
 
 @commands.command()
+@click.argument("a", type=click.Path(path_type=Path))
+@click.argument("b", type=click.Path(path_type=Path))
+@JSON_OPTION
+def diff(a: Path, b: Path, as_json: bool) -> None:
+    """Say whether the runs A and B decided every packet alike, or what the first is that they did not.
+
+    A and B are folders of replay --out (any door), or of one arm and seed of run. Exit code 0: no difference,
+    1: the first differing packet was printed with every input of its decision.
+    """
+    from foreflow import diff as comparison
+    from foreflow.kept import open_run
+
+    document = comparison.compare(open_run(a.absolute()), open_run(b.absolute()))
+    if as_json:
+        print_json(document)
+    else:
+        print(comparison.text_of(document))
+    sys.exit(0 if document["same"] else 1)
+
+
+@commands.command()
+@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--packet", type=click.IntRange(0), required=True, metavar="N", help="Which, in order of arrival, from 0.")
+@JSON_OPTION
+def explain(folder: Path, packet: int, as_json: bool) -> None:
+    """Print one packet's way through RUN: every stage, the rule, the prediction, the work and the time.
+
+    RUN is a folder of replay --out (any door), or of one arm and seed of run. The packet is decided again, and that is
+    compared with what the run recorded. Exit code 1: it differs.
+    """
+    from foreflow import explain as explanation
+    from foreflow.kept import open_run
+
+    document = explanation.document_of(open_run(folder.absolute()), packet)
+    if as_json:
+        print_json(document)
+    else:
+        print(explanation.text_of(document))
+    if document["check"]:
+        raise Failed(f"{folder}: packet {packet} is not decided again as recorded, see check above")
+
+
+@commands.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @JSON_OPTION
 def bench(names: tuple[str, ...], as_json: bool) -> None:

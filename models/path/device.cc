@@ -187,6 +187,17 @@ void Device::Act(DevicePacket& packet) {
   }
 }
 
+void Device::Describe(const CurrentPacket& current, Description& description) const {
+  description.entry = current.entry;
+  tag::FlowCache::Resident resident;
+  if (cache_.Peek(current.entry, set_.rules.generation(), resident)) description.resident = resident;
+  description.cache_entries = cache_.size();
+  description.cache_capacity = cache_.capacity();
+  description.unused_predictions = cache_.unused_predictions();
+  description.unused_prediction_limit = cache_.unused_prediction_limit();
+  for (const Write& write : writes_) description.writes.push_back(write.entry);
+}
+
 bool Device::Preinstall(const flow::FlowKey& key, const tag::EntryKey& entry, std::uint64_t next_use,
                         Nanos now, Work& work) {
   for (const Write& write : writes_) {

@@ -6,6 +6,7 @@
 
 #include "models/path/arrival.h"
 #include "models/path/counters.h"
+#include "models/path/description.h"
 #include "models/path/path_config.h"
 #include "models/path/rule_set.h"
 #include "models/path/stages.h"
@@ -64,6 +65,8 @@ class Device {
   std::size_t prediction_share() const { return cache_.unused_prediction_limit(); }
   bool Holds(const tag::EntryKey& entry) const { return cache_.Contains(entry, set_.rules.generation()); }
   const tag::FlowCache& cache() const { return cache_; }
+  // What the device knows of the packet that it decides next.
+  void Describe(const CurrentPacket& current, Description& description) const;
   // Asks for an entry ahead of its first packet. The write travels behind the current packet, which is
   // decided before it. False when the budget of such writes is spent.
   bool Preinstall(const flow::FlowKey& key, const tag::EntryKey& entry, std::uint64_t next_use, Nanos now,

@@ -264,6 +264,54 @@ void Host::Tag(const Arrival& arrival, Vm& vm, const predict::Context& context, 
   tagged.has_tag = true;
 }
 
+void Host::Describe(const Arrival& arrival, const CurrentPacket& current, Description& description) const {
+  description.number = current.number;
+  const PendingType& pending = pending_[current.number & (pending_.size() - 1)];
+  const bool is_profiled =
+      current.parsed->decidable && Predicts() && arrival.vm != 0 && arrival.vm <= vms_.size();
+  if (!is_profiled) return;
+  const Vm& vm = *vms_[arrival.vm - 1u];
+  const auto type = static_cast<std::size_t>(pending.type);
+  const std::size_t direction = pending.direction();
+  Work uncounted;
+  Description::Type& described = description.type.emplace();
+  described.context = pending.context;
+  // Nothing was learnt since the packet's own prediction, so it is the same.
+  described.prediction = PredictType(vm, pending.context, pending.header_queue, uncounted);
+  described.header_queue = pending.header_queue;
+  described.tag_queue = pending.tag_queue;
+  described.follows_host = vm.types_scored[type][direction] < kProbation;
+  described.governor = Description::Of(described.follows_host ? type_governors_[type][direction]
+                                                              : vm.type_governors[type][direction]);
+  for (std::size_t source = 0; source < kPredictionSources; ++source) {
+    description.destination_governors[source] = Description::Of(vm.destination_governors[source]);
+  }
+  description.rehearsal_allows = rehearsal_.AllowsPredictions();
+  if (config_.arm == Arm::kPredictive) DescribeDestinations(vm, description);
+}
+
+// As PreinstallSuccessors goes, without asking for anything, and on below the least confidence.
+void Host::DescribeDestinations(const Vm& vm, Description& description) const {
+  std::uint32_t chain = kCertain;
+  predict::DestinationId from = vm.profile.last_destination();
+  for (std::uint8_t step = 1; step <= config_.lookahead && from != tag::VmProfile::kNoDestination; ++step) {
+    std::array<predict::NextDestination, 2> next;
+    Work uncounted;
+    const std::size_t count = vm.profile.PredictDestinations(from, next.data(), next.size(), uncounted);
+    for (std::size_t i = 0; i < count; ++i) {
+      Description::Destination destination;
+      destination.key = vm.profile.KeyOf(next[i].destination);
+      destination.confidence = static_cast<std::uint16_t>(chain * next[i].confidence / kCertain);
+      destination.step = step;
+      destination.is_resident = device_.Holds(device_.rules().EntryKeyOf(destination.key, uncounted));
+      description.next.push_back(destination);
+    }
+    if (count == 0) return;
+    chain = chain * next[0].confidence / kCertain;
+    from = next[0].destination;
+  }
+}
+
 // Follows the likeliest chain of destinations from here, as deep as it stays likely: the farther ahead an
 // entry is asked for, the surer it is ready in time. Beside each step, the second likeliest.
 void Host::PreinstallSuccessors(const Arrival& arrival, Vm& vm, predict::DestinationId from,

@@ -31,6 +31,8 @@ class Host {
   // The tag lacks its MAC: `seal` says which.
   void Process(const Arrival& arrival, CurrentPacket& current, Tagged& tagged, tag::TagMac& seal,
                StageWork& work);
+  // What the host made of the packet of the last Process.
+  void Describe(const Arrival& arrival, const CurrentPacket& current, Description& description) const;
   // The device punted the packet of the last Process for want of an entry.
   void SeePunt() { rehearsal_.SeePunt(); }
 
@@ -77,6 +79,8 @@ class Host {
   predict::Prediction WorstPrediction(flow::VmId vm, std::uint8_t header_queue, Work& work) const;
   void Tag(const Arrival& arrival, Vm& vm, const predict::Context& context, Tagged& tagged, tag::TagMac& seal,
            StageWork& work);
+
+  void DescribeDestinations(const Vm& vm, Description& description) const;
 
   void PreinstallSuccessors(const Arrival& arrival, Vm& vm, predict::DestinationId from, StageWork& work);
   void PreinstallReply(const Arrival& arrival, StageWork& work);

@@ -105,6 +105,13 @@ void PacketPath::Process(const Job* jobs, std::size_t count) {
 
 void PacketPath::SwapRules(RuleSet& set) noexcept { state_->device.SwapRules(set); }
 
+Description PacketPath::Describe(const Arrival& arrival) const {
+  Description description;
+  state_->host.Describe(arrival, state_->current[0], description);
+  state_->device.Describe(state_->current[0], description);
+  return description;
+}
+
 const Counters& PacketPath::counters() const { return state_->counters; }
 
 }  // namespace foreflow::path

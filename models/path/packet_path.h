@@ -8,6 +8,7 @@
 
 #include "models/path/arrival.h"
 #include "models/path/counters.h"
+#include "models/path/description.h"
 #include "models/path/future.h"
 #include "models/path/path_config.h"
 #include "models/path/rule_set.h"
@@ -53,6 +54,10 @@ class PacketPath {
   // in use. Takes no memory and no longer than the exchange of a few pointers and the meters' tokens. Not for
   // arms that know the future: what they know is of the rules they began with.
   void SwapRules(RuleSet& set) noexcept;
+
+  // What stands behind a packet's decision. To be called between its HostSide and DeviceSide, which are not
+  // affected. Not for the data path: allocates.
+  Description Describe(const Arrival& arrival) const;
 
   const Counters& counters() const;
 

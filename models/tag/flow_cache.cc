@@ -65,6 +65,14 @@ bool FlowCache::Contains(const EntryKey& key, std::uint64_t hash, std::uint32_t 
   return i != kNone && states_[i].generation == generation;
 }
 
+bool FlowCache::Peek(const EntryKey& key, std::uint32_t generation, Resident& resident) const {
+  Work uncounted;
+  const Index i = Find(key, HashOf(key), uncounted);
+  if (i == kNone || states_[i].generation != generation) return false;
+  resident = {entries_[i].decision, entries_[i].ready, states_[i].cause, states_[i].unused_prediction};
+  return true;
+}
+
 FlowCache::Evicted FlowCache::Put(const Install& install, std::uint64_t hash, Work& work) {
   Evicted evicted;
   if (IsNewer(generation_, install.generation)) {

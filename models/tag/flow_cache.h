@@ -51,6 +51,16 @@ class FlowCache {
     return Contains(key, HashOf(key), generation);
   }
 
+  // What is known of an entry, for descriptions: looking at it is no use of it.
+  struct Resident {
+    Decision decision;
+    Nanos ready;
+    InstallCause cause = InstallCause::kMiss;
+    bool unused_prediction = false;
+  };
+  // False where Contains is.
+  bool Peek(const EntryKey& key, std::uint32_t generation, Resident& resident) const;
+
   struct Install {
     EntryKey key;
     Decision decision;

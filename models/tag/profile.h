@@ -62,6 +62,9 @@ class VmProfile {
   // The key of the latest packet that went to this destination.
   flow::FlowKey KeyOf(predict::DestinationId destination) const;
 
+  // Of the last packet observed; kNoDestination before the first.
+  predict::DestinationId last_destination() const { return last_; }
+
   flow::VmId vm() const { return config_.vm; }
   std::size_t bytes() const;
 

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <cstdio>
+#include <map>
+#include <string>
+
+#include "bindings/config/report_json.h"
+#include "bindings/config/run_config.h"
+#include "bindings/pcap/explain.h"
+#include "bindings/pcap/replay_program.h"
+#include "bindings/pcap/run_traffic.h"
+
+int main(int argc, char** argv) {
+  using foreflow::pcap::Times;
+  std::string resolved;
+  std::uint64_t packet = 0;
+  Times times = Times::kLoad;
+  CLI::App app{"Decides on a run's packets again, and prints what went into the decision of one (JSON)."};
+  app.add_option("resolved", resolved, "the run's resolved configuration (JSON)")->required();
+  app.add_option("--packet", packet, "which, in order of arrival, from 0")->required();
+  const std::map<std::string, Times> names{{"recorded", Times::kRecorded}, {"load", Times::kLoad}};
+  app.add_option("--times", times, "recorded: of a replay; load: of a run")
+      ->transform(CLI::CheckedTransformer(names))
+      ->required();
+  return foreflow::pcap::RunProgram(app, argc, argv, [&] {
+    const foreflow::config::RunConfig config = foreflow::config::LoadRunConfig(resolved);
+    const foreflow::pcap::Capture capture = foreflow::pcap::LoadCapture(config.input);
+    const foreflow::pcap::Traffic traffic = foreflow::pcap::TrafficOf(capture, config, times);
+    const foreflow::config::Json told = foreflow::pcap::Explain(capture, config, traffic, packet);
+    std::printf("%s\n", foreflow::config::ToText(told, 1).c_str());
+  });
+}
