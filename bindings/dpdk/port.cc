@@ -84,7 +84,8 @@ std::vector<PortFacts> FindPorts(const Eal& eal) {
   return ports;
 }
 
-Port::Port(const PortFacts& facts, const PortSetup& setup) : facts_(facts), sockets_(facts.interface) {
+Port::Port(const PortFacts& facts, const PortSetup& setup)
+    : facts_(facts), rx_queues_(setup.rx_queues), sockets_(facts.interface) {
   const auto check = [&](int error, const char* what) {
     if (error >= 0) return;
     rte_eth_dev_close(facts.device);
@@ -120,7 +121,8 @@ Port::Port(const PortFacts& facts, const PortSetup& setup) : facts_(facts), sock
   const auto node = static_cast<unsigned>(socket < 0 ? SOCKET_ID_ANY : socket);
   for (std::uint16_t q = 0; q < setup.rx_queues; ++q) {
     check(rte_eth_rx_queue_setup(facts.device, q, rx_descriptors, node, nullptr, setup.pool),
-          "a receive queue cannot be set up");
+          "a receive queue cannot be set up; a driver that keeps frames, as net_pcap with infinite_rx, needs "
+          "--spare-mbufs");
   }
   for (std::uint16_t q = 0; q < setup.tx_queues; ++q) {
     check(rte_eth_tx_queue_setup(facts.device, q, tx_descriptors, node, nullptr),
@@ -142,6 +144,16 @@ Port::Port(const PortFacts& facts, const PortSetup& setup) : facts_(facts), sock
 }
 
 Port::~Port() {
+  // What a port made of software still carries, a ring that feeds itself for one, its driver would not free.
+  constexpr std::size_t kMostBursts = 4096;
+  std::array<rte_mbuf*, 32> frames;
+  for (std::uint16_t queue = 0; queue < rx_queues_; ++queue) {
+    for (std::size_t burst = 0; burst < kMostBursts; ++burst) {
+      const std::uint16_t count = rte_eth_rx_burst(facts_.device, queue, frames.data(), frames.size());
+      if (count == 0) break;
+      rte_pktmbuf_free_bulk(frames.data(), count);
+    }
+  }
   rte_eth_dev_stop(facts_.device);
   rte_eth_dev_close(facts_.device);
 }

@@ -58,6 +58,7 @@ class Port {
 
  private:
   PortFacts facts_;
+  std::uint16_t rx_queues_;
   PacketSockets sockets_;
 };
 
