@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "bindings/dpdk/ring_port.h"
 
+#include <rte_dev.h>
 #include <rte_errno.h>
 #include <rte_eth_ring.h>
 #include <rte_ethdev.h>
@@ -63,8 +64,12 @@ RingPort::RingPort(const std::string& name, unsigned queues, unsigned places, rt
 }
 
 RingPort::~RingPort() {
+  // With its device, so that a port of the same name can be made again.
+  rte_eth_dev_info info;
+  const bool known = rte_eth_dev_info_get(device_, &info) == 0;
   rte_eth_dev_stop(device_);
   rte_eth_dev_close(device_);
+  if (known) rte_dev_remove(info.device);
 }
 
 }  // namespace foreflow::dpdk
