@@ -9,7 +9,6 @@
 namespace foreflow::tag {
 namespace {
 
-constexpr std::size_t kMacBytes = kTagBytes - kTagFieldBytes;
 constexpr std::size_t kMessageBytes = kTagFieldBytes + sizeof(flow::FlowKey) + 4;
 // SipHash works on 8 B words and adds one that holds the length.
 constexpr std::uint32_t kMacWords = kMessageBytes / 8 + 1;
