@@ -142,6 +142,10 @@ void Host::Process(const Arrival& arrival, CurrentPacket& current, Tagged& tagge
   const predict::PacketSummary summary =
       predict::Summarise(current_->parsed->packet, current_->parsed->key, arrival.sent, arrival.wire_bytes);
   labeler_.Push(number, summary);
+  // Its conversation is looked up, and its place in the ring is written.
+  work[Stage::kProfile].Add(WorkItem::kHash);
+  work[Stage::kProfile].Add(WorkItem::kCacheLine, 3);
+  work[Stage::kProfile].Add(WorkItem::kUpdate, 2);
   LearnFromLabels(work);
 
   if (config_.arm == Arm::kOracle) {
@@ -152,7 +156,7 @@ void Host::Process(const Arrival& arrival, CurrentPacket& current, Tagged& tagge
   }
   if (arrival.vm == 0 || arrival.vm > vms_.size()) return;
   const Station sender = StationOf(current_->parsed->packet.source_mac, current_->parsed->key.source_address);
-  SpeakerAt(sender) = {sender, arrival.vm};
+  SpeakerAt(sender, work[Stage::kProfile]) = {sender, arrival.vm};
 
   Vm& vm = *vms_[arrival.vm - 1u];
   const tag::VmProfile::Observation seen =
@@ -160,7 +164,7 @@ void Host::Process(const Arrival& arrival, CurrentPacket& current, Tagged& tagge
   Tag(arrival, vm, seen.context, tagged, seal, work);
 
   if (!seen.moved || config_.arm == Arm::kOracle || device_.prediction_share() == 0) return;
-  ScoreDestinations(arrival);
+  ScoreDestinations(arrival, work[Stage::kPreinstall]);
   if (config_.arm == Arm::kAntiOracle) {
     PreinstallFalsehood(arrival, work);
   } else {
@@ -324,6 +328,7 @@ void Host::PreinstallSuccessors(const Arrival& arrival, Vm& vm, predict::Destina
         vm.profile.PredictDestinations(from, next.data(), next.size(), work[Stage::kPredict]);
     for (std::size_t i = 0; i < count; ++i) {
       if (chain * next[i].confidence / kCertain < config_.minimum_confidence) break;
+      work[Stage::kPreinstall].Add(WorkItem::kCacheLine);  // the destination's key
       Consider(arrival, vm.profile.KeyOf(next[i].destination), Source::kSuccessor, work);
     }
     if (count == 0) return;
@@ -336,7 +341,7 @@ void Host::PreinstallSuccessors(const Arrival& arrival, Vm& vm, predict::Destina
 void Host::PreinstallReply(const Arrival& arrival, StageWork& work) {
   const flow::FlowKey& key = current_->parsed->key;
   const Station receiver = StationOf(current_->parsed->packet.destination_mac, key.destination_address);
-  const Speaker& other = SpeakerAt(receiver);
+  const Speaker& other = SpeakerAt(receiver, work[Stage::kPreinstall]);
   if (other.vm == 0 || other.vm == arrival.vm || other.station != receiver) return;
   Consider(arrival, Reverse(key, other.vm), Source::kReply, work);
 }
@@ -348,6 +353,7 @@ void Host::Consider(const Arrival& arrival, const flow::FlowKey& key, Source sou
   guess.hash = hash_(&guess.entry.fields);
   guess.ready = arrival.time + config_.install_latency;
   guess.vm = key.vm;
+  stage.Add(WorkItem::kHash);
   stage.Add(WorkItem::kProbe);
   if (guess.entry == current_->entry) return;
   const predict::Governor& governor =
@@ -358,9 +364,14 @@ void Host::Consider(const Arrival& arrival, const flow::FlowKey& key, Source sou
   }
 
   Speculations& waiting = speculations_[static_cast<std::size_t>(source)];
-  stage.Add(WorkItem::kProbe);
+  // What the device holds, what waits already.
+  stage.Add(WorkItem::kHash);
+  stage.Add(WorkItem::kProbe, 2);
+  stage.Add(WorkItem::kCacheLine, 5);
   if (device_.Holds(guess.entry) || waiting.Waits(guess.entry, guess.hash)) return;
   Speculations::Guess wrong;
+  stage.Add(WorkItem::kCacheLine, 3);
+  stage.Add(WorkItem::kUpdate);
   if (waiting.Add(guess, wrong)) ScoreDestination(wrong, source, false);
   if (governor.IsOpen() && rehearsal_.AllowsPredictions()) {
     device_.Preinstall(key, guess.entry, 0, arrival.time, stage);
@@ -368,8 +379,10 @@ void Host::Consider(const Arrival& arrival, const flow::FlowKey& key, Source sou
 }
 
 // The VM has turned to this packet's destination: was it guessed, and in time?
-void Host::ScoreDestinations(const Arrival& arrival) {
+void Host::ScoreDestinations(const Arrival& arrival, Work& work) {
   for (const Source source : {Source::kSuccessor, Source::kReply}) {
+    work.Add(WorkItem::kProbe);
+    work.Add(WorkItem::kCacheLine, 2);
     Speculations::Guess guess;
     if (speculations_[static_cast<std::size_t>(source)].Resolve(current_->entry, current_->host_hash,
                                                                 guess)) {
@@ -415,7 +428,9 @@ void Host::PreinstallFalsehood(const Arrival& arrival, StageWork& work) {
   }
 }
 
-Host::Speaker& Host::SpeakerAt(const Station& station) {
+Host::Speaker& Host::SpeakerAt(const Station& station, Work& work) {
+  work.Add(WorkItem::kHash);
+  work.Add(WorkItem::kCacheLine);
   flow::FlowKey key;
   key.source_address = station;
   return speakers_[hash_(&key) & (kSpeakers - 1)];

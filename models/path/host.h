@@ -87,9 +87,9 @@ class Host {
   void PreinstallTruth(const Arrival& arrival, StageWork& work);
   void PreinstallFalsehood(const Arrival& arrival, StageWork& work);
   void Consider(const Arrival& arrival, const flow::FlowKey& key, Source source, StageWork& work);
-  void ScoreDestinations(const Arrival& arrival);
+  void ScoreDestinations(const Arrival& arrival, Work& work);
   void ScoreDestination(const Speculations::Guess& guess, Source source, bool hit);
-  Speaker& SpeakerAt(const Station& station);
+  Speaker& SpeakerAt(const Station& station, Work& work);
 
   const PathConfig& config_;
   const Future* future_;
