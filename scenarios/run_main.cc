@@ -39,6 +39,7 @@ void Run(const std::string& file) {
   const path::Future future(traffic.arrivals, config.path.label_horizon);
   const std::uint64_t distinct_entries = config::DistinctEntries(future, config.path.rules);
   config::ResolveFlowEntries(config, distinct_entries);
+  config::PlaceTables(config, future);
 
   const Progress progress = [&](std::uint64_t done) {
     std::fprintf(stderr, "progress %llu %llu\n", static_cast<unsigned long long>(done),

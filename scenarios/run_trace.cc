@@ -54,15 +54,15 @@ void RunTrace::Done(const ns3::foreflow::PacketRecord& record) {
 
 void RunTrace::Finish(const ns3::foreflow::OffloadNic& nic) {
   if (!file_) return;
-  for (const hw::Station& station : nic.GetStations()) {
+  for (const hw::StationReport& station : nic.GetStations()) {
     trace::StationRow row;
-    const std::string& name = station.name();
+    const std::string& name = station.name;
     std::copy_n(name.begin(), std::min(name.size(), row.name.size()), row.name.begin());
-    row.engines = static_cast<std::uint32_t>(station.engines());
-    row.accepted = station.statistics().accepted;
-    row.refused = station.statistics().refused;
-    row.busy_ps = station.statistics().busy.count();
-    row.waited_ps = station.statistics().waited.count();
+    row.engines = static_cast<std::uint32_t>(station.engines);
+    row.accepted = station.statistics.accepted;
+    row.refused = station.statistics.refused;
+    row.busy_ps = station.statistics.busy.count();
+    row.waited_ps = station.statistics.waited.count();
     file_->Append(row);
   }
   decisions_->Finish();

@@ -256,6 +256,22 @@ std::uint64_t ReadMillicycles(const Value& value) {
   return static_cast<std::uint64_t>(std::llround(ReadSourced(value, 0, 1e9, "cycles") * 1000));
 }
 
+void ReadCacheLevels(const Value& value, hw::DeviceProfile& profile) {
+  constexpr std::size_t kMostLevels = 8;
+  std::uint64_t before = 0;
+  for (const Value& each : value.Array(kMostLevels)) {
+    Object level(each);
+    const Value beyond = level.Get("beyond");
+    hw::DeviceProfile::CacheLevel read;
+    read.beyond_bytes = ReadCount(beyond, 1, 1e15, "bytes");
+    if (read.beyond_bytes <= before) Object(beyond).Get("value").Refuse("more than the level before");
+    before = read.beyond_bytes;
+    read.extra_millicycles = ReadMillicycles(level.Get("cycles"));
+    level.End();
+    profile.cache_levels.push_back(read);
+  }
+}
+
 hw::DeviceProfile ReadDeviceProfile(const Value& value) {
   Object object(value);
   hw::DeviceProfile profile;
@@ -279,6 +295,16 @@ hw::DeviceProfile ReadDeviceProfile(const Value& value) {
     profile.item_millicycles[i] = ReadMillicycles(items.Get(Name(static_cast<WorkItem>(i))));
   }
   items.End();
+  if (object.Has("cache_levels")) ReadCacheLevels(object.Get("cache_levels"), profile);
+  if (object.Has("carrying")) {
+    Object carrying(object.Get("carrying"));
+    profile.carrying.is_known = true;
+    profile.carrying.packet_millicycles = ReadMillicycles(carrying.Get("packet"));
+    profile.carrying.burst_millicycles = ReadMillicycles(carrying.Get("burst"));
+    carrying.End();
+  }
+  // How it was measured: for readers of the file, so only its form is checked.
+  if (object.Has("calibration")) Object(object.Get("calibration"));
   object.End();
   return profile;
 }
@@ -325,6 +351,8 @@ RunConfig ReadRunConfig(const Value& value) {
 
   Object device(root.Get("device"));
   const std::string device_profile = device.Get("profile").Text();
+  const Value placement = device.Get("placement");
+  config.placement = static_cast<hw::Placement>(placement.Choice(Placements()));
   config.flow_entries = ReadFlowEntries(device.Get("flow_entries"));
   config.path.flow_entries = config.flow_entries.count;
   config.path.lanes = ReadLanes(device.Get("lanes"));
@@ -370,6 +398,10 @@ RunConfig ReadRunConfig(const Value& value) {
   config.device = ReadDeviceProfile(hw.Get(device_profile));
   config.bus = ReadBusProfile(hw.Get(bus));
   hw.End();
+  if (config.placement == hw::Placement::kHostCore && !config.host.carrying.is_known) {
+    placement.Refuse("nic, since the profile " + host_profile +
+                     " does not say what carrying packets costs; one that ./foreflow calibrate writes does");
+  }
   root.End();
   return config;
 }
@@ -413,6 +445,15 @@ std::uint64_t DistinctEntries(const path::Future& future, const std::vector<tag:
   tag::RuleTable table;
   table.Load(rules);
   return path::UsesOf(future, table).first_use.size();
+}
+
+void PlaceTables(RunConfig& config, const path::Future& future) {
+  if (config.host.cache_levels.empty() && config.device.cache_levels.empty()) return;
+  tag::RuleTable table;
+  table.Load(config.path.rules);
+  const path::TrafficExtent extent(path::UsesOf(future, table).entry, 0);
+  hw::PlaceTables(config.host, config.path, extent);
+  hw::PlaceTables(config.device, config.path, extent);
 }
 
 void ResolveFlowEntries(RunConfig& config, std::uint64_t distinct_entries) {

@@ -42,6 +42,7 @@ struct RunConfig {
   FlowEntries flow_entries;
   std::uint32_t queue_packets = 256;  // of each egress queue
   std::uint32_t slow_path_cores = 1;
+  hw::Placement placement = hw::Placement::kNic;
   hw::DeviceProfile host;  // one core
   hw::DeviceProfile device;
   hw::BusProfile bus;
@@ -68,6 +69,9 @@ path::PathConfig DefaultPathConfig();
 
 // How many flow entries traffic needs under a rule set: the size at which a cache never evicts.
 std::uint64_t DistinctEntries(const path::Future& future, const std::vector<tag::Rule>& rules);
+
+// Prices the cache lines of both devices for this traffic: see hw::PlaceTables.
+void PlaceTables(RunConfig& config, const path::Future& future);
 
 // Writes path.flow_entries: the count that was given, or the share of `distinct_entries`, rounded up, at
 // least 1.

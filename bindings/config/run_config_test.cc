@@ -54,6 +54,7 @@ Json Document() {
       {"device",
        {{"profile", "fpga-250mhz"},
         {"flow_entries", 99},
+        {"placement", "nic"},
         {"lanes", 4},
         {"install_latency_us", 12.5},
         {"installs_per_second", 5},
@@ -193,6 +194,68 @@ TEST(RunConfig, ProfilesAreWhatTheirFilesSay) {
             Profile("pcie-gen4-x16")["bandwidth_bps"]["value"].get<std::uint64_t>());
 }
 
+// A profile as calibration writes it, beyond what the project's own files hold.
+Json Calibrated() {
+  const auto number = [](double value, const char* unit) {
+    return Json{{"value", value},
+                {"unit", unit},
+                {"interval", {value, value}},
+                {"source", "a test"},
+                {"mark", "measured"}};
+  };
+  Json profile = Profile("x86-core");
+  profile["cache_levels"] = {{{"beyond", number(32768, "bytes")}, {"cycles", number(2.5, "cycles")}},
+                             {{"beyond", number(1048576, "bytes")}, {"cycles", number(40, "cycles")}}};
+  profile["carrying"] = {{"packet", number(60.25, "cycles")}, {"burst", number(110, "cycles")}};
+  profile["calibration"] = {{"date", "today"}};
+  return profile;
+}
+
+TEST(RunConfig, ACalibratedProfileMayDoAllTheWorkOnACore) {
+  Json document = Document();
+  document["device"]["placement"] = "host_core";
+  document["hw"]["x86-core"] = Calibrated();
+  RunConfig config = Parse(document);
+  EXPECT_EQ(config.placement, hw::Placement::kHostCore);
+  ASSERT_EQ(config.host.cache_levels.size(), 2u);
+  EXPECT_EQ(config.host.cache_levels[1].beyond_bytes, 1'048'576u);
+  EXPECT_EQ(config.host.cache_levels[1].extra_millicycles, 40'000u);
+  EXPECT_TRUE(config.host.carrying.is_known);
+  EXPECT_EQ(config.host.carrying.packet_millicycles, 60'250u);
+  EXPECT_EQ(config.host.carrying.burst_millicycles, 110'000u);
+  EXPECT_TRUE(config.device.cache_levels.empty());
+}
+
+TEST(RunConfig, ACalibratedProfileIsReadStrictly) {
+  const struct {
+    const char* pointer;
+    Json value;
+    const char* said;
+  } kRows[] = {
+      {"/cache_levels/1/beyond/value", 32768, "within its interval"},
+      {"/cache_levels/0/cycles/unit", "ns", "allowed: cycles"},
+      {"/cache_levels/0/size", 1, "size"},
+      {"/cache_levels", 7, "list"},
+      {"/carrying/packet/value", -1, "numbers 0"},
+      {"/carrying/byte", 1, "byte"},
+      {"/calibration", "yes", "object"},
+  };
+  for (const auto& row : kRows) {
+    SCOPED_TRACE(row.pointer);
+    Json profile = Calibrated();
+    profile[Json::json_pointer(row.pointer)] = row.value;
+    try {
+      ParseDeviceProfile("profile", profile.dump());
+      ADD_FAILURE() << "accepted";
+    } catch (const Refusal& refusal) {
+      EXPECT_THAT(refusal.what(), HasSubstr(row.said));
+    }
+  }
+  Json falling = Calibrated();
+  std::swap(falling["cache_levels"][0], falling["cache_levels"][1]);
+  EXPECT_THROW(ParseDeviceProfile("profile", falling.dump()), Refusal);
+}
+
 TEST(RunConfig, EveryProfileOfTheProjectIsAccepted) {
   std::size_t devices = 0, buses = 0;
   for (const auto& entry : std::filesystem::directory_iterator(FOREFLOW_SOURCE_DIR "/hw-models/profiles")) {
@@ -265,6 +328,8 @@ TEST(RunConfig, ValuesOutOfRangeAreRefusedWithKeyValueAndRange) {
       {"/device/flow_entries", "10", "or a share"},
       {"/device/flow_entries", "1.2.3%", "or a share"},
       {"/device/flow_entries", "-5%", "or a share"},
+      {"/device/placement", "core", "allowed: nic, host_core"},
+      {"/device/placement", "host_core", "allowed: nic, since the profile x86-core does not say"},
       {"/device/lanes", 3, "powers of two up to 128"},
       {"/device/lanes", 256, "1 .. 128"},
       {"/device/flow_entries", "1e1%", "or a share"},

@@ -41,4 +41,9 @@ const std::vector<std::string>& PacketTypes() {
   return kNames;
 }
 
+const std::vector<std::string>& Placements() {
+  static const std::vector<std::string> kNames = {"nic", "host_core"};
+  return kNames;
+}
+
 }  // namespace foreflow::config

@@ -15,6 +15,7 @@ const std::vector<std::string>& Predictors();   // predict::PredictorKind
 const std::vector<std::string>& Verbs();        // tag::Verb
 const std::vector<std::string>& Families();     // wire::Layer3, where "any" stands for kNone
 const std::vector<std::string>& PacketTypes();  // predict::PacketType
+const std::vector<std::string>& Placements();   // hw::Placement
 
 struct NamedProtocol {
   const char* name;

@@ -15,13 +15,30 @@ Wide DivideUp(Wide dividend, std::uint64_t divisor) { return (dividend + divisor
 
 }  // namespace
 
+void PlaceTables(DeviceProfile& device, const path::PathConfig& config, const path::TrafficExtent& extent) {
+  device.line_extra_millicycles = 0;
+  if (extent.packets() == 0) return;
+  const std::uint64_t entry_bytes = path::TableBytesAnEntry(config).count();
+  for (const DeviceProfile::CacheLevel& level : device.cache_levels) {
+    const Wide part = Wide{level.extra_millicycles} * extent.Beyond(level.beyond_bytes / entry_bytes);
+    device.line_extra_millicycles +=
+        static_cast<std::uint64_t>((part + extent.packets() / 2) / extent.packets());
+  }
+}
+
 Cycles CyclesOf(const DeviceProfile& device, path::Stage stage, const Work& work) {
   Wide millicycles = device.stage_base_millicycles[static_cast<std::size_t>(stage)];
+  // The slow path's lines are those of the rule tables, which stay near however many entries there are.
+  if (stage != path::Stage::kSlowPath) {
+    millicycles += Wide{device.line_extra_millicycles} * work[WorkItem::kCacheLine];
+  }
   for (std::size_t i = 0; i < kWorkItems; ++i) {
     millicycles += Wide{device.item_millicycles[i]} * work.count[i];
   }
   return Cycles(static_cast<std::uint64_t>(DivideUp(millicycles, 1000)));
 }
+
+Cycles WholeCycles(std::uint64_t millicycles) { return Cycles((millicycles + 999) / 1000); }
 
 Cycles OccupancyOf(const DeviceProfile& device, Cycles latency, std::uint32_t bytes) {
   if (device.initiation_interval == 0) return latency;

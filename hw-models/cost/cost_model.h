@@ -5,10 +5,12 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "models/base/units.h"
 #include "models/base/work.h"
 #include "models/path/stages.h"
+#include "models/path/traffic_extent.h"
 
 namespace foreflow::hw {
 
@@ -26,7 +28,27 @@ struct DeviceProfile {
   // cycle, at least `initiation_interval` cycles. 0: not a pipeline, a packet occupies its engine throughout.
   std::uint32_t initiation_interval = 0;
   std::uint32_t datapath_bytes = 0;  // a cycle, of a pipeline; 0: bytes do not hold it up
+
+  // What a cache line costs beyond the item's price where so many bytes of tables or more were touched since
+  // it was touched last: it has left a cache of that size. Rising `beyond_bytes`; extras add up.
+  struct CacheLevel {
+    std::uint64_t beyond_bytes = 0;
+    std::uint64_t extra_millicycles = 0;
+  };
+  std::vector<CacheLevel> cache_levels;
+  std::uint64_t line_extra_millicycles = 0;  // of the levels together, on given traffic: see PlaceTables
+
+  // What a core spends on carrying packets that it also decides on: receiving, sending, buffers, queues.
+  struct Carrying {
+    bool is_known = false;
+    std::uint64_t packet_millicycles = 0;
+    std::uint64_t burst_millicycles = 0;  // a poll that found packets
+  };
+  Carrying carrying;
 };
+
+// Who does a packet's work: host core and NIC in turn with a bus between them, or one host core all of it.
+enum class Placement : std::uint8_t { kNic, kHostCore };
 
 // A bus between host and device (PCIe): fixed latency one way, and bandwidth after headers.
 struct BusProfile {
@@ -37,9 +59,18 @@ struct BusProfile {
   std::uint32_t overhead_bytes = 0;  // a packet: descriptor, completion, TLP headers
 };
 
+// Prices cache lines by where the tables of the traffic's entries lie: of the lines, the share of packets
+// whose entry was last needed more than a level's bytes of tables ago costs the level's extra, rounded to the
+// nearest milli-cycle. To be called before the first price is asked for; until then, lines cost what the item
+// says.
+void PlaceTables(DeviceProfile& device, const path::PathConfig& config, const path::TrafficExtent& extent);
+
 // Price of one visit of `stage` that did `work`, rounded up to whole cycles. Charges the stage's base even
 // where `work` is empty: call it for visited stages only.
 Cycles CyclesOf(const DeviceProfile& device, path::Stage stage, const Work& work);
+
+// Rounded up.
+Cycles WholeCycles(std::uint64_t millicycles);
 
 // How long a packet of `bytes` keeps the next one out of its engine, when its stages cost `latency` in sum:
 // `latency` itself, or for a pipeline max(initiation interval, bytes / datapath width), which may exceed

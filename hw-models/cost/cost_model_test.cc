@@ -31,6 +31,31 @@ TEST(CostModel, SumsBaseAndItemsAndRoundsUpOnce) {
   EXPECT_EQ(CyclesOf(Fpga(), path::Stage::kAct, Work{}), Cycles(0));
 }
 
+TEST(CostModel, PricesLinesByHowFarBackTheirTablesLie) {
+  DeviceProfile device = Fpga();
+  device.item_millicycles[static_cast<std::size_t>(WorkItem::kCacheLine)] = 1'000;
+  path::PathConfig config;
+  config.arm = path::Arm::kReactive;
+  const std::uint64_t entry = path::TableBytesAnEntry(config).count();
+  device.cache_levels = {{entry, 4'000}, {3 * entry + 1, 30'000}};
+  Work work;
+  work.Add(WorkItem::kCacheLine, 10);
+  EXPECT_EQ(CyclesOf(device, path::Stage::kFlowCache, work), Cycles(10));  // not placed yet
+  // Distances 4, 4, 0, 1 after the first five: 3 of 4 are at least an entry away, 2 of 4 at least three.
+  PlaceTables(device, config, path::TrafficExtent({0, 1, 2, 3, 4, 0, 1, 1, 0}, 5));
+  // 10 x (1 + 3/4 x 4 + 2/4 x 30)
+  EXPECT_EQ(CyclesOf(device, path::Stage::kFlowCache, work), Cycles(190));
+  EXPECT_EQ(CyclesOf(device, path::Stage::kSlowPath, work), Cycles(10));  // rules are no entries
+  // An arm with more tables has left the same cache sooner: the second level is left at 1 entry already.
+  config.arm = path::Arm::kPredictive;
+  ASSERT_LT(3 * entry + 1, 2 * path::TableBytesAnEntry(config).count());
+  PlaceTables(device, config, path::TrafficExtent({0, 1, 2, 3, 4, 0, 1, 1, 0}, 5));
+  // 10 x (1 + 4/4 x 4 + 3/4 x 30)
+  EXPECT_EQ(CyclesOf(device, path::Stage::kFlowCache, work), Cycles(275));
+  PlaceTables(device, config, path::TrafficExtent());
+  EXPECT_EQ(CyclesOf(device, path::Stage::kProfile, work), Cycles(10));
+}
+
 TEST(CostModel, SumsBeyond64BitsOfMilliCycles) {
   DeviceProfile device = Fpga();
   device.item_millicycles.fill(8'000'000'000'000);

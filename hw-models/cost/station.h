@@ -58,6 +58,13 @@ class Station {
   Statistics statistics_;
 };
 
+// What a station did, whichever kind it is.
+struct StationReport {
+  std::string name;
+  std::size_t engines = 0;
+  Station::Statistics statistics;
+};
+
 }  // namespace foreflow::hw
 
 #endif  // FOREFLOW_HW_MODELS_COST_STATION_H_

@@ -3,7 +3,9 @@
 #define FOREFLOW_CORES_H
 
 #include "hw-models/cost/cost_model.h"
+#include "hw-models/cost/polling_station.h"
 #include "hw-models/cost/station.h"
+#include "hw-models/cost/visits.h"
 #include "models/base/reason.h"
 #include "models/base/refusal.h"
 #include "models/base/units.h"

@@ -28,6 +28,8 @@ constexpr uint32_t HEADER_BYTES = 14;
 // Longer records exist in damaged captures; nothing above looks at the bytes of a zero-filled
 // frame.
 constexpr uint32_t LARGEST_FILLER = 1U << 20;
+// Jobs of received frames, told from those of slots.
+constexpr uint32_t INCOMING = 1U << 31;
 
 } // namespace
 
@@ -126,6 +128,19 @@ OffloadNic::Configure(const OffloadNicConfig& config)
     m_vms = config.path.vms;
     m_path = std::make_unique<path::Lanes>(config.path, config.future);
     m_pipeline = std::make_unique<OffloadPipeline>(config.profiles);
+    if (config.profiles.placement == hw::Placement::kHostCore)
+    {
+        m_coreProfile = config.profiles.host;
+        hw::PollingConfig cores;
+        cores.name = "host_core";
+        cores.engines = m_coreProfile.engines;
+        cores.queue_capacity = m_coreProfile.queue_capacity;
+        cores.burst = path::kBurst;
+        cores.burst_time =
+            hw::TimeOf(m_coreProfile, hw::WholeCycles(m_coreProfile.carrying.burst_millicycles));
+        m_cores = std::make_unique<hw::PollingStation>(cores);
+        m_steering = SteeringCost(m_coreProfile);
+    }
     tag::Scheduler::Config queues;
     queues.packets_per_queue = m_queueSize.GetValue();
     m_scheduler = std::make_unique<tag::Scheduler>(queues);
@@ -168,10 +183,19 @@ OffloadNic::GetPathCounters() const
     return m_path->counters();
 }
 
-const std::vector<hw::Station>&
+std::vector<hw::StationReport>
 OffloadNic::GetStations() const
 {
-    return m_pipeline->GetStations();
+    if (m_cores)
+    {
+        return {{m_cores->name(), m_cores->engines(), m_cores->statistics()}};
+    }
+    std::vector<hw::StationReport> reports;
+    for (const hw::Station& station : m_pipeline->GetStations())
+    {
+        reports.push_back({station.name(), station.engines(), station.statistics()});
+    }
+    return reports;
 }
 
 Ptr<Channel>
@@ -263,6 +287,12 @@ OffloadNic::Process(const path::Arrival& arrival, Ptr<Packet> frame, Way way, Pt
         m_mirrorTrace(decision);
     }
 
+    if (m_cores)
+    {
+        record.dropped = verdict.verb == tag::Verb::kDrop;
+        JoinCores(record, cost, std::move(frame), way, port);
+        return;
+    }
     const OffloadPipeline::Passage passage =
         m_pipeline->Transmit(record.arrival, verdict, cost, arrival.wire_bytes);
     if (!passage.accepted)
@@ -288,6 +318,76 @@ OffloadNic::Process(const path::Arrival& arrival, Ptr<Packet> frame, Way way, Pt
         return;
     }
     (verdict.punted ? m_slow : m_fast).push_back(handle);
+    ArmNext();
+}
+
+Picos
+OffloadNic::ServiceOf(uint64_t cycles) const
+{
+    return hw::TimeOf(m_coreProfile,
+                      Cycles(cycles) + hw::WholeCycles(m_coreProfile.carrying.packet_millicycles));
+}
+
+void
+OffloadNic::JoinCores(
+    PacketRecord record, const PacketCost& cost, Ptr<Packet> frame, Way way, Ptr<VirtualPort> port)
+{
+    const uint32_t handle = TakeSlot(record, std::move(frame));
+    m_slots[handle].way = way;
+    m_slots[handle].port = port;
+    if (!m_cores->Join(record.arrival, handle, ServiceOf(cost.all)))
+    {
+        Slot slot = GiveSlot(handle);
+        Drop(slot.record, Reason::kStationFull);
+        return;
+    }
+    BeginBursts(record.arrival);
+}
+
+void
+OffloadNic::BeginBursts(Picos now)
+{
+    for (hw::PollingStation::Burst burst; m_cores->Begin(now, burst);)
+    {
+        Simulator::Schedule(
+            DelayUntil(burst.done), &OffloadNic::EndBurst, this, burst.engine, burst.done);
+    }
+}
+
+void
+OffloadNic::EndBurst(std::size_t engine, Picos done)
+{
+    for (const uint32_t job : m_cores->End(engine))
+    {
+        if ((job & INCOMING) != 0)
+        {
+            const auto found = m_incoming.find(job);
+            Deliver(found->second, nullptr, Time(0));
+            m_incoming.erase(found);
+            continue;
+        }
+        Slot& slot = m_slots[job];
+        slot.record.ready = done;
+        if (slot.record.dropped)
+        {
+            Slot dropped = GiveSlot(job);
+            Drop(dropped.record, dropped.record.reason);
+            continue;
+        }
+        if (slot.way == Way::BOTH)
+        {
+            Steer(slot.frame->Copy(), slot.port);
+        }
+        if (slot.way == Way::LOCAL)
+        {
+            TurnRound(job);
+        }
+        else
+        {
+            m_fast.push_back(job);
+        }
+    }
+    BeginBursts(done);
     ArmNext();
 }
 
@@ -430,7 +530,27 @@ void
 OffloadNic::ReceiveFrame(Ptr<Packet> frame)
 {
     m_phyRxEndTrace(frame);
-    Steer(frame, nullptr);
+    if (!m_cores || frame->GetSize() < HEADER_BYTES)
+    {
+        Steer(frame, nullptr);
+        return;
+    }
+    ++m_statistics.received;
+    const uint32_t job = INCOMING | (m_nIncoming++ & (INCOMING - 1));
+    if (!m_cores->Join(PicosNow(), job, ServiceOf(m_steering.count())))
+    {
+        DropReceived(frame);
+        return;
+    }
+    m_incoming.emplace(job, frame);
+    BeginBursts(PicosNow());
+}
+
+void
+OffloadNic::DropReceived(Ptr<Packet> frame)
+{
+    ++m_statistics.receiveDropped;
+    m_receiveDropTrace(frame);
 }
 
 void
@@ -438,22 +558,32 @@ OffloadNic::Steer(Ptr<Packet> frame, Ptr<VirtualPort> sender)
 {
     ++m_statistics.received;
     const uint32_t size = frame->GetSize();
-    OffloadPipeline::Passage passage;
-    if (size >= HEADER_BYTES)
+    if (size < HEADER_BYTES)
     {
-        passage = m_pipeline->Receive(PicosNow(), size);
-    }
-    if (!passage.accepted)
-    {
-        ++m_statistics.receiveDropped;
-        m_receiveDropTrace(frame);
+        DropReceived(frame);
         return;
     }
+    Time delay;
+    if (!m_cores)
+    {
+        const OffloadPipeline::Passage passage = m_pipeline->Receive(PicosNow(), size);
+        if (!passage.accepted)
+        {
+            DropReceived(frame);
+            return;
+        }
+        delay = DelayUntil(passage.ready);
+    }
+    Deliver(frame, sender, delay);
+}
+
+void
+OffloadNic::Deliver(Ptr<Packet> frame, Ptr<VirtualPort> sender, Time delay)
+{
     std::array<uint8_t, 6> mac;
     frame->CopyData(mac.data(), mac.size());
     Mac48Address destination;
     destination.CopyFrom(mac.data());
-    const Time delay = DelayUntil(passage.ready);
 
     const auto found = m_portByMac.find(destination);
     if (found != m_portByMac.end())

@@ -77,6 +77,11 @@ struct PacketRecord
  * time in an OffloadPipeline. After it the packet waits in one of the egress queues for the port.
  * One timer serves all of that: at most two events a unicast packet and device, usually one.
  *
+ * With placement host_core there is no pipeline: what a packet cost in all, with receiving and
+ * sending it, is one job on cores that poll for bursts of up to 32 and run each to completion
+ * (hw::PollingStation), and frames from the wire are jobs of the same cores. Not modelled: which
+ * core a conversation is kept on (all share one queue), and the time of a poll that finds nothing.
+ *
  * Conservation: Statistics::in = out + all of dropped + GetNHeld() at any time.
  */
 class OffloadNic : public FrameDevice
@@ -169,9 +174,9 @@ class OffloadNic : public FrameDevice
     GetPathCounters() const;
 
     /**
-     * @return the stations, with their statistics
+     * @return what the stations did, in the order in which packets pass them
      */
-    const std::vector<hw::Station>&
+    std::vector<hw::StationReport>
     GetStations() const;
 
     void
@@ -204,15 +209,6 @@ class OffloadNic : public FrameDevice
 
   private:
     /**
-     * A packet on its way through the device.
-     */
-    struct Slot
-    {
-        PacketRecord record; //!< so far
-        Ptr<Packet> frame;   //!< null: zero-filled when it leaves
-    };
-
-    /**
      * Where a packet goes after the pipeline.
      */
     enum class Way
@@ -220,6 +216,17 @@ class OffloadNic : public FrameDevice
         WIRE,  //!< by the port
         LOCAL, //!< to a VM of this host
         BOTH   //!< a group
+    };
+
+    /**
+     * A packet on its way through the device.
+     */
+    struct Slot
+    {
+        PacketRecord record;   //!< so far
+        Ptr<Packet> frame;     //!< null: zero-filled when it leaves
+        Way way{Way::WIRE};    //!< where it goes
+        Ptr<VirtualPort> port; //!< where it came from, or null
     };
 
     /**
@@ -232,6 +239,46 @@ class OffloadNic : public FrameDevice
      */
     void
     Process(const path::Arrival& arrival, Ptr<Packet> frame, Way way, Ptr<VirtualPort> port);
+
+    /**
+     * A decided packet joins the queue of the cores that do all of its work.
+     *
+     * @param record of the packet; says whether it is to be dropped
+     * @param cost of the packet
+     * @param frame the packet itself, or null
+     * @param way where it goes
+     * @param port where it came from, or null
+     */
+    void
+    JoinCores(PacketRecord record,
+              const PacketCost& cost,
+              Ptr<Packet> frame,
+              Way way,
+              Ptr<VirtualPort> port);
+
+    /**
+     * Cores that are free take what waits.
+     *
+     * @param now the moment
+     */
+    void
+    BeginBursts(Picos now);
+
+    /**
+     * A core has run its burst to completion.
+     *
+     * @param engine the core
+     * @param done when it had
+     */
+    void
+    EndBurst(std::size_t engine, Picos done);
+
+    /**
+     * @param cycles of stages, without carrying
+     * @return how long a packet keeps its core
+     */
+    Picos
+    ServiceOf(uint64_t cycles) const;
 
     /**
      * Counts and traces a drop.
@@ -305,13 +352,31 @@ class OffloadNic : public FrameDevice
     TurnRound(uint32_t handle);
 
     /**
-     * Steers a frame to the virtual ports of its destination, through the receive stations.
+     * A frame passes the receive stations, where there are any, and is then delivered.
      *
      * @param frame with its Ethernet header
      * @param sender the VM port it came from, or null when it came from the wire
      */
     void
     Steer(Ptr<Packet> frame, Ptr<VirtualPort> sender);
+
+    /**
+     * Counts and traces a received frame that is dropped.
+     *
+     * @param frame that was received
+     */
+    void
+    DropReceived(Ptr<Packet> frame);
+
+    /**
+     * Hands a frame to the virtual ports of its destination.
+     *
+     * @param frame with its Ethernet header
+     * @param sender the VM port it came from, or null when it came from the wire
+     * @param delay until it is there
+     */
+    void
+    Deliver(Ptr<Packet> frame, Ptr<VirtualPort> sender, Time delay);
 
     Ptr<EthernetChannel> m_channel;                   //!< the cable
     std::vector<Ptr<VirtualPort>> m_ports;            //!< of this host
@@ -325,6 +390,11 @@ class OffloadNic : public FrameDevice
 
     std::unique_ptr<path::Lanes> m_path;         //!< decides
     std::unique_ptr<OffloadPipeline> m_pipeline; //!< takes time
+    std::unique_ptr<hw::PollingStation> m_cores; //!< take it instead, with placement host_core
+    hw::DeviceProfile m_coreProfile;             //!< prices of m_cores
+    Cycles m_steering;                           //!< price of steering a received frame
+    std::map<uint32_t, Ptr<Packet>> m_incoming;  //!< received frames at m_cores, by job
+    uint32_t m_nIncoming{0};                     //!< received so far
     std::unique_ptr<tag::Scheduler> m_scheduler; //!< order of departure
 
     std::vector<uint8_t> m_bytes; //!< a frame, serialised for the path

@@ -27,40 +27,22 @@ At(Stage stage)
 constexpr std::array<Stage, 4> HOST_STAGES{
     Stage::kProfile, Stage::kPredict, Stage::kTagSeal, Stage::kPreinstall};
 
-/**
- * @param stage of the path
- * @param verdict of a packet
- * @param work of that packet
- * @return whether the packet visited the stage
- */
-bool
-IsVisited(Stage stage, const path::Verdict& verdict, const path::StageWork& work)
-{
-    static const Work NOTHING;
-    switch (stage)
-    {
-    case Stage::kParse:
-        return true;
-    case Stage::kSlowPath:
-        return verdict.punted;
-    case Stage::kAct:
-        return verdict.reason != Reason::kMalformed && verdict.reason != Reason::kTruncated &&
-               verdict.reason != Reason::kUnknownLink;
-    default:
-        return !(work[stage] == NOTHING);
-    }
-}
-
 } // namespace
+
+Cycles
+SteeringCost(const hw::DeviceProfile& device)
+{
+    // The Ethernet header alone is looked at.
+    Work steering;
+    steering.Add(::foreflow::WorkItem::kHeader);
+    steering.Add(::foreflow::WorkItem::kByteParsed, 14);
+    return hw::CyclesOf(device, Stage::kParse, steering);
+}
 
 OffloadPipeline::OffloadPipeline(const OffloadProfiles& profiles)
     : m_profiles(profiles)
 {
-    // Steering looks at the Ethernet header alone.
-    Work steering;
-    steering.Add(::foreflow::WorkItem::kHeader);
-    steering.Add(::foreflow::WorkItem::kByteParsed, 14);
-    m_steering = hw::CyclesOf(profiles.device, Stage::kParse, steering);
+    m_steering = SteeringCost(profiles.device);
 
     const std::size_t hostQueue = profiles.host.queue_capacity;
     const std::size_t deviceQueue = profiles.device.queue_capacity;
@@ -87,24 +69,27 @@ OffloadPipeline::Price(const path::Verdict& verdict, const path::StageWork& work
     for (std::size_t i = 0; i < path::kStages; ++i)
     {
         const auto stage = static_cast<Stage>(i);
-        if (!IsVisited(stage, verdict, work))
+        if (!hw::IsVisited(stage, verdict, work))
         {
             continue;
         }
-        const bool onHost = stage <= Stage::kPreinstall || stage == Stage::kSlowPath;
+        const bool alone = m_profiles.placement == hw::Placement::kHostCore;
+        const bool onHost = alone || hw::IsOnHost(stage);
         const Cycles cycles =
             hw::CyclesOf(onHost ? m_profiles.host : m_profiles.device, stage, work[stage]);
         const auto count = static_cast<uint32_t>(cycles.count());
+        const bool predicts = stage <= Stage::kPreinstall || stage == Stage::kTagCheck;
         cost.stage[i] = count;
+        cost.all += count;
         if (!onHost)
         {
             cost.device += count;
         }
-        else if (stage == Stage::kSlowPath)
+        else if (!predicts)
         {
             cost.host += count;
         }
-        if (stage <= Stage::kPreinstall || stage == Stage::kTagCheck)
+        if (predicts)
         {
             cost.prediction += count;
         }

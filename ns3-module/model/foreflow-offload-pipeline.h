@@ -23,6 +23,7 @@ struct OffloadProfiles
     hw::DeviceProfile device;  //!< the NIC's pipeline
     hw::BusProfile bus;        //!< between them
     uint32_t slowPathCores{1}; //!< host cores that serve the slow path, beside those that profile
+    hw::Placement placement{hw::Placement::kNic}; //!< host core and device in turn, or a core alone
 };
 
 /**
@@ -35,7 +36,15 @@ struct PacketCost
     uint32_t host{0};                            //!< on host cores, prediction left out
     uint32_t device{0};                          //!< on the device
     uint32_t prediction{0}; //!< on host cores for prediction, and the device's tag check
+    uint32_t all{0};        //!< the stages' sum
 };
+
+/**
+ * @param device that steers
+ * @return the price of finding a received frame's virtual port
+ */
+Cycles
+SteeringCost(const hw::DeviceProfile& device);
 
 /**
  * @ingroup foreflow

@@ -331,6 +331,94 @@ class SinglePacketTestCase : public ReplayTestCase
 };
 
 /**
+ * One host core does all of a packet's work, in bursts.
+ */
+class HostCoreTestCase : public ReplayTestCase
+{
+  public:
+    HostCoreTestCase()
+        : ReplayTestCase("a core that does everything: times by hand, verdicts as on the card")
+    {
+    }
+
+  private:
+    /**
+     * @param packet number
+     * @return when its core was done with it, in nanoseconds
+     */
+    int64_t
+    Ready(uint64_t packet) const
+    {
+        return m_records.at(packet).ready.count() / 1000;
+    }
+
+    void
+    DoRun() override
+    {
+        auto config = Config(Arm::kReactive);
+        config.path.rules = {PortRule(1, 666, Verb::kDrop), PortRule(2, 0, Verb::kForward)};
+        Frames frames;
+        frames.Add(1, 9, 80, 1000, Nanos(0));
+        frames.Add(1, 9, 80, 1000, Nanos(1'000'000));
+        frames.Add(1, 9, 80, 1000, Nanos(2'000'000));
+        frames.Add(1, 9, 80, 1000, Nanos(2'000'000));
+        frames.Add(1, 9, 80, 1000, Nanos(2'000'100));
+        frames.Add(1, 9, 666, 1000, Nanos(3'000'000));
+        frames.Add(1, 9, 80, 1000, Nanos(3'000'100));
+        Replay(config, "8Gb/s", "10p", frames);
+        const auto onCard = std::move(m_verdicts);
+        Simulator::Destroy();
+        m_verdicts.clear();
+        m_records.clear();
+        m_heard.clear();
+
+        config.profiles.placement = ff::hw::Placement::kHostCore;
+        config.profiles.host.carrying = {true, 50'000, 20'000};
+        config.profiles.device.clock_hz = 1; // nobody's price
+        Replay(config, "8Gb/s", "10p", frames);
+        NS_TEST_ASSERT_MSG_EQ(m_records.size(), 7, "all have ended");
+        NS_TEST_ASSERT_MSG_EQ(m_verdicts.size(), onCard.size(), "all were decided");
+        for (std::size_t i = 0; i < onCard.size(); ++i)
+        {
+            NS_TEST_EXPECT_MSG_EQ((Encode(m_verdicts[i]) == Encode(onCard[i])),
+                                  true,
+                                  "where the work is done changes times, never verdicts");
+        }
+
+        // burst 20, carrying 50, parse, flow cache, slow path and act 400; wire 1000
+        NS_TEST_EXPECT_MSG_EQ(Departure(0), 1470, "slow path");
+        NS_TEST_EXPECT_MSG_EQ(m_records[0].hostCycles, 400, "all on the host");
+        NS_TEST_EXPECT_MSG_EQ(m_records[0].deviceCycles, 0, "nothing on the device");
+        // burst 20, carrying 50, parse, flow cache and act 300
+        NS_TEST_EXPECT_MSG_EQ(Ready(1), 1'000'370, "fast path");
+        NS_TEST_EXPECT_MSG_EQ(Ready(2), 2'000'370, "did not wait for company");
+        NS_TEST_EXPECT_MSG_EQ(Ready(3), 2'001'090, "20 + 2 x 350 after the first");
+        NS_TEST_EXPECT_MSG_EQ(Ready(4), 2'001'090, "leaves with its burst");
+        NS_TEST_EXPECT_MSG_EQ(Departure(4), 2'003'370, "one after the other on the wire");
+        // A new destination port is a new entry: dropped by the slow path, 400.
+        NS_TEST_EXPECT_MSG_EQ(m_records[5].dropped, true, "a rule said so");
+        NS_TEST_EXPECT_MSG_EQ(Dropped(Reason::kDenyRule), 1, "and it is counted");
+        NS_TEST_EXPECT_MSG_EQ(Ready(6), 3'000'840, "waited for the dropped one: 470 + 370");
+        const auto stations = m_nic->GetStations();
+        NS_TEST_ASSERT_MSG_EQ(stations.size(), 1, "there is nothing but the core");
+        NS_TEST_EXPECT_MSG_EQ(stations[0].name, "host_core", "it is named");
+        NS_TEST_EXPECT_MSG_EQ(stations[0].statistics.accepted, 7, "all went through it");
+        NS_TEST_EXPECT_MSG_EQ(stations[0].statistics.busy.count(),
+                              (470 + 370 + 370 + 720 + 470 + 370) * 1000,
+                              "and kept it busy");
+        Simulator::Destroy();
+        m_verdicts.clear();
+        m_records.clear();
+        m_heard.clear();
+
+        config.profiles.host.queue_capacity = 1;
+        Replay(config, "8Gb/s", "10p", frames);
+        NS_TEST_EXPECT_MSG_EQ(Dropped(Reason::kStationFull), 1, "one of the three waits, one not");
+        NS_TEST_EXPECT_MSG_EQ(m_records[4].dropped, true, "the last of them");
+    }
+};
+
+/**
  * Profiling, predicting and tagging take their time on the host core.
  */
 class HostCostTestCase : public ReplayTestCase
@@ -697,6 +785,7 @@ class OffloadTestSuite : public TestSuite
     {
         AddTestCase(new PipelineTestCase);
         AddTestCase(new SinglePacketTestCase);
+        AddTestCase(new HostCoreTestCase);
         AddTestCase(new HostCostTestCase);
         AddTestCase(new PriorityTestCase);
         AddTestCase(new FullQueueTestCase);

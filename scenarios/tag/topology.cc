@@ -17,6 +17,7 @@ TagTopology BuildTagTopology(const config::RunConfig& config, const path::Future
   card.profiles.device = config.device;
   card.profiles.bus = config.bus;
   card.profiles.slowPathCores = config.slow_path_cores;
+  card.profiles.placement = config.placement;
 
   ns3::foreflow::OffloadHostHelper host;
   host.SetConfig(card);
