@@ -208,6 +208,26 @@ def explain(folder: Path, packet: int, as_json: bool) -> None:
 
 
 @commands.command()
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The profile.  [default: runs/profiles/<CPU>.json]")
+@click.option("--seconds", type=click.FloatRange(1, 86400), default=150, show_default=True, help="Time to measure for.")
+@click.option("--quick", is_flag=True, help="A few configurations, for a look: the intervals are wide.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the configurations, their traffic and their order.")
+@JSON_OPTION
+def calibrate(out: Path | None, seconds: float, quick: bool, seed: int, as_json: bool) -> None:
+    """Measure on this machine what the cores' work costs, and write a profile that scenarios can name.
+
+    The machine should do nothing else meanwhile.
+    """
+    from foreflow import calibration
+
+    profile, path = calibration.calibrate(out, seconds, quick, seed)
+    if as_json:
+        print_json(profile)
+    else:
+        print(calibration.text_of(profile, path))
+
+
+@commands.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @JSON_OPTION
 def bench(names: tuple[str, ...], as_json: bool) -> None:

@@ -20,7 +20,7 @@ import jsonschema
 import yaml
 
 from foreflow.errors import Refused
-from foreflow.places import PROFILES, SCENARIOS, SCHEMA
+from foreflow.places import MEASURED_PROFILES, PROFILES, SCENARIOS, SCHEMA
 
 SHORT_NAMES = {"load": "traffic.load", "capacity": "device.flow_entries"}
 ARMS = ("off", "reactive", "predictive", "oracle", "anti_oracle")
@@ -294,23 +294,33 @@ def load_rules(name: str, beside: Path) -> dict[str, Any]:
     return {name: _without_comments(filled[name]) for name in ("rules", "tag_rules", "meters")}
 
 
+def profile_file(name: str) -> Path | None:
+    """The hardware profile of a name in hw-models/profiles or runs/profiles, or of a path that ends in .json."""
+    candidates = [PROFILES / f"{name}.json", MEASURED_PROFILES / f"{name}.json"]
+    if name.endswith(".json"):
+        candidates = [Path(name)]
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
+
+
 def load_profiles(config: dict[str, Any], source: str, overridden: set[str]) -> dict[str, Any]:
     """The contents of the hardware profiles that the configuration names."""
     profiles = {}
-    known = sorted(path.stem for path in PROFILES.glob("*.json"))
+    known = sorted(path.stem for folder in (PROFILES, MEASURED_PROFILES) for path in folder.glob("*.json"))
     for key in ("host.profile", "host.bus", "device.profile"):
         room, name = key.split(".")
         value = config[room][name]
         where = "command line" if key in overridden else source
-        if value not in known:
-            raise Refused(f"{where}: {key} = {value}: no such file in {PROFILES}; {_suggest(value, known)}")
-        path = PROFILES / f"{value}.json"
+        path = profile_file(value)
+        if path is None and value.endswith(".json"):
+            raise Refused(f"{where}: {key} = {value}: no such file; `./foreflow calibrate --out FILE` writes one")
+        if path is None:
+            raise Refused(f"{where}: {key} = {value}: no such file in {PROFILES} or {MEASURED_PROFILES}; {_suggest(value, known)}")
         try:
             profiles[value] = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             raise Refused(f"{path}: {error}") from None
         kind = "bus" if name == "bus" else "device"
-        if profiles[value].get("kind") != kind:
+        if not isinstance(profiles[value], dict) or profiles[value].get("kind") != kind:
             raise Refused(f"{where}: {key} = {value}; allowed is a profile of kind {kind}")
     return profiles
 
