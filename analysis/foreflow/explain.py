@@ -52,11 +52,12 @@ def document_of(run: Kept, packet: int) -> dict[str, Any]:
 
 def _cycles(told: dict[str, Any]) -> dict[str, int]:
     """The sums that the packets table has: the check of the tag is the device's work, and prediction's."""
-    of = {stage["stage"]: stage["cycles"] for stage in told["stages"]}
+    predicting = ("profile", "predict", "tag_seal", "preinstall", "tag_check")
+    stages = told["stages"]
     return {
-        "host_cycles": of.get("slow_path", 0),
-        "device_cycles": sum(stage["cycles"] for stage in told["stages"] if stage["on"] == "device"),
-        "prediction_cycles": sum(of.get(name, 0) for name in ("profile", "predict", "tag_seal", "preinstall", "tag_check")),
+        "host_cycles": sum(stage["cycles"] for stage in stages if stage["on"] == "host" and stage["stage"] not in predicting),
+        "device_cycles": sum(stage["cycles"] for stage in stages if stage["on"] == "device"),
+        "prediction_cycles": sum(stage["cycles"] for stage in stages if stage["stage"] in predicting),
     }
 
 

@@ -285,14 +285,15 @@ Json StagesOf(const config::RunConfig& config, const path::Verdict& verdict, con
   for (std::size_t i = 0; i < path::kStages; ++i) {
     const auto stage = static_cast<Stage>(i);
     if (!hw::IsVisited(stage, verdict, work)) continue;
-    const hw::DeviceProfile& profile = hw::IsOnHost(stage) ? config.host : config.device;
+    const bool on_host = config.placement == hw::Placement::kHostCore || hw::IsOnHost(stage);
+    const hw::DeviceProfile& profile = on_host ? config.host : config.device;
     const Cycles cycles = hw::CyclesOf(profile, stage, work[stage]);
     Json counted = Json::object();
     for (std::size_t item = 0; item < kWorkItems; ++item) {
       if (work[stage].count[item] != 0) counted[Name(static_cast<WorkItem>(item))] = work[stage].count[item];
     }
     stages.push_back({{"stage", path::Name(stage)},
-                      {"on", hw::IsOnHost(stage) ? "host" : "device"},
+                      {"on", on_host ? "host" : "device"},
                       {"work", counted},
                       {"cycles", cycles.count()},
                       {"ns", static_cast<double>(hw::TimeOf(profile, cycles).count()) / 1e3}});
@@ -319,6 +320,7 @@ Json Explain(const Capture& capture, config::RunConfig config, const Traffic& tr
   }
   const path::Future future(traffic.arrivals, config.path.label_horizon);
   config::ResolveFlowEntries(config, config::DistinctEntries(future, config.path.rules));
+  config::PlaceTables(config, future);
   path::Lanes lanes(config.path, &future);
   path::Tagged tagged;
   path::Verdict verdict;
