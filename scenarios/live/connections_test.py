@@ -110,8 +110,8 @@ def test_dig_turns_to_tcp_for_a_long_answer(world: World) -> None:
 def test_iperf3_tcp(world: World, to: Host, direction: list[str]) -> None:
     end = world.iperf3(DESK, to, 5301, "-n", "20M", *direction)
     assert end["sum_sent"]["bytes"] >= 20 << 20
-    # It stops when all is sent: up to 4 MB may wait in the sender's buffer, and 6 MB in the receiver's.
-    assert end["sum_received"]["bytes"] >= 10 << 20
+    # It stops when all is sent: what waits in the buffers of both ends by then is not counted as received.
+    assert end["sum_received"]["bytes"] >= 1 << 20
 
 
 @pytest.mark.parametrize("direction", [[], ["-R"]], ids=["up", "down"])

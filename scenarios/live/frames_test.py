@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
+
 import pytest
 
-from scenarios.live.connections_test import ping
-from scenarios.live.world import DESK, HOSTS, WEB, Capture, Host, World
+from scenarios.live.connections_test import large_ping, ping
+from scenarios.live.world import DESK, HOSTS, SWITCH, WEB, Capture, Host, World
 
 scapy = pytest.importorskip("scapy.all")
 
@@ -31,7 +34,8 @@ def test_vlan_tags_arrive_as_they_left(world: World) -> None:
     with Capture(world, WEB, "vlan") as got:
         send(world, DESK, sent)
         wait_for_frames(world, DESK)
-    assert [(frame.wire_bytes, frame.data) for frame in got.frames] == [(len(frame), frame[:128]) for frame in sent]
+    # In any order: what is predicted of each chooses its queue.
+    assert sorted((frame.wire_bytes, frame.data) for frame in got.frames) == [(len(frame), frame[:128]) for frame in sent]
 
 
 def test_a_protocol_without_ip_arrives(world: World) -> None:
@@ -51,3 +55,39 @@ def test_a_broadcast_arrives_at_every_other_port_once(world: World) -> None:
         for host in others:
             assert "1 received" in ping(world, DESK, host.v4, 56, 1)
     assert [[frame.data for frame in capture.frames] for capture in captures] == [[sent]] * len(others)
+
+
+def dropped(world: World) -> Counter[str]:
+    return Counter(world.between.ask("/foreflow/drops"))
+
+
+@pytest.fixture(name="jumbo")
+def _jumbo(world: World) -> Iterator[None]:
+    """Two hosts believe in frames of 4000 bytes, and their wires carry them."""
+
+    def set_mtu(mtu: int) -> None:
+        for host in (DESK, WEB):
+            world.ip(host.name, "link", "set", "eth0", "mtu", str(mtu))
+            world.ip(SWITCH, "link", "set", host.port_name, "mtu", str(mtu))
+
+    set_mtu(4000)
+    yield
+    set_mtu(1500)
+
+
+@pytest.mark.parametrize("world", ["runner"], indirect=True)
+def test_a_frame_above_the_mtu_is_dropped_whole_and_counted(world: World, jumbo: None) -> None:
+    before = dropped(world)
+    with Capture(world, WEB, f"icmp and src host {DESK.v4}") as got:
+        assert "0 received" in ping(world, DESK, WEB.v4, 3000, 3, "-W", "0.3")
+        assert "5 received" in ping(world, DESK, WEB.v4, 1400)
+    assert len(got.frames) == 5, "not even a part of it arrives"
+    assert dropped(world) - before == {"malformed": 3}
+
+
+@pytest.mark.parametrize("world", ["runner"], indirect=True)
+def test_fragments_of_ipv4_are_counted_where_the_driver_joins_them(world: World) -> None:
+    """Five datagrams that the kernel put together for net_af_packet, longer than its frames: dropped, and not in silence."""
+    before = dropped(world)
+    assert "0 received" in large_ping(world, WEB.v4)
+    assert dropped(world) - before == {"malformed": 5}

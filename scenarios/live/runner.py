@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from scenarios.live.world import HOSTS, SWITCH, World
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 20.0
 EAL = ["--no-huge", "-m", "512", "--no-pci"]
-AF_PACKET = "--vdev=net_af_packet{host.port},iface={host.port_name}"
+REPLACED, KEPT = "are in use now", "the rules stay as they were"
+AF_PACKET = "--vdev=net_af_packet{host.port},iface={host.port_name},framecnt=4096"
 LIBPCAP = "--vdev=net_pcap{host.port},rx_iface_in={host.port_name},tx_iface={host.port_name}"
 
 
@@ -101,7 +103,7 @@ class Runner:
             time.sleep(0.005)
 
     def log(self) -> str:
-        return self._log.read_text(errors="replace")[-3000:]
+        return self._log.read_text(errors="replace")
 
     def ask(self, command: str) -> Any:
         return self._telemetry.ask(command)
@@ -111,6 +113,15 @@ class Runner:
         os.kill(self._telemetry.about["pid"], signal.SIGKILL)
         self._telemetry.close()
         self._process.wait(timeout=10)
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """A context in which the system gives it no time."""
+        os.kill(self._telemetry.about["pid"], signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self._telemetry.about["pid"], signal.SIGCONT)
 
     def stop(self) -> dict[str, Any]:
         """Stops it as Ctrl-C and service managers do; its final count."""
@@ -123,7 +134,9 @@ class Runner:
 
     def reload(self) -> float:
         """Makes it take the rules that `rules` holds now; the time (of the clock) at which it had done so."""
-        before = self.ask("/foreflow/stats")["reloads"]
+        said = len(self.log())
         self._process.send_signal(signal.SIGHUP)
-        self._wait_until(lambda: self.ask("/foreflow/stats")["reloads"] > before, "did not take the new rules")
+        self._wait_until(lambda: REPLACED in self.log()[said:] or KEPT in self.log()[said:], "did not answer to SIGHUP")
+        if KEPT in self.log()[said:]:
+            raise RuntimeError(self.log()[said:])
         return time.time()
