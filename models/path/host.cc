@@ -278,7 +278,8 @@ void Host::Describe(const Arrival& arrival, const CurrentPacket& current, Descri
   const auto type = static_cast<std::size_t>(pending.type);
   const std::size_t direction = pending.direction();
   Work uncounted;
-  Description::Type& described = description.type.emplace();
+  description.type = Description::Type();
+  Description::Type& described = *description.type;
   described.context = pending.context;
   // Nothing was learnt since the packet's own prediction, so it is the same.
   described.prediction = PredictType(vm, pending.context, pending.header_queue, uncounted);
