@@ -137,8 +137,12 @@ class OpenVSwitch:
             return subprocess.Popen(command, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def _wait_for(self, path: Path, process: subprocess.Popen[bytes]) -> None:
+        """Until it listens."""
         until = time.monotonic() + START_SECONDS
-        while not path.exists():
+        while True:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as attempt:
+                if attempt.connect_ex(str(path)) == 0:
+                    return
             if process.poll() is not None or time.monotonic() > until:
                 raise Failed(f"Open vSwitch did not start; logs: {self.folder}")
             time.sleep(0.02)
