@@ -52,7 +52,7 @@ def test_ping_beyond_the_gateway(world: World, address: str) -> None:
 
 
 def large_ping(world: World, address: str) -> str:
-    return world.attempt(DESK.name, "ping", "-q", "-i", "0.02", "-W", "1", "-c", "5", "-s", "8000", address).stdout
+    return world.attempt(DESK.name, "ping", "-q", "-i", "0.2", "-W", "1", "-c", "5", "-s", "8000", address).stdout
 
 
 def test_fragments_of_ipv6_are_put_together_again(world: World) -> None:
@@ -117,9 +117,12 @@ def test_iperf3_tcp(world: World, to: Host, direction: list[str]) -> None:
 @pytest.mark.parametrize("direction", [[], ["-R"]], ids=["up", "down"])
 @pytest.mark.parametrize("to", [WEB, OUTSIDE], ids=lambda host: host.name)
 def test_iperf3_udp_loses_nothing(world: World, to: Host, direction: list[str]) -> None:
+    receiver = DESK if direction else to
+    before = world.full_sockets(receiver)
     end = world.iperf3(DESK, to, 5302, "-u", "-b", "4M", "-l", "1000", "-n", "500K", *direction)
     assert end["sum"]["packets"] >= 500
-    assert end["sum"]["lost_packets"] == 0
+    # What a receiver that got no time let go has arrived, too.
+    assert end["sum"]["lost_packets"] == world.full_sockets(receiver) - before
 
 
 def ssh_command(world: World, program: str) -> list[str]:

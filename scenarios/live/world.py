@@ -176,6 +176,11 @@ class World(Namespaces):
         rows = json.loads(self.ip(host.name, "-j", "neigh", "show", "to", address) or "[]")
         return rows[0].get("lladdr") if rows else None
 
+    def full_sockets(self, host: Host) -> int:
+        """Datagrams that arrived at `host` and found their socket full, so far."""
+        names, values = [line.split() for line in self.run(host.name, "cat", "/proc/net/snmp").splitlines() if line.startswith("Udp:")]
+        return int(values[names.index("RcvbufErrors")])
+
     def kernel_counts(self) -> dict[str, dict[str, int]]:
         """Of each port of the switch, as the kernel counted: packets and bytes in (from the host) and out (to it)."""
         rows = json.loads(self.ip(SWITCH, "-j", "-s", "link", "show", "type", "veth"))
