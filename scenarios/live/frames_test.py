@@ -38,6 +38,18 @@ def test_vlan_tags_arrive_as_they_left(world: World) -> None:
     assert sorted((frame.wire_bytes, frame.data) for frame in got.frames) == [(len(frame), frame[:128]) for frame in sent]
 
 
+@pytest.mark.parametrize("world", ["bridge", "runner_on_libpcap"], indirect=True)
+def test_service_tags_arrive_as_they_left(world: World) -> None:
+    """Not over net_af_packet: it makes every outer tag one of 802.1Q."""
+    inner = scapy.IP(src=DESK.v4, dst=WEB.v4) / scapy.UDP(sport=4000, dport=9) / bytes(100)
+    tagged = scapy.Dot1AD(vlan=100) / scapy.Dot1Q(vlan=7) / inner
+    sent = [bytes(scapy.Ether(src=DESK.mac, dst=WEB.mac) / tagged)]
+    with Capture(world, WEB, "ether[12:2] == 0x88a8 or vlan") as got:
+        send(world, DESK, sent)
+        wait_for_frames(world, DESK)
+    assert [(frame.wire_bytes, frame.data) for frame in got.frames] == [(len(frame), frame[:128]) for frame in sent]
+
+
 def test_a_protocol_without_ip_arrives(world: World) -> None:
     sent = [bytes(scapy.Ether(src=DESK.mac, dst=WEB.mac, type=0x88B5)) + bytes(range(100))]  # for experiments (IEEE 802)
     with Capture(world, WEB, "ether proto 0x88b5") as got:
