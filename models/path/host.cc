@@ -40,6 +40,18 @@ std::array<std::uint8_t, 16> StationOf(const std::array<std::uint8_t, 6>& mac,
   return station;
 }
 
+// Of a predicted destination's entry: whether it is the current packet's.
+void CountComparingIt(Work& work) {
+  work.Add(WorkItem::kHash);
+  work.Add(WorkItem::kProbe);
+}
+// Whether the device holds it, whether it waits already.
+void CountLookingForIt(Work& work) {
+  work.Add(WorkItem::kHash);
+  work.Add(WorkItem::kProbe, 2);
+  work.Add(WorkItem::kCacheLine, 5);
+}
+
 tag::VmProfile::Config ProfileConfig(const PathConfig& config, flow::VmId id) {
   tag::VmProfile::Config profile;
   profile.vm = id;
@@ -56,7 +68,8 @@ Host::Vm::Vm(const PathConfig& config, flow::VmId id)
     : profile(ProfileConfig(config, id)),
       destination_governors{predict::Governor(config.destination_costs, config.governor_margin, kProbation),
                             predict::Governor(config.destination_costs, config.governor_margin, kProbation)},
-      type_governors(MakeTypeGovernors(config)) {}
+      type_governors(MakeTypeGovernors(config)),
+      settled(config.peers_per_vm) {}
 
 Host::TypeGovernors Host::MakeTypeGovernors(const PathConfig& config) {
   const predict::Governor ahead(config.promotion_costs, 0, kProbation);
@@ -162,6 +175,10 @@ void Host::Process(const Arrival& arrival, CurrentPacket& current, Tagged& tagge
   const tag::VmProfile::Observation seen =
       vm.profile.Observe(summary, current_->entry, current_->host_hash, work[Stage::kProfile]);
   Tag(arrival, vm, seen.context, tagged, seal, work);
+  if (seen.is_new) {
+    vm.settled[seen.destination] = Settled{};
+    vm.settled[seen.destination].generation = device_.rules().generation();
+  }
 
   if (!seen.moved || config_.arm == Arm::kOracle || device_.prediction_share() == 0) return;
   ScoreDestinations(arrival, work[Stage::kPreinstall]);
@@ -322,6 +339,7 @@ void Host::DescribeDestinations(const Vm& vm, Description& description) const {
 void Host::PreinstallSuccessors(const Arrival& arrival, Vm& vm, predict::DestinationId from,
                                 StageWork& work) {
   const std::size_t steps = std::min<std::size_t>(config_.lookahead, device_.prediction_share());
+  const predict::DestinationId current = from;
   std::uint32_t chain = kCertain;
   for (std::size_t step = 0; step < steps; ++step) {
     std::array<predict::NextDestination, 2> next;
@@ -330,7 +348,9 @@ void Host::PreinstallSuccessors(const Arrival& arrival, Vm& vm, predict::Destina
     for (std::size_t i = 0; i < count; ++i) {
       if (chain * next[i].confidence / kCertain < config_.minimum_confidence) break;
       work[Stage::kPreinstall].Add(WorkItem::kCacheLine);  // the destination's key
-      Consider(arrival, vm.profile.KeyOf(next[i].destination), Source::kSuccessor, work);
+      const predict::DestinationId destination = next[i].destination;
+      if (destination != current && IsSettled(vm, current, destination, work[Stage::kPreinstall])) continue;
+      Consider(arrival, vm.profile.KeyOf(destination), Source::kSuccessor, vm.settled[destination], work);
     }
     if (count == 0) return;
     chain = chain * next[0].confidence / kCertain;
@@ -344,32 +364,52 @@ void Host::PreinstallReply(const Arrival& arrival, StageWork& work) {
   const Station receiver = StationOf(current_->parsed->packet.destination_mac, key.destination_address);
   const Speaker& other = SpeakerAt(receiver, work[Stage::kPreinstall]);
   if (other.vm == 0 || other.vm == arrival.vm || other.station != receiver) return;
-  Consider(arrival, Reverse(key, other.vm), Source::kReply, work);
+  Settled unused;
+  Consider(arrival, Reverse(key, other.vm), Source::kReply, unused, work);
 }
 
-void Host::Consider(const Arrival& arrival, const flow::FlowKey& key, Source source, StageWork& work) {
+// Counts what Consider does when it finds the same.
+bool Host::IsSettled(const Vm& vm, predict::DestinationId current, predict::DestinationId destination,
+                     Work& work) const {
+  const std::uint32_t generation = device_.rules().generation();
+  const Settled& settled = vm.settled[destination];
+  // Both first seen under these rules: so they have different entries, and keep them.
+  if (settled.generation != generation || vm.settled[current].generation != generation) return false;
+  if (settled.device != device_.cache().removals()) return false;
+  const bool rehearses = vm.destination_governors[static_cast<std::size_t>(Source::kSuccessor)].IsOpen();
+  if (rehearses && settled.rehearsal != rehearsal_.removals()) return false;
+  tag::RuleTable::CountEntryKey(work);
+  CountComparingIt(work);
+  CountLookingForIt(work);
+  return true;
+}
+
+void Host::Consider(const Arrival& arrival, const flow::FlowKey& key, Source source, Settled& settled,
+                    StageWork& work) {
   Work& stage = work[Stage::kPreinstall];
   Speculations::Guess guess;
   guess.entry = device_.rules().EntryKeyOf(key, stage);
   guess.hash = hash_(&guess.entry.fields);
   guess.ready = arrival.time + config_.install_latency;
   guess.vm = key.vm;
-  stage.Add(WorkItem::kHash);
-  stage.Add(WorkItem::kProbe);
+  CountComparingIt(stage);
   if (guess.entry == current_->entry) return;
   const predict::Governor& governor =
       vms_[key.vm - 1u]->destination_governors[static_cast<std::size_t>(source)];
+  settled.rehearsal = UINT64_MAX;
   if (governor.IsOpen()) {
-    rehearsal_.Predict(guess.entry, rehearsal_.HashOf(guess.entry), device_.rules().generation(),
-                       arrival.time, stage);
+    const bool is_there = rehearsal_.Predict(guess.entry, rehearsal_.HashOf(guess.entry),
+                                             device_.rules().generation(), arrival.time, stage);
+    if (is_there) settled.rehearsal = rehearsal_.removals();
   }
 
   Speculations& waiting = speculations_[static_cast<std::size_t>(source)];
-  // What the device holds, what waits already.
-  stage.Add(WorkItem::kHash);
-  stage.Add(WorkItem::kProbe, 2);
-  stage.Add(WorkItem::kCacheLine, 5);
-  if (device_.Holds(guess.entry) || waiting.Waits(guess.entry, guess.hash)) return;
+  CountLookingForIt(stage);
+  if (device_.Holds(guess.entry)) {
+    settled.device = device_.cache().removals();
+    return;
+  }
+  if (waiting.Waits(guess.entry, guess.hash)) return;
   Speculations::Guess wrong;
   stage.Add(WorkItem::kCacheLine, 3);
   stage.Add(WorkItem::kUpdate);
@@ -417,6 +457,7 @@ void Host::PreinstallTruth(const Arrival& arrival, StageWork& work) {
 // Predicts the entries that will be used last, or never.
 void Host::PreinstallFalsehood(const Arrival& arrival, StageWork& work) {
   const std::size_t entries = next_use_of_.size();
+  Settled unused;
   for (std::uint8_t wrong = 0; wrong < config_.lookahead; ++wrong) {
     std::size_t farthest = falsehood_ % entries;
     for (std::size_t tried = 0; tried < std::min(kFalsehoodsTried, entries); ++tried) {
@@ -425,7 +466,7 @@ void Host::PreinstallFalsehood(const Arrival& arrival, StageWork& work) {
     }
     falsehood_ = (farthest + 1) % entries;
     const flow::FlowKey& key = future_->key(uses_.first_use[farthest]);
-    if (key.vm != 0 && key.vm <= vms_.size()) Consider(arrival, key, Source::kSuccessor, work);
+    if (key.vm != 0 && key.vm <= vms_.size()) Consider(arrival, key, Source::kSuccessor, unused, work);
   }
 }
 

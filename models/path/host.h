@@ -42,12 +42,21 @@ class Host {
   using TypeGovernors = std::array<std::array<predict::Governor, 2>, predict::kPacketTypes>;
   static TypeGovernors MakeTypeGovernors(const PathConfig& config);
 
+  // What is known of a destination's entry, which is the same for as long as the destination lives under the
+  // rules that it was first seen under. While neither cache has removed an entry since it was found in both,
+  // predicting the destination again changes nothing.
+  struct Settled {
+    std::uint32_t generation = 0;          // of the rules, when the destination was first seen
+    std::uint64_t device = UINT64_MAX;     // removals() of the device's cache, which held the entry
+    std::uint64_t rehearsal = UINT64_MAX;  // and of the rehearsal's
+  };
   struct Vm {
     Vm(const PathConfig& config, flow::VmId id);
     tag::VmProfile profile;
     std::array<predict::Governor, kPredictionSources> destination_governors;
     TypeGovernors type_governors;
     std::array<std::array<std::uint32_t, 2>, predict::kPacketTypes> types_scored{};
+    std::vector<Settled> settled;  // by destination
   };
   // A type that was predicted and waits for its label.
   struct PendingType {
@@ -83,10 +92,14 @@ class Host {
   void DescribeDestinations(const Vm& vm, Description& description) const;
 
   void PreinstallSuccessors(const Arrival& arrival, Vm& vm, predict::DestinationId from, StageWork& work);
+  bool IsSettled(const Vm& vm, predict::DestinationId current, predict::DestinationId destination,
+                 Work& work) const;
   void PreinstallReply(const Arrival& arrival, StageWork& work);
   void PreinstallTruth(const Arrival& arrival, StageWork& work);
   void PreinstallFalsehood(const Arrival& arrival, StageWork& work);
-  void Consider(const Arrival& arrival, const flow::FlowKey& key, Source source, StageWork& work);
+  // Writes what it finds to `settled`.
+  void Consider(const Arrival& arrival, const flow::FlowKey& key, Source source, Settled& settled,
+                StageWork& work);
   void ScoreDestinations(const Arrival& arrival, Work& work);
   void ScoreDestination(const Speculations::Guess& guess, Source source, bool hit);
   Speaker& SpeakerAt(const Station& station, Work& work);

@@ -30,11 +30,12 @@ void Rehearsal::See(const tag::EntryKey& entry, std::uint64_t hash, std::uint32_
   }
 }
 
-void Rehearsal::Predict(const tag::EntryKey& entry, std::uint64_t hash, std::uint32_t generation, Nanos now,
+bool Rehearsal::Predict(const tag::EntryKey& entry, std::uint64_t hash, std::uint32_t generation, Nanos now,
                         Work& work) {
-  if (predictive_.Contains(entry, hash, generation)) return;
-  predictive_.Put(InstallOf(entry, generation, now + install_latency_, tag::InstallCause::kPredicted), hash,
-                  work);
+  if (predictive_.Contains(entry, hash, generation)) return true;
+  const tag::FlowCache::Install install =
+      InstallOf(entry, generation, now + install_latency_, tag::InstallCause::kPredicted);
+  return predictive_.Put(install, hash, work).installed;
 }
 
 bool Rehearsal::Punts(tag::FlowCache& cache, const tag::EntryKey& entry, std::uint64_t hash,

@@ -22,9 +22,11 @@ class Rehearsal {
 
   // One packet, as the device sees it; before the predictions that it leads to.
   void See(const tag::EntryKey& entry, std::uint64_t hash, std::uint32_t generation, Nanos now, Work& work);
-  // A predicted destination, whether or not the device is told.
-  void Predict(const tag::EntryKey& entry, std::uint64_t hash, std::uint32_t generation, Nanos now,
+  // A predicted destination, whether or not the device is told. Whether its entry is there now; it is for as
+  // long as removals() stays.
+  bool Predict(const tag::EntryKey& entry, std::uint64_t hash, std::uint32_t generation, Nanos now,
                Work& work);
+  std::uint64_t removals() const { return predictive_.removals(); }
   // What both take as the hash of an entry.
   std::uint64_t HashOf(const tag::EntryKey& entry) const { return reactive_.HashOf(entry); }
   void PrefetchBucket(std::uint64_t hash) const {

@@ -9,6 +9,24 @@
 
 namespace foreflow::predict {
 
+namespace {
+
+// 2^40 / n, rounded up: with it a quotient of numbers below 2^24 by n is exact, and costs no division.
+constexpr std::array<std::uint64_t, 256> MakeReciprocals() {
+  std::array<std::uint64_t, 256> reciprocal{};
+  for (std::uint64_t n = 1; n < reciprocal.size(); ++n)
+    reciprocal[n] = ((std::uint64_t{1} << 40) + n - 1) / n;
+  return reciprocal;
+}
+constexpr std::array<std::uint64_t, 256> kReciprocal = MakeReciprocals();
+
+// count / total, 65535 = 1, for count <= total.
+std::uint16_t ShareOf(std::uint8_t count, std::uint8_t total) {
+  return static_cast<std::uint16_t>((count * std::uint64_t{65535} * kReciprocal[total]) >> 40);
+}
+
+}  // namespace
+
 SuccessorTable::SuccessorTable(std::size_t destinations, std::size_t successors) : successors_(successors) {
   if (destinations == 0 || destinations > UINT16_MAX) {
     throw Refusal("successor table", "destinations", std::to_string(destinations), "1..65535");
@@ -79,7 +97,7 @@ std::size_t SuccessorTable::Predict(DestinationId current, NextDestination* out,
   count = std::min(count, limit);
   for (std::size_t i = 0; i < count; ++i) {
     out[i].destination = sorted[i]->destination;
-    out[i].confidence = static_cast<std::uint16_t>(sorted[i]->count * 65535u / total_[current]);
+    out[i].confidence = ShareOf(sorted[i]->count, total_[current]);
   }
   return count;
 }

@@ -163,6 +163,7 @@ void FlowCache::MakeStale(List list) {
 void FlowCache::SeeGeneration(std::uint32_t generation) {
   if (!IsNewer(generation, generation_)) return;
   generation_ = generation;
+  ++removals_;
   MakeStale(kWanted);
   MakeStale(kProbation);
   unused_predictions_ = 0;
@@ -208,6 +209,7 @@ void FlowCache::Remove(Index i, Evicted& evicted) {
   *link = entries_[i].next_in_bucket;
   free_.push_back(i);
   --size_;
+  ++removals_;
 }
 
 void FlowCache::Insert(const Install& install, std::uint64_t hash) {

@@ -99,6 +99,9 @@ class FlowCache {
     __builtin_prefetch(&states_[i], 1);
   }
 
+  // Rises whenever entries are removed or become stale: while it stays, what was contained is contained.
+  std::uint64_t removals() const { return removals_; }
+
   std::size_t size() const { return size_; }  // stale entries included
   std::size_t capacity() const { return entries_.size(); }
   std::size_t unused_predictions() const { return unused_predictions_; }
@@ -165,6 +168,7 @@ class FlowCache {
   std::size_t size_ = 0;
   std::size_t unused_predictions_ = 0;
   std::uint64_t serial_ = 0;
+  std::uint64_t removals_ = 0;
   std::uint32_t generation_ = 0;
 };
 

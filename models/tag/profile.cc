@@ -42,7 +42,7 @@ VmProfile::Observation VmProfile::Observe(const predict::PacketSummary& packet, 
   observation.context = context_;
   work.Add(WorkItem::kUpdate);
 
-  const predict::DestinationId destination = FindOrAdd(entry, hash, work);
+  const predict::DestinationId destination = FindOrAdd(entry, hash, observation.is_new, work);
   observation.destination = destination;
   if (destination == kNoDestination) return observation;
   Peer& peer = peers_[destination];
@@ -98,7 +98,8 @@ bool VmProfile::Matches(const Peer& peer, const EntryKey& entry) const {
          sources_[peer.source] == key.source_address;
 }
 
-predict::DestinationId VmProfile::FindOrAdd(const EntryKey& entry, std::uint64_t hash, Work& work) {
+predict::DestinationId VmProfile::FindOrAdd(const EntryKey& entry, std::uint64_t hash, bool& is_new,
+                                            Work& work) {
   work.Add(WorkItem::kHash);
   const std::size_t bucket = BucketOf(hash);
   for (std::uint16_t id = bucket_[bucket]; id != kNoDestination; id = peers_[id].chain) {
@@ -112,6 +113,7 @@ predict::DestinationId VmProfile::FindOrAdd(const EntryKey& entry, std::uint64_t
   const std::uint8_t source = SourceOf(entry.fields.source_address);
   if (source == kSources) return kNoDestination;
 
+  is_new = true;
   std::uint16_t id = used_;
   if (used_ < peers_.size()) {
     ++used_;

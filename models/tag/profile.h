@@ -41,6 +41,7 @@ class VmProfile {
     predict::Context context;
     predict::DestinationId destination = kNoDestination;
     bool moved = false;
+    bool is_new = false;  // the destination was not known, or was forgotten
   };
   Observation Observe(const predict::PacketSummary& packet, const EntryKey& entry, Work& work) {
     return Observe(packet, entry, hash_(&entry.fields), work);
@@ -88,7 +89,7 @@ class VmProfile {
   std::uint8_t SourceOf(const std::array<std::uint8_t, 16>& address);
   std::size_t BucketOf(std::uint64_t hash) const { return hash & (bucket_.size() - 1); }
   bool Matches(const Peer& peer, const EntryKey& entry) const;
-  predict::DestinationId FindOrAdd(const EntryKey& entry, std::uint64_t hash, Work& work);
+  predict::DestinationId FindOrAdd(const EntryKey& entry, std::uint64_t hash, bool& is_new, Work& work);
   void Unchain(std::uint16_t id);
   void MoveToNewest(std::uint16_t id);
 
