@@ -2,8 +2,10 @@
 #ifndef FOREFLOW_MODELS_BASE_BYTES_H_
 #define FOREFLOW_MODELS_BASE_BYTES_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 namespace foreflow {
 
@@ -31,6 +33,14 @@ struct MutableBytes {
   constexpr std::uint8_t* end() const { return data + size; }
   constexpr operator BytesView() const { return {data, size}; }
 };
+
+// Whether two arrays of 16 bytes are equal, as words: memcmp of a length that is known is still a call.
+inline bool Equal(const std::array<std::uint8_t, 16>& a, const std::array<std::uint8_t, 16>& b) {
+  std::array<std::uint64_t, 2> left, right;
+  std::memcpy(left.data(), a.data(), a.size());
+  std::memcpy(right.data(), b.data(), b.size());
+  return ((left[0] ^ right[0]) | (left[1] ^ right[1])) == 0;
+}
 
 }  // namespace foreflow
 

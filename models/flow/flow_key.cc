@@ -4,6 +4,7 @@
 #include <tuple>
 #include <utility>
 
+#include "models/wire/be.h"
 #include "models/wire/ipv4.h"
 
 namespace foreflow::flow {
@@ -12,6 +13,12 @@ namespace {
 bool IsIp(std::uint8_t l3) {
   return l3 == static_cast<std::uint8_t>(wire::Layer3::kIpv4) ||
          l3 == static_cast<std::uint8_t>(wire::Layer3::kIpv6);
+}
+
+// In the order of the address's bytes, then of the port.
+std::tuple<std::uint64_t, std::uint64_t, std::uint16_t> Ordered(const std::array<std::uint8_t, 16>& address,
+                                                                std::uint16_t port) {
+  return {wire::Load64(address.data()), wire::Load64(address.data() + 8), port};
 }
 
 // Type and code of the message that an ICMP reply answers; any other message stands for itself.
@@ -46,6 +53,11 @@ FlowKey KeyOf(const wire::Dissection& packet, VmId vm) {
 }
 
 FlowKey Canonical(const FlowKey& key) {
+  bool swapped = false;
+  return Canonical(key, swapped);
+}
+
+FlowKey Canonical(const FlowKey& key, bool& swapped) {
   FlowKey canonical = key;
   canonical.vm = 0;
   // Without IP and in ICMP the two port fields do not belong to one endpoint each.
@@ -53,10 +65,11 @@ FlowKey Canonical(const FlowKey& key) {
       IsIp(key.l3) && (key.ip_protocol == wire::kProtocolIcmp || key.ip_protocol == wire::kProtocolIcmpv6);
   const bool has_ports = IsIp(key.l3) && !is_icmp;
   if (is_icmp) canonical.destination_port = RequestOf(key.ip_protocol, key.destination_port);
-  const auto source = std::tie(key.source_address, key.source_port);
-  const auto destination = std::tie(key.destination_address, key.destination_port);
-  const bool swap = has_ports ? destination < source : key.destination_address < key.source_address;
-  if (swap) {
+  const auto source = Ordered(key.source_address, has_ports ? key.source_port : std::uint16_t{0});
+  const auto destination =
+      Ordered(key.destination_address, has_ports ? key.destination_port : std::uint16_t{0});
+  swapped = destination < source;
+  if (swapped) {
     std::swap(canonical.source_address, canonical.destination_address);
     if (has_ports) std::swap(canonical.source_port, canonical.destination_port);
   }

@@ -44,6 +44,8 @@ FlowKey KeyOf(const wire::Dissection& packet, VmId vm);
 // The same for both directions of a conversation, whoever sends: the endpoint that is lower in byte order
 // comes first, vm left out, the type of an ICMP reply replaced by that of its request.
 FlowKey Canonical(const FlowKey& key);
+// The same; `swapped` tells whether the key's source is second there.
+FlowKey Canonical(const FlowKey& key, bool& swapped);
 
 }  // namespace foreflow::flow
 

@@ -12,6 +12,7 @@
 #include "models/path/stages.h"
 #include "models/path/tagged.h"
 #include "models/path/verdict.h"
+#include "models/predict/labeler.h"
 #include "models/tag/flow_cache.h"
 
 namespace foreflow::path {
@@ -26,6 +27,7 @@ struct CurrentPacket {
   std::uint64_t rehearsal_hash = 0;  // in the rehearsal's; this and the next where the host predicts
   std::uint64_t host_hash = 0;       // in the host's other tables
   std::uint64_t next_use = 0;        // of the entry, where the future is known (else 0)
+  predict::Labeler::ConversationKey conversation;  // where the host predicts
 };
 
 // One packet on its way through the device.

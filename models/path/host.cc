@@ -34,10 +34,9 @@ flow::FlowKey Reverse(const flow::FlowKey& key, flow::VmId vm) {
 // The MAC where there is one, else the address.
 std::array<std::uint8_t, 16> StationOf(const std::array<std::uint8_t, 6>& mac,
                                        const std::array<std::uint8_t, 16>& address) {
-  if (mac == std::array<std::uint8_t, 6>{}) return address;
   std::array<std::uint8_t, 16> station{};
   std::copy(mac.begin(), mac.end(), station.begin());
-  return station;
+  return Equal(station, {}) ? address : station;
 }
 
 // Of a predicted destination's entry: whether it is the current packet's.
@@ -128,13 +127,18 @@ void Host::Prepare(const Parsed& parsed, CurrentPacket& current) {
   current.rehearsal_hash = rehearsal_.HashOf(current.entry);
   rehearsal_.PrefetchBucket(current.rehearsal_hash);
   current.host_hash = hash_(&current.entry.fields);
+  current.conversation = labeler_.KeyOf(parsed.key);
+  labeler_.PrefetchBucket(current.conversation);
 }
 
-void Host::Prefetch(const Arrival&, const CurrentPacket& current) const {
+void Host::Prefetch(const Arrival& arrival, const CurrentPacket& current) const {
   if (!current.parsed->decidable) return;
   device_.cache().PrefetchEntry(current.device_hash);
   if (!Predicts()) return;
   rehearsal_.PrefetchEntry(current.rehearsal_hash);
+  labeler_.PrefetchConversation(current.conversation);
+  if (arrival.vm != 0 && arrival.vm <= vms_.size())
+    vms_[arrival.vm - 1u]->profile.Prefetch(current.host_hash);
 }
 
 void Host::Process(const Arrival& arrival, CurrentPacket& current, Tagged& tagged, tag::TagMac& seal,
@@ -154,7 +158,7 @@ void Host::Process(const Arrival& arrival, CurrentPacket& current, Tagged& tagge
   tag::RuleTable::CountEntryKey(work[Stage::kProfile]);
   const predict::PacketSummary summary =
       predict::Summarise(current_->parsed->packet, current_->parsed->key, arrival.sent, arrival.wire_bytes);
-  labeler_.Push(number, summary);
+  labeler_.Push(number, summary, current.conversation);
   // Its conversation is looked up, and its place in the ring is written.
   work[Stage::kProfile].Add(WorkItem::kHash);
   work[Stage::kProfile].Add(WorkItem::kCacheLine, 3);
@@ -363,7 +367,7 @@ void Host::PreinstallReply(const Arrival& arrival, StageWork& work) {
   const flow::FlowKey& key = current_->parsed->key;
   const Station receiver = StationOf(current_->parsed->packet.destination_mac, key.destination_address);
   const Speaker& other = SpeakerAt(receiver, work[Stage::kPreinstall]);
-  if (other.vm == 0 || other.vm == arrival.vm || other.station != receiver) return;
+  if (other.vm == 0 || other.vm == arrival.vm || !Equal(other.station, receiver)) return;
   Settled unused;
   Consider(arrival, Reverse(key, other.vm), Source::kReply, unused, work);
 }

@@ -10,6 +10,8 @@
 namespace foreflow::predict {
 namespace {
 
+constexpr std::uint64_t kFetchAhead =
+    8;  // pending packets whose conversations are on their way into the cache
 constexpr std::uint64_t kHashSeed = 0x6c6162656c657231;
 
 std::uint64_t PowerOfTwoAbove(std::uint64_t value) {
@@ -44,7 +46,16 @@ Labeler::Labeler(Nanos horizon, std::uint32_t max_pending)
   ports_.resize(std::size_t{UINT16_MAX} + 1);
 }
 
-void Labeler::Push(std::uint64_t packet, const PacketSummary& summary) {
+Labeler::ConversationKey Labeler::KeyOf(const flow::FlowKey& key) const {
+  ConversationKey conversation;
+  bool swapped = false;
+  conversation.canonical = flow::Canonical(key, swapped);
+  conversation.hash = hash_(&conversation.canonical);
+  conversation.direction = swapped ? 1 : 0;
+  return conversation;
+}
+
+void Labeler::Push(std::uint64_t packet, const PacketSummary& summary, const ConversationKey& key) {
   now_ = std::max(now_, summary.arrival, [](Nanos a, Nanos b) { return a < b; });
   const auto horizon = static_cast<std::uint64_t>(horizon_.count());
   while (resolved_ < pushed_ && Elapsed(At(resolved_).time, now_) > horizon) Resolve();
@@ -63,7 +74,7 @@ void Labeler::Push(std::uint64_t packet, const PacketSummary& summary) {
   pending.carries_data = CarriesData(summary);
   NotePort(pending, summary.key.vm);
   if (!summary.is_group_addressed && (pending.carries_data || IsTcpSyn(summary))) {
-    NoteConversation(pending, summary);
+    NoteConversation(pending, summary, key);
   }
   ++pushed_;
 }
@@ -88,6 +99,8 @@ std::size_t Labeler::bytes() const {
 
 // Labels the oldest pending packet: every packet seen since lies within its window.
 void Labeler::Resolve() {
+  const std::uint64_t soon = resolved_ + kFetchAhead;
+  if (soon < pushed_ && At(soon).conversation != kNone) PrefetchConversation(At(soon).conversation);
   Pending& pending = At(resolved_);
   pending.type = TypeOf(pending);
   ++resolved_;
@@ -139,13 +152,9 @@ void Labeler::NotePort(Pending& pending, flow::VmId vm) {
   }
 }
 
-void Labeler::NoteConversation(Pending& pending, const PacketSummary& summary) {
-  const flow::FlowKey canonical = flow::Canonical(summary.key);
-  pending.direction = summary.key.source_address == canonical.source_address &&
-                              summary.key.source_port == canonical.source_port
-                          ? 0
-                          : 1;
-  pending.conversation = FindOrAdd(canonical);
+void Labeler::NoteConversation(Pending& pending, const PacketSummary& summary, const ConversationKey& key) {
+  pending.direction = key.direction;
+  pending.conversation = FindOrAdd(key);
   Conversation& conversation = conversations_[pending.conversation];
   ++conversation.pending;
   Direction& own = conversation.direction[pending.direction];
@@ -169,17 +178,17 @@ void Labeler::NoteConversation(Pending& pending, const PacketSummary& summary) {
   ++own.packets;
 }
 
-std::uint32_t Labeler::FindOrAdd(const flow::FlowKey& canonical) {
-  std::uint32_t& bucket = bucket_[hash_(&canonical) & (bucket_.size() - 1)];
+std::uint32_t Labeler::FindOrAdd(const ConversationKey& key) {
+  std::uint32_t& bucket = bucket_[BucketOf(key.hash)];
   for (std::uint32_t index = bucket; index != kNone; index = conversations_[index].chain) {
-    if (conversations_[index].key != canonical) continue;
+    if (conversations_[index].key != key.canonical) continue;
     if (conversations_[index].pending == 0) Unlink(index);
     return index;
   }
   const std::uint32_t index = TakeConversation();
   Conversation& conversation = conversations_[index];
   conversation = Conversation{};
-  conversation.key = canonical;
+  conversation.key = key.canonical;
   // `bucket` is read only now: forgetting another conversation may have changed it.
   conversation.chain = bucket;
   bucket = index;
@@ -192,7 +201,7 @@ std::uint32_t Labeler::TakeConversation() {
   if (used_ < conversations_.size()) return used_++;
   const std::uint32_t index = oldest_;
   Unlink(index);
-  std::uint32_t* link = &bucket_[hash_(&conversations_[index].key) & (bucket_.size() - 1)];
+  std::uint32_t* link = &bucket_[BucketOf(hash_(&conversations_[index].key))];
   while (*link != index) link = &conversations_[*link].chain;
   *link = conversations_[index].chain;
   return index;

@@ -92,10 +92,10 @@ std::uint8_t VmProfile::SourceOf(const std::array<std::uint8_t, 16>& address) {
 
 bool VmProfile::Matches(const Peer& peer, const EntryKey& entry) const {
   const flow::FlowKey& key = entry.fields;
-  return peer.destination_address == key.destination_address &&
+  return Equal(peer.destination_address, key.destination_address) &&
          peer.destination_class == key.destination_port && peer.source_class == key.source_port &&
          peer.ip_protocol == key.ip_protocol && peer.l3 == key.l3 &&
-         sources_[peer.source] == key.source_address;
+         Equal(sources_[peer.source], key.source_address);
 }
 
 predict::DestinationId VmProfile::FindOrAdd(const EntryKey& entry, std::uint64_t hash, bool& is_new,
