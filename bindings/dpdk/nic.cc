@@ -131,6 +131,7 @@ void Nic::MakePoolAndPorts(const config::RunConfig& config, const NicOptions& op
   std::string software;
   for (Place& place : places_) {
     const PortFacts& facts = place.facts;
+    if (options.mtu != 0) CheckMtu(facts, options.mtu);
     // With VMs told apart by MAC one worker must see all frames, or the numbers would depend on chance.
     const bool steers = facts.rss_entries >= lanes_.size() && facts.rx_queues >= wanted && place.vm >= 0;
     place.setup.rx_queues = steers ? wanted : std::uint16_t{1};

@@ -37,12 +37,20 @@ void SteerByAddress(const PortFacts& facts, const PortSetup& setup) {
   }
 }
 
-[[noreturn]] void RefuseMtu(const PortFacts& facts, const PortSetup& setup) {
-  std::string allowed =
-      std::to_string(facts.least_mtu) + ".." +
-      (facts.most_mtu == 0 ? std::string("what its device takes") : std::to_string(facts.most_mtu));
+[[noreturn]] void RefuseMtu(const PortFacts& facts, std::uint16_t mtu) {
+  std::string allowed = std::to_string(facts.least_mtu) + ".." + std::to_string(facts.most_mtu);
   if (facts.driver == "net_af_packet") allowed += "; for larger frames give framesz=BYTES to its --vdev";
-  throw Refusal("port " + facts.name, "MTU", std::to_string(setup.mtu), allowed);
+  throw Refusal("port " + facts.name, "MTU", std::to_string(mtu), allowed);
+}
+
+// What ethdev will hold a wanted MTU against: the frame that the port takes, less its header and checksum.
+std::uint16_t MostMtu(const rte_eth_dev_info& info) {
+  std::uint32_t overhead = RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN;
+  if (info.max_mtu != UINT16_MAX && info.max_rx_pktlen > info.max_mtu)
+    overhead = info.max_rx_pktlen - info.max_mtu;
+  std::uint32_t most = info.max_mtu;
+  if (info.max_rx_pktlen > overhead) most = std::min(most, info.max_rx_pktlen - overhead);
+  return static_cast<std::uint16_t>(most);
 }
 
 }  // namespace
@@ -65,7 +73,7 @@ std::vector<PortFacts> FindPorts(const Eal& eal) {
       throw Refusal("port " + port.name + ": it does not say what it can do (" + ErrorOf(error) + ")");
     port.driver = info.driver_name;
     port.least_mtu = info.min_mtu;
-    port.most_mtu = info.max_mtu == UINT16_MAX ? std::uint16_t{0} : info.max_mtu;
+    port.most_mtu = MostMtu(info);
     port.rx_queues = std::max<std::uint16_t>(info.max_rx_queues, 1);
     port.tx_queues = std::max<std::uint16_t>(info.max_tx_queues, 1);
     const bool hashes = (info.flow_type_rss_offloads & kLeastHashes) == kLeastHashes &&
@@ -82,6 +90,10 @@ std::vector<PortFacts> FindPorts(const Eal& eal) {
                   "dpdk-devbind.py");
   }
   return ports;
+}
+
+void CheckMtu(const PortFacts& facts, std::uint16_t mtu) {
+  if (mtu < facts.least_mtu || mtu > facts.most_mtu) RefuseMtu(facts, mtu);
 }
 
 Port::Port(const PortFacts& facts, const PortSetup& setup)
@@ -104,15 +116,9 @@ Port::Port(const PortFacts& facts, const PortSetup& setup)
     config.rx_adv_conf.rss_conf.rss_key_len = info.hash_key_size;
     config.rx_adv_conf.rss_conf.rss_hf = kAddressHashes & info.flow_type_rss_offloads;
   }
-  if (setup.mtu != 0) {
-    if (setup.mtu < facts.least_mtu || (facts.most_mtu != 0 && setup.mtu > facts.most_mtu)) {
-      rte_eth_dev_close(facts.device);
-      RefuseMtu(facts, setup);
-    }
-    config.rxmode.mtu = setup.mtu;
-  }
+  if (setup.mtu != 0) config.rxmode.mtu = setup.mtu;
   check(rte_eth_dev_configure(facts.device, setup.rx_queues, setup.tx_queues, &config),
-        "it does not take the wanted number of queues");
+        "it does not take the wanted queues");
   std::uint16_t rx_descriptors = kDescriptors;
   std::uint16_t tx_descriptors = kDescriptors;
   check(rte_eth_dev_adjust_nb_rx_tx_desc(facts.device, &rx_descriptors, &tx_descriptors),
@@ -133,7 +139,7 @@ Port::Port(const PortFacts& facts, const PortSetup& setup)
     // A driver without the call has no MTU of its own to change.
     if (error < 0 && error != -ENOTSUP) {
       rte_eth_dev_close(facts.device);
-      RefuseMtu(facts, setup);
+      RefuseMtu(facts, setup.mtu);
     }
   }
   check(rte_eth_dev_start(facts.device), "it does not start");

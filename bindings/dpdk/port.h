@@ -31,6 +31,9 @@ struct PortFacts {
 // All ports, in DPDK's order. Throws Refusal when there is none, with what the EAL complained of.
 std::vector<PortFacts> FindPorts(const Eal& eal);
 
+// Throws Refusal, with the MTUs the port takes, unless `mtu` is one of them.
+void CheckMtu(const PortFacts& facts, std::uint16_t mtu);
+
 struct PortSetup {
   std::uint16_t rx_queues = 1;
   std::uint16_t tx_queues = 1;
