@@ -81,6 +81,7 @@ class Contender:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.samples: list[Sample] = []  # the first and the last
         self._pid = 0
         self._thread = 0
 
@@ -121,7 +122,14 @@ class Contender:
         os.kill(self._pid, signal.SIGCONT)
 
     def sample(self) -> Sample:
-        return Sample(*self._counts(), cpu_ns_of(self._pid, self._thread))
+        now = Sample(*self._counts(), cpu_ns_of(self._pid, self._thread))
+        self.samples = [*self.samples[:1], now]
+        return now
+
+    def whole(self) -> Sample:
+        """What it did from the first sample to the last. The counts of a sample are read one after the other: over
+        this long a stretch that does not matter."""
+        return self.samples[-1] - self.samples[0]
 
     def _run_for(self, seconds: float) -> Sample:
         """What it did until its thread had had so much CPU time, however long that took."""
@@ -251,6 +259,9 @@ class OvsContender(Contender):
         self._switch.__enter__()
         assert self._switch.process is not None
         self._pid = self._switch.process.pid
+        # It must not forget flows, nor take its revalidation for slow, because it was stopped.
+        patience = ("max-idle=3600000", "max-revalidator=3600000", "min-revalidate-pps=0", "flow-limit=200000")
+        self._switch.vsctl("set", "Open_vSwitch", ".", *(f"other_config:{option}" for option in patience))
         self._switch.load(self._flows, self._meters)
         source, sink = (device.removeprefix("--vdev=") for device in _devices(self._capture))
         self._switch.add_port("sink", self.SINK, "dpdk", sink)
@@ -269,12 +280,13 @@ class OvsContender(Contender):
 
     def _counts(self) -> tuple[int, int, int]:
         assert self._switch.control is not None
-        shown = self._switch.control("dpif-netdev/pmd-stats-show")
-        received, missed = (
-            sum(map(int, re.findall(f"{what}: (\\d+)", shown))) for what in ("packets received", "miss with (?:success|failed) upcall")
+        shown = self._switch.control("dpctl/show", "-s")
+        received, sent = (
+            int(found.group(1)) if (found := re.search(f"port \\d+: {port} .*?{way} packets:(\\d+)", shown, re.DOTALL)) else 0
+            for port, way in (("source", "RX"), ("sink", "TX"))
         )
-        sent = re.search(r"port \d+: sink .*?TX packets:(\d+)", self._switch.control("dpctl/show", "-s"), re.DOTALL)
-        return received, int(sent.group(1)) if sent else 0, missed
+        upcalls = re.findall(r"miss with (?:success|failed) upcall: (\d+)", self._switch.control("dpif-netdev/pmd-stats-show"))
+        return received, sent, sum(map(int, upcalls))
 
     def close(self) -> None:
         self._switch.close()

@@ -23,12 +23,12 @@ def test_a_rate_is_packets_a_second_of_cpu_time() -> None:
 
 
 def test_contenders_that_forwarded_other_shares_are_not_compared() -> None:
-    same = {"predictive": [Sample(1000, 970, 0, 1)], "ovs": [Sample(5000, 4850, 0, 1)], "macswap": [Sample(10, 10, 0, 1)]}
+    same = {"predictive": Sample(1000, 970, 0, 1), "ovs": Sample(5000, 4850, 0, 1), "macswap": Sample(10, 10, 0, 1)}
     runner_bench._check_same_work("64 flows", same)
     with pytest.raises(Failed, match="64 flows: the contenders forwarded different shares .* predictive 0.9700, ovs 0.9800"):
-        runner_bench._check_same_work("64 flows", same | {"ovs": [Sample(5000, 4900, 0, 1)]})
+        runner_bench._check_same_work("64 flows", same | {"ovs": Sample(5000, 4900, 0, 1)})
     with pytest.raises(Failed, match="ovs asked its slow path for 2.00% of the packets"):
-        runner_bench._check_same_work("64 flows", same | {"ovs": [Sample(5000, 4850, 100, 1)]})
+        runner_bench._check_same_work("64 flows", same | {"ovs": Sample(5000, 4850, 100, 1)})
 
 
 def test_names_of_rows_are_unique() -> None:
