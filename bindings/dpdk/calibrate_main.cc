@@ -23,6 +23,8 @@
 
 #include "bindings/dpdk/calibration_cell.h"
 #include "bindings/dpdk/eal.h"
+#include "bindings/dpdk/loopback.h"
+#include "bindings/dpdk/priority.h"
 #include "hw-models/cost/visits.h"
 #include "models/base/refusal.h"
 #include "models/path/lanes.h"
@@ -40,6 +42,13 @@ constexpr std::uint32_t kPoolFrames = 2047;
 constexpr std::size_t kSampleBursts = 48;
 constexpr std::size_t kMostBursts = 600;
 constexpr std::size_t kSettlingBursts = 12;
+constexpr std::size_t kCarryingCells = 8;
+constexpr std::size_t kCarryingRounds = 3;
+constexpr std::uint32_t kCarryingFlows = 2048;
+constexpr std::uint32_t kCarryingQueue = 1024;  // packets of an egress queue: none is dropped
+constexpr std::size_t kFloodPackets = 32'768;
+constexpr std::size_t kGroupPackets = 2048;
+constexpr std::size_t kGroups[] = {0, 1, 4, 12};  // packets offered together; 0: as fast as they are taken
 // Until the tables, the labels that wait and the governors are in the state in which they stay.
 constexpr std::size_t kSettlePackets = 40'000;
 
@@ -160,6 +169,7 @@ class Calibration {
 
   // Rounds over all cells in random order until the time is over; at least one.
   void Run() {
+    runs_first_ = RunFirst();
     overhead_ = ClockOverhead();
     const std::uint64_t hz = rte_get_tsc_hz();
     const std::uint64_t begin = Tsc();
@@ -178,6 +188,19 @@ class Calibration {
                        order.size(), elapsed(), options_.seconds);
         }
       }
+    }
+  }
+
+  // What the runner's loop costs beside the path: the same packets through a worker between two rings, as
+  // fast as it takes them and one at a time, less the path alone. On the calling thread, while the worker's
+  // core is free.
+  void MeasureCarrying(const Eal& eal) {
+    std::size_t left = kCarryingCells;
+    for (std::size_t index = 0; index < cells_.size() && left > 0; ++index) {
+      // Large tables would drown what is looked for.
+      if (cells_[index].evicted_bytes > 0 || cells_[index].flows > kCarryingFlows) continue;
+      --left;
+      for (std::size_t round = 0; round < kCarryingRounds; ++round) MeasureCarryingOf(eal, index, round);
     }
   }
 
@@ -216,6 +239,7 @@ class Calibration {
     return {{"clock_hz", rte_get_tsc_hz()},
             {"seed", options_.seed},
             {"levels", options_.levels},
+            {"runs_first", runs_first_},
             {"clock_overhead_cycles", overhead_},
             {"rounds", rounds_},
             {"samples_discarded", samples_discarded_},
@@ -224,6 +248,7 @@ class Calibration {
             {"stages", stages},
             {"items", items},
             {"cells", cells},
+            {"carrying", carrying_},
             {"rows", rows}};
   }
 
@@ -246,6 +271,86 @@ class Calibration {
     if (rounds_ % 2 == 0) SampleWhole(index, path, bursts);
     SampleHalves(index, path, bursts);
     if (rounds_ % 2 == 1) SampleWhole(index, path, bursts);
+  }
+
+  // A cell's packets, kept: to settle on and to measure with.
+  struct Kept {
+    std::vector<std::array<std::uint8_t, CellTraffic::kHeaderBytes>> frames;
+    std::vector<path::Arrival> arrivals;
+  };
+  Kept Keep(const Cell& cell, std::size_t count) const {
+    Kept kept;
+    kept.frames.resize(count);
+    kept.arrivals.resize(count);
+    CellTraffic traffic(cell, options_.seed);
+    for (std::size_t i = 0; i < count; ++i) {
+      const CellTraffic::Packet packet = traffic.Next(kept.frames[i].data());
+      path::Arrival& arrival = kept.arrivals[i];
+      arrival.captured = {kept.frames[i].data(),
+                          std::min<std::size_t>(packet.bytes, CellTraffic::kHeaderBytes)};
+      arrival.wire_bytes = packet.bytes;
+      arrival.vm = packet.vm;
+      arrival.time = arrival.sent = packet.time;
+    }
+    return kept;
+  }
+
+  struct PathAlone {
+    path::Lanes* path;
+    const Kept* kept;
+    std::size_t settle;
+    std::size_t burst;
+    std::uint64_t overhead;
+    std::uint64_t cycles = 0;
+  };
+  // Decides everything; the cycles are of what follows the settling packets.
+  static int RunPathAlone(void* argument) {
+    auto& alone = *static_cast<PathAlone*>(argument);
+    RunFirst();
+    Verdicts verdicts;
+    Works works;
+    const std::vector<path::Arrival>& arrivals = alone.kept->arrivals;
+    for (std::size_t at = 0; at < arrivals.size(); at += alone.burst) {
+      const std::size_t count = std::min(alone.burst, arrivals.size() - at);
+      works.fill({});
+      const std::uint64_t begin = Tsc();
+      alone.path->Process(&arrivals[at], count, verdicts.data(), works.data());
+      const std::uint64_t took = Tsc() - begin - alone.overhead;
+      if (at >= alone.settle) alone.cycles += took;
+    }
+    return 0;
+  }
+
+  void MeasureCarryingOf(const Eal& eal, std::size_t index, std::size_t round) {
+    const Cell& cell = cells_[index];
+    const path::PathConfig config = ConfigOf(cell);
+    const std::size_t settle = SettlePackets(cell) / path::kBurst * path::kBurst;
+    for (const std::size_t group : kGroups) {
+      const std::size_t count = group == 0 ? kFloodPackets : kGroupPackets;
+      const Kept kept = Keep(cell, settle + count);
+      path::Lanes alone(config, nullptr);
+      PathAlone path_alone{&alone, &kept, settle, path::kBurst, overhead_};
+      rte_eal_remote_launch(RunPathAlone, &path_alone, eal.worker_lcores().front());
+      rte_eal_wait_lcore(eal.worker_lcores().front());
+
+      path::Lanes carried(config, nullptr);
+      Loopback loopback(eal, carried, config.vms, kCarryingQueue);
+      loopback.Run(kept.arrivals.data(), settle, nullptr, nullptr);
+      // Far enough apart that a group is done before the next one comes.
+      const std::uint64_t gap = (10 + 5 * group) * rte_get_tsc_hz() / 1'000'000;
+      std::vector<std::uint64_t> due;
+      for (std::size_t i = 0; group > 0 && i < count; ++i) due.push_back(i / group * gap);
+      const Loopback::Pass pass =
+          loopback.Run(&kept.arrivals[settle], count, group > 0 ? due.data() : nullptr, nullptr);
+      carrying_.push_back({{"cell", index},
+                           {"round", round},
+                           {"group", group},
+                           {"packets", pass.packets},
+                           {"bursts", pass.bursts},
+                           {"busy_cycles", pass.busy_cycles},
+                           {"path_cycles", path_alone.cycles},
+                           {"involuntary_switches", pass.involuntary_switches}});
+    }
   }
 
   void MakeCold(const Cell& cell) {
@@ -368,6 +473,8 @@ class Calibration {
   rte_mempool* pool_ = nullptr;
   std::vector<std::uint8_t> other_;  // what a cold cache holds instead
   std::vector<Row> rows_;
+  Json carrying_ = Json::array();
+  bool runs_first_ = false;
   std::uint64_t overhead_ = 0;
   std::uint32_t rounds_ = 0;
   std::uint64_t samples_discarded_ = 0;
@@ -396,6 +503,9 @@ void Calibrate(const Options& options) {
   while (rte_eal_get_lcore_state(lcore) == RUNNING)
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   if (rte_eal_wait_lcore(lcore) != 0) throw std::runtime_error("the measurement stopped, see above");
+  std::fprintf(stderr, "  carrying packets\n");
+  RunFirst();
+  calibration.MeasureCarrying(eal);
   std::ofstream out(options.out);
   out << calibration.Result().dump() << "\n";
   out.close();

@@ -11,6 +11,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "bindings/dpdk/borrowed_frame.h"
 #include "bindings/dpdk/ring_port.h"
 #include "bindings/dpdk/worker.h"
 #include "bindings/pcap/looped_arrivals.h"
@@ -23,16 +24,8 @@ namespace {
 
 constexpr unsigned kWindow = 8192;  // frames between feeder and merger
 constexpr unsigned kPlaces = 1024;  // of each ring
-constexpr std::uint16_t kMostSegment = 65'535;
-constexpr unsigned kSegmentsOfLargest = (pcap::kMaxCapturedBytes + kMostSegment - 1) / kMostSegment;
 constexpr unsigned kPollsBeforeSleep = 64;
 constexpr unsigned kSleepMicroseconds = 20;
-
-// The mbuf's private area when its bytes stay where the capture has them.
-struct BorrowedMeta {
-  FrameMeta meta;
-  rte_mbuf_ext_shared_info owner;
-};
 
 int RunWorker(void* worker) {
   static_cast<Worker*>(worker)->Run();
@@ -85,7 +78,7 @@ class Exchange {
     while (next_ < arrivals_.size() && next_ - merged_ < kWindow) {
       Lane& lane = LaneFor(next_);
       if (lane.waiting == lane.frames.size() && !Push(lane)) break;
-      rte_mbuf* frame = FrameOf(next_);
+      rte_mbuf* frame = BorrowFrame(pool_, arrivals_[next_], next_);
       if (frame == nullptr) break;  // all are under way
       lane.frames[lane.waiting++] = frame;
       ++next_;
@@ -162,41 +155,6 @@ class Exchange {
     return put > 0;
   }
 
-  // A chain of mbufs over the capture's own bytes; nullptr where too few mbufs are free.
-  rte_mbuf* FrameOf(std::uint64_t number) {
-    const path::Arrival arrival = arrivals_[number];
-    std::array<rte_mbuf*, kSegmentsOfLargest> segments;
-    const auto size = static_cast<std::uint32_t>(arrival.captured.size);
-    const unsigned count = std::max(1u, (size + kMostSegment - 1) / kMostSegment);
-    if (rte_pktmbuf_alloc_bulk(pool_, segments.data(), count) != 0) return nullptr;
-    // The cores only read; DPDK's types do not say so.
-    auto* bytes = const_cast<std::uint8_t*>(arrival.captured.data);
-    for (unsigned i = 0; i < count && size > 0; ++i) {
-      rte_mbuf* segment = segments[i];
-      const std::uint32_t offset = i * std::uint32_t{kMostSegment};
-      const auto part = static_cast<std::uint16_t>(std::min<std::uint32_t>(size - offset, kMostSegment));
-      auto* owner = &static_cast<BorrowedMeta*>(rte_mbuf_to_priv(segment))->owner;
-      owner->free_cb = [](void*, void*) {};
-      owner->fcb_opaque = nullptr;
-      rte_mbuf_ext_refcnt_set(owner, 1);
-      rte_pktmbuf_attach_extbuf(segment, bytes + offset, RTE_BAD_IOVA, part, owner);
-      segment->data_len = part;
-      segment->next = i + 1 < count ? segments[i + 1] : nullptr;
-    }
-    rte_mbuf* frame = segments[0];
-    frame->pkt_len = size;
-    frame->nb_segs = static_cast<std::uint16_t>(count);
-    FrameMeta& meta = MetaOf(frame);
-    meta.number = number;
-    meta.time = arrival.time;
-    meta.sent = arrival.sent;
-    meta.wire_bytes = arrival.wire_bytes;
-    meta.vm = arrival.vm;
-    meta.port = 0;
-    meta.link = arrival.link;
-    return frame;
-  }
-
   const pcap::LoopedArrivals& arrivals_;
   const std::vector<std::uint16_t>& worker_of_;
   bool with_rows_;
@@ -246,8 +204,7 @@ pcap::ReplayResult Replay(const Eal& eal, const pcap::Capture& capture, config::
 
   // Every frame of the window in the pool, those in the caches of the cores, and one of the largest.
   constexpr unsigned kCaches = 512;
-  const unsigned mbufs =
-      kWindow + kCaches * static_cast<unsigned>(workers + 1) + kSegmentsOfLargest * kPlaces;
+  const unsigned mbufs = kWindow + kCaches * static_cast<unsigned>(workers + 1) + kMostSegments * kPlaces;
   const Pool pool = MakePool("foreflow_frames", mbufs, sizeof(BorrowedMeta), RTE_PKTMBUF_HEADROOM);
   std::vector<Ring> rings;
   std::vector<rte_ring*> decided;

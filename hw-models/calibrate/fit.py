@@ -253,33 +253,30 @@ def halves_of(samples: dict[str, Any]) -> dict[str, float]:
 
 
 def carrying_of(samples: dict[str, Any], said: str, seed: int) -> dict[str, Any] | None:
-    """Receiving and sending without deciding: cycles a burst and a packet, least squares over bursts of all sizes."""
-    rows = [row for row in samples.get("carrying", []) if row["packets"]]
-    if not rows:
+    """What the runner's loop costs beside the path, by passes in groups of one packet to as many as a burst takes."""
+    each: dict[int, dict[int, list[tuple[float, float, float]]]] = defaultdict(lambda: defaultdict(list))
+    for row in samples.get("carrying", []):
+        whole, alone = row["busy_cycles"] / row["packets"], row["path_cycles"] / row["packets"]
+        each[row["cell"]][row["group"]].append((row["bursts"] / row["packets"], whole - alone, whole))
+    solved = []
+    for groups in each.values():
+        rows = np.array([np.median(passes, axis=0) for _, passes in sorted(groups.items())])
+        if len(rows) < 2:
+            continue
+        # Errors count as shares of the whole packet's cycles.
+        counts = np.column_stack([rows[:, 0], np.ones(len(rows))]) / rows[:, 2:]
+        solved.append(nnls(counts, np.maximum(rows[:, 1] / rows[:, 2], 0))[0])
+    if not solved:
         return None
-    bursts = np.array([row["bursts"] for row in rows], dtype=float)
-    packets = np.array([row["packets"] for row in rows], dtype=float)
-    cycles = np.array([row["cycles"] for row in rows], dtype=float)
-    size = np.array([row["size"] for row in rows])
-    medians = []
-    for each in sorted(set(size)):
-        of = size == each
-        medians.append([1.0, each, np.median(cycles[of] / bursts[of])])
-    table = np.array(medians)
-
-    def solve(which: np.ndarray) -> np.ndarray:
-        part = table[which]
-        return nnls(part[:, :2] / part[:, 2:], np.ones(len(part)))[0]
-
+    table = np.array(solved)
     rng = np.random.default_rng(seed)
-    prices = solve(np.arange(len(table)))
-    draws = np.array([solve(rng.integers(0, len(table), len(table))) for _ in range(RESAMPLES)])
+    draws = np.array([np.median(table[rng.integers(0, len(table), len(table))], axis=0) for _ in range(RESAMPLES)])
     low, high = np.quantile(draws, [0.025, 0.975], axis=0)
-    source = said.replace("configurations of the cores", "sizes of burst through the runner's loop, over ring ports,")
-    del packets
+    prices = np.median(table, axis=0)
+    source = re.sub("fitted to .* on", f"the runner's worker between two rings less the path alone, {len(table)} configurations on", said)
     return {
-        "burst": number(prices[0], "cycles", low[0], high[0], source),
         "packet": number(prices[1], "cycles", low[1], high[1], source),
+        "burst": number(prices[0], "cycles", low[0], high[0], source),
     }
 
 

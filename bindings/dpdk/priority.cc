@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "bindings/dpdk/priority.h"
+
+#include <sched.h>
+
+namespace foreflow::dpdk {
+
+bool RunFirst() {
+  sched_param lowest{};
+  lowest.sched_priority = sched_get_priority_min(SCHED_FIFO);
+  return sched_setscheduler(0, SCHED_FIFO, &lowest) == 0;
+}
+
+}  // namespace foreflow::dpdk
