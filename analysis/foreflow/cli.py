@@ -228,6 +228,25 @@ def calibrate(out: Path | None, seconds: float, quick: bool, seed: int, as_json:
 
 
 @commands.command()
+@click.option("--profile", metavar="NAME|FILE", help="Of the host core.  [default: what calibrate wrote on this machine]")
+@click.option("--quick", is_flag=True, help="Two cases, few packets, one pass: a look, not a result.")
+@JSON_OPTION
+def validate(profile: str | None, quick: bool, as_json: bool) -> None:
+    """Compare what the simulator predicts with a calibrated profile with what the runner measures here.
+
+    Captures and configurations are others than those of the calibration. The machine should do nothing else meanwhile.
+    """
+    from foreflow import validation
+
+    document = validation.validate(profile, quick)
+    if as_json:
+        print_json(document)
+    else:
+        print(validation.text_of(document))
+        print(f"\nFigure   {document['outputs']['figures'][0]}")
+
+
+@commands.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @JSON_OPTION
 def bench(names: tuple[str, ...], as_json: bool) -> None:

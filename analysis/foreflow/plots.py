@@ -116,3 +116,43 @@ def work(document: dict[str, Any], folder: Path) -> list[Path]:
             _points(part, document, metric, f"{label} [cycles/packet]")
         _caption(figure, document, "work charged by the profiles")
         return _save(figure, folder, "work")
+
+
+def validation(document: dict[str, Any], folder: Path) -> list[Path]:
+    """What the simulator predicted against what the runner measured, throughput and latency, on a line where they agree."""
+    kinds = (
+        ("throughput", "throughput [million packets/s and core]", 1e-6, 0.10),
+        ("latency p50", "median latency [µs]", 1.0, None),
+        ("latency p99 ", "p99 latency [µs]", 1.0, 0.20),
+    )
+    cases = list(dict.fromkeys(row["case"] for row in document["rows"]))
+    colours = plt.get_cmap("tab10")
+    with plt.rc_context(STYLE):
+        figure, (*axes, beside) = plt.subplots(1, len(kinds) + 1, figsize=(11.4, 3.3), width_ratios=(*[1] * len(kinds), 0.75))
+        for part, (what, label, scale, aim) in zip(axes, kinds, strict=True):
+            rows = [row for row in document["rows"] if row["what"].startswith(what) and row["measured"] > 0 and row["predicted"] > 0]
+            if not rows:
+                continue
+            ends = [value * scale for row in rows for value in (row["predicted"], row["measured"])]
+            line = np.array([min(ends) / 1.3, max(ends) * 1.3])
+            part.plot(line, line, color="#555555", linewidth=0.8)
+            if aim is not None:
+                part.fill_between(line, line * (1 - aim), line * (1 + aim), color="#bbbbbb", alpha=0.4, linewidth=0)
+                part.set_title(f"grey: within {aim:.0%}", fontsize=7.5, color="#555555")
+            for row in rows:
+                low, high = row["ci95"]
+                error = [[(row["measured"] - low) * scale], [(high - row["measured"]) * scale]]
+                part.errorbar(
+                    row["measured"] * scale, row["predicted"] * scale, xerr=error, fmt="o", markersize=4, capsize=2,
+                    color=colours(cases.index(row["case"]) % 10),
+                )  # fmt: skip
+            part.set_xscale("log")
+            part.set_yscale("log")
+            part.set_xlabel(f"measured {label}")
+            part.set_ylabel("predicted")
+        handles = [plt.Line2D([], [], color=colours(i % 10), marker="o", linestyle="", markersize=4, label=case) for i, case in enumerate(cases)]
+        beside.axis("off")
+        beside.legend(handles=handles, loc="center left", frameon=False, fontsize=7)
+        n = document["repetitions"]
+        figure.supxlabel(f"median of n = {n} passes with 95 % bootstrap intervals; latency at 0.3, 0.6 and 0.8 of the capacity", fontsize=7.5)
+        return _save(figure, folder, "validation")

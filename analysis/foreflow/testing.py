@@ -158,7 +158,7 @@ def _pytest(name: str, folders: list[str], pattern: str | None, environment: dic
 def _python(pattern: str | None) -> Counts:
     """With the extension and the programs that the sim build made, and the DPDK door."""
     folder = build("sim", [], tests=True)
-    dpdk = build("dpdk", ["foreflow-dpdk"])
+    dpdk = build("dpdk", ["foreflow-dpdk", "foreflow-calibrate", "foreflow-measure"])
     path = f"{folder / 'bindings' / 'python'}:{ROOT / 'analysis'}:{ROOT}"
     folders = [name for name in PYTEST_FOLDERS if (ROOT / name).is_dir()]
     return _pytest("python", folders, pattern, {"PYTHONPATH": path, "FOREFLOW_BUILD": str(folder), "FOREFLOW_DPDK": str(dpdk)})

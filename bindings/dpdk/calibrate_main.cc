@@ -183,7 +183,7 @@ class Calibration {
       for (std::size_t done = 0; done < order.size(); ++done) {
         if (rounds_ > 0 && elapsed() >= options_.seconds) return;
         MeasureCell(order[done]);
-        if (done % 16 == 0) {
+        if (done % 64 == 0) {
           std::fprintf(stderr, "  round %u, cell %zu of %zu, %.0f s of %.0f s\n", rounds_ + 1, done + 1,
                        order.size(), elapsed(), options_.seconds);
         }
@@ -336,8 +336,8 @@ class Calibration {
       path::Lanes carried(config, nullptr);
       Loopback loopback(eal, carried, config.vms, kCarryingQueue);
       loopback.Run(kept.arrivals.data(), settle, nullptr, nullptr);
-      // Far enough apart that a group is done before the next one comes.
-      const std::uint64_t gap = (10 + 5 * group) * rte_get_tsc_hz() / 1'000'000;
+      // Far enough apart that a group is done before the next one comes, no farther than at a usual load.
+      const std::uint64_t gap = (4 + 3 * group) * rte_get_tsc_hz() / 2'000'000;
       std::vector<std::uint64_t> due;
       for (std::size_t i = 0; group > 0 && i < count; ++i) due.push_back(i / group * gap);
       const Loopback::Pass pass =
