@@ -46,8 +46,9 @@ config::RunConfig LoadLive(const std::string& file) {
   return config;
 }
 
-// Takes rules, tag rules and meters from the file as it is now; `config` is what is in use.
-void Reload(const std::string& file, Nic& nic, config::RunConfig& config) {
+// Takes rules, tag rules and meters from the file as it is now; `config` is what is in use. False where the
+// file has none that can be had.
+bool Reload(const std::string& file, Nic& nic, config::RunConfig& config) {
   try {
     const config::RunConfig next = LoadLive(file);
     config::RunConfig now = config;
@@ -62,8 +63,10 @@ void Reload(const std::string& file, Nic& nic, config::RunConfig& config) {
       std::fprintf(stderr, "note: %s: what else changed takes effect when the runner is started again\n",
                    file.c_str());
     }
+    return true;
   } catch (const Refusal& refusal) {
     std::fprintf(stderr, "%s; the rules stay as they were\n", refusal.what());
+    return false;
   }
 }
 
@@ -78,7 +81,7 @@ class Stopwatch {
 };
 
 void Print(const NicRunOptions& options, const config::RunConfig& config, const NicCount& count,
-           double seconds, std::size_t workers, std::uint64_t lost_mbufs) {
+           double seconds, std::size_t workers, std::uint64_t lost_mbufs, std::uint64_t reloads) {
   const double pps = seconds > 0 ? static_cast<double>(count.packets.in) / seconds : 0;
   if (options.json) {
     config::Json json = ToJson(count);
@@ -88,6 +91,7 @@ void Print(const NicRunOptions& options, const config::RunConfig& config, const 
     json["clock"] = options.nic.live ? "live" : "virtual";
     json["pps"] = pps;
     json["mbufs_lost"] = lost_mbufs;
+    json["reloads"] = reloads;
     std::printf("%s\n", config::ToText(json, 2).c_str());
     return;
   }
@@ -148,10 +152,11 @@ void RunNic(const NicRunOptions& options) {
   nic.Start();
   std::fprintf(stderr, "foreflow-dpdk: running\n");
   double next_line = display.interval();
+  std::uint64_t reloads = 0;
   while (!stop_wanted.load(std::memory_order_relaxed)) {
     const double seconds = watch.seconds();
     if (options.seconds > 0 && seconds >= options.seconds) break;
-    if (reload_wanted.exchange(false)) Reload(options.config, nic, config);
+    if (reload_wanted.exchange(false) && Reload(options.config, nic, config)) ++reloads;
     if (seconds >= next_line) {
       display.Show(seconds, nic.Count());
       next_line += display.interval();
@@ -168,7 +173,7 @@ void RunNic(const NicRunOptions& options) {
   const std::size_t workers = nic.workers();
   telemetry.reset();
   const std::uint64_t lost = nic.Close();
-  Print(options, config, count, seconds, workers, lost);
+  Print(options, config, count, seconds, workers, lost, reloads);
   if (!count.Balanced()) throw std::logic_error("packets in are not out + held + dropped");
   if (lost > 0) throw std::logic_error(std::to_string(lost) + " mbufs were lost");
 }

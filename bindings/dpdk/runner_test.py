@@ -309,7 +309,7 @@ def test_rules_are_replaced_while_frames_flow(capture: Path, tmp_path: Path) -> 
     assert process.returncode == 0, errors
     report = json.loads(output)
     check_balance(report)
-    assert report["config"]["rules"][0]["id"] == 1
+    assert report["config"]["rules"][0]["id"] == 1 and report["reloads"] == 2
 
 
 def test_a_terminal_shows_one_line_each_second(tmp_path: Path) -> None:
