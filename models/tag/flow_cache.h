@@ -30,7 +30,7 @@ enum class InstallCause : std::uint8_t { kMiss, kPredicted };
 // they miss, and their places are taken before any live entry is evicted for want of room.
 class FlowCache {
  public:
-  // Throws Refusal unless 1 <= capacity <= 2^24. All memory is taken here, about 140 B an entry. Guests
+  // Throws Refusal unless 1 <= capacity <= 2^24. All memory is taken here, about 130 B an entry. Guests
   // choose keys: a seed they cannot know keeps them from filling one bucket. It changes work, never an
   // answer.
   explicit FlowCache(std::size_t capacity, std::uint64_t hash_seed = 0);
