@@ -26,6 +26,7 @@ void Replay(const pcap::ReplayOptions& options) {
   pcap::ReplayResult result;
   result.distinct_entries = config::DistinctEntries(future, config.path.rules);
   config::ResolveFlowEntries(config, result.distinct_entries);
+  config::PlaceTables(config, future);
   const Outcome outcome = Simulate(config, traffic, future, options.trace, nullptr);
   result.packets = outcome.packets;
   result.fingerprint = outcome.fingerprint;

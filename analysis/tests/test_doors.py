@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from foreflow import cli, config, diff, explain, inputs, kept, replays
+from foreflow import cli, config, diff, explain, inputs, kept, replays, runner
 from foreflow.doors import DOORS
 from foreflow.errors import Refused
 from foreflow.replays import Replay
@@ -304,6 +304,17 @@ def test_explain_decides_again_what_every_arm_and_door_recorded(arm: str, door: 
         assert "decided again as the run recorded it" in text
         if told["prediction"] is not None:
             assert sum(told["prediction"]["probabilities"].values()) == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize(("arm", "seed"), [("predictive", 3), ("oracle", 2), ("off", 1)])
+def test_explain_decides_again_what_a_scenario_recorded(arm: str, seed: int, odd: Path, tmp_path: Path) -> None:
+    """At times scaled to the load, in the order that the seed chose, with the cycles that the simulator charged."""
+    binary = Path(str(BUILDS["sim"])) / "scenarios" / "foreflow-run"
+    results = runner.run_all([runner.plan(config.resolve("tag", ["load=0.7"]), arm, seed, odd, binary)], binary, tmp_path)
+    run = kept.open_run(results[0].folder)
+    assert (run.times, run.door) == ("load", "ns3")
+    for packet in (0, 1500, 2999):
+        assert explain.document_of(run, packet)["check"] == [], packet
 
 
 def test_explain_agrees_with_an_independent_reader(keep: Callable[..., Path]) -> None:
