@@ -31,7 +31,7 @@ class Telemetry:
     def __init__(self, path: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            self._socket.settimeout(5)
+            self._socket.settimeout(PATIENCE_SECONDS)
             self._socket.connect(str(path))
             self.about = json.loads(self._socket.recv(1 << 16))
         except BaseException:

@@ -56,6 +56,7 @@ WEB, DESK, DATA, OUTSIDE = HOSTS = (_host("web", 0, 1), _host("desk", 1, 2), _ho
 BEYOND_V4, BEYOND_V6 = "192.0.2.1", "2001:db8::1"  # documentation prefixes: hosts that only the gateway knows
 NAMES = {"web.test": WEB.v4, "data.test": DATA.v4, "beyond.test": BEYOND_V4}
 LONG_TEXT = "longer-than-a-datagram-of-512-bytes-" * 30
+ECHO_REQUEST, ECHO_REPLY = 8, 0
 FILES = {"small": 900, "large": 50_000_000}  # bytes
 
 
@@ -73,6 +74,13 @@ class Frame:
     time: float  # seconds since 1970, by the kernel's clock
     wire_bytes: int
     data: bytes  # its first 128 bytes
+
+
+def echoes(frames: list[Frame]) -> tuple[dict[bytes, float], set[bytes]]:
+    """When each ICMP echo request passed, and which of them were answered. Both by identifier and number."""
+    icmp = [frame for frame in frames if frame.data[14 + 9] == 1]
+    asked = {frame.data[38:42]: frame.time for frame in icmp if frame.data[34] == ECHO_REQUEST}
+    return asked, {frame.data[38:42] for frame in icmp if frame.data[34] == ECHO_REPLY}
 
 
 class Capture:
@@ -175,11 +183,6 @@ class World(Namespaces):
         """The MAC that `host` has learnt for an address, by ARP or neighbour discovery."""
         rows = json.loads(self.ip(host.name, "-j", "neigh", "show", "to", address) or "[]")
         return rows[0].get("lladdr") if rows else None
-
-    def full_sockets(self, host: Host) -> int:
-        """Datagrams that arrived at `host` and found their socket full, so far."""
-        names, values = [line.split() for line in self.run(host.name, "cat", "/proc/net/snmp").splitlines() if line.startswith("Udp:")]
-        return int(values[names.index("RcvbufErrors")])
 
     def kernel_counts(self) -> dict[str, dict[str, int]]:
         """Of each port of the switch, as the kernel counted: packets and bytes in (from the host) and out (to it)."""
