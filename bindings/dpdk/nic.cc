@@ -132,23 +132,25 @@ void Nic::MakePoolAndPorts(const config::RunConfig& config, const NicOptions& op
   for (Place& place : places_) {
     const PortFacts& facts = place.facts;
     if (options.mtu != 0) CheckMtu(facts, options.mtu);
-    // With VMs told apart by MAC one worker must see all frames, or the numbers would depend on chance.
-    const bool steers = facts.rss_entries >= lanes_.size() && facts.rx_queues >= wanted && place.vm >= 0;
-    place.setup.rx_queues = steers ? wanted : std::uint16_t{1};
-    place.setup.tx_queues = facts.tx_queues >= wanted ? wanted : std::uint16_t{1};
+    // With VMs told apart by MAC one worker must see all frames, or the numbers would depend on chance. As
+    // many queues to receive as to transmit: some drivers have them in pairs.
+    const bool all = facts.queues >= wanted && place.vm != RxQueue::kByMac;
+    place.setup.queues = all ? wanted : std::uint16_t{1};
+    place.setup.steers = all && wanted > 1 && facts.rss_entries >= lanes_.size() && place.vm != kMirrorVm;
     place.setup.lanes = static_cast<std::uint16_t>(lanes_.size());
     place.setup.mtu = options.mtu;
-    if (!steers && wanted > 1 && place.vm != kMirrorVm)
+    if (!place.setup.steers && wanted > 1 && place.vm != kMirrorVm) {
       software += (software.empty() ? "" : ", ") + facts.name;
-    mbufs += Port::kDescriptors * (std::size_t{place.setup.rx_queues} + place.setup.tx_queues);
+    }
+    mbufs += std::size_t{2} * Port::kDescriptors * place.setup.queues;
     mbufs += workers * (std::size_t{config.queue_packets} * tag::kQueues + path::kBurst);
-    if (place.setup.tx_queues < wanted) mbufs += workers * kOutboxPlaces;
+    if (place.setup.queues < wanted) mbufs += workers * kOutboxPlaces;
   }
   if (wanted > 1) mbufs += workers * kInboxPlaces;
   if (!software.empty()) {
-    notes_.push_back("frames of " + software +
-                     " are spread over the workers in software: a worker receives all "
-                     "of a port and hands on those of the others' lanes");
+    notes_.push_back(
+        "frames of " + software +
+        " are spread over the workers in software: who receives one of another's lane hands it on");
   }
   mbufs_ = static_cast<unsigned>(std::min<std::size_t>(mbufs, UINT32_MAX / 2));
   const std::uint32_t room =
@@ -183,7 +185,7 @@ void Nic::MakeWorkers(const config::RunConfig& config, const NicOptions& options
   }
   std::vector<rte_ring*> outbox_of(places_.size(), nullptr);
   for (std::size_t port = 0; port < places_.size(); ++port) {
-    if (places_[port].setup.tx_queues >= workers) continue;
+    if (places_[port].setup.queues >= workers) continue;
     outboxes_.push_back(
         MakeRing("foreflow_outbox" + std::to_string(port), sizeof(void*), kOutboxPlaces, RING_F_SC_DEQ));
     outbox_of[port] = outboxes_.back().get();
@@ -200,7 +202,7 @@ void Nic::MakeWorkers(const config::RunConfig& config, const NicOptions& options
       const auto queue = static_cast<std::uint16_t>(worker);
       const bool serves = port % workers == worker;  // the queues that there is only one of
       if (place.vm != kMirrorVm) {
-        if (place.setup.rx_queues > 1) {
+        if (place.setup.queues > 1) {
           plan.rx.push_back({place.facts.device, queue, number, place.vm});
         } else if (serves) {
           plan.rx.push_back({place.facts.device, 0, number, place.vm});

@@ -28,7 +28,7 @@ void SteerByAddress(const PortFacts& facts, const PortSetup& setup) {
     rte_eth_rss_reta_entry64& group = table[i / RTE_ETH_RETA_GROUP_SIZE];
     const unsigned place = i % RTE_ETH_RETA_GROUP_SIZE;
     group.mask |= std::uint64_t{1} << place;
-    group.reta[place] = static_cast<std::uint16_t>(i % setup.lanes % setup.rx_queues);
+    group.reta[place] = static_cast<std::uint16_t>(i % setup.lanes % setup.queues);
   }
   const int error = rte_eth_dev_rss_reta_update(facts.device, table.data(), facts.rss_entries);
   if (error != 0) {
@@ -74,8 +74,7 @@ std::vector<PortFacts> FindPorts(const Eal& eal) {
     port.driver = info.driver_name;
     port.least_mtu = info.min_mtu;
     port.most_mtu = MostMtu(info);
-    port.rx_queues = std::max<std::uint16_t>(info.max_rx_queues, 1);
-    port.tx_queues = std::max<std::uint16_t>(info.max_tx_queues, 1);
+    port.queues = std::max<std::uint16_t>(std::min(info.max_rx_queues, info.max_tx_queues), 1);
     const bool hashes = (info.flow_type_rss_offloads & kLeastHashes) == kLeastHashes &&
                         info.hash_key_size >= kLeastKey && info.hash_key_size <= kMostKey;
     port.rss_entries =
@@ -97,7 +96,7 @@ void CheckMtu(const PortFacts& facts, std::uint16_t mtu) {
 }
 
 Port::Port(const PortFacts& facts, const PortSetup& setup)
-    : facts_(facts), rx_queues_(setup.rx_queues), sockets_(facts.interface) {
+    : facts_(facts), queues_(setup.queues), sockets_(facts.interface) {
   const auto check = [&](int error, const char* what) {
     if (error >= 0) return;
     rte_eth_dev_close(facts.device);
@@ -110,14 +109,14 @@ Port::Port(const PortFacts& facts, const PortSetup& setup)
   config.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
   std::array<std::uint8_t, kMostKey> key;
   for (std::size_t i = 0; i < key.size(); ++i) key[i] = i % 2 == 0 ? 0x6d : 0x5a;
-  if (setup.rx_queues > 1) {
+  if (setup.steers) {
     config.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
     config.rx_adv_conf.rss_conf.rss_key = key.data();
     config.rx_adv_conf.rss_conf.rss_key_len = info.hash_key_size;
     config.rx_adv_conf.rss_conf.rss_hf = kAddressHashes & info.flow_type_rss_offloads;
   }
   if (setup.mtu != 0) config.rxmode.mtu = setup.mtu;
-  check(rte_eth_dev_configure(facts.device, setup.rx_queues, setup.tx_queues, &config),
+  check(rte_eth_dev_configure(facts.device, setup.queues, setup.queues, &config),
         "it does not take the wanted queues");
   std::uint16_t rx_descriptors = kDescriptors;
   std::uint16_t tx_descriptors = kDescriptors;
@@ -125,12 +124,12 @@ Port::Port(const PortFacts& facts, const PortSetup& setup)
         "it does not say how many descriptors it has");
   const int socket = rte_eth_dev_socket_id(facts.device);
   const auto node = static_cast<unsigned>(socket < 0 ? SOCKET_ID_ANY : socket);
-  for (std::uint16_t q = 0; q < setup.rx_queues; ++q) {
+  for (std::uint16_t q = 0; q < setup.queues; ++q) {
     check(rte_eth_rx_queue_setup(facts.device, q, rx_descriptors, node, nullptr, setup.pool),
           "a receive queue cannot be set up; a driver that keeps frames, as net_pcap with infinite_rx, needs "
           "--spare-mbufs");
   }
-  for (std::uint16_t q = 0; q < setup.tx_queues; ++q) {
+  for (std::uint16_t q = 0; q < setup.queues; ++q) {
     check(rte_eth_tx_queue_setup(facts.device, q, tx_descriptors, node, nullptr),
           "a transmit queue cannot be set up");
   }
@@ -143,7 +142,7 @@ Port::Port(const PortFacts& facts, const PortSetup& setup)
     }
   }
   check(rte_eth_dev_start(facts.device), "it does not start");
-  if (setup.rx_queues > 1) SteerByAddress(facts, setup);
+  if (setup.steers) SteerByAddress(facts, setup);
   // Drivers of point-to-point ports have no such filter to open.
   rte_eth_promiscuous_enable(facts.device);
   rte_eth_allmulticast_enable(facts.device);
@@ -153,7 +152,7 @@ Port::~Port() {
   // What a port made of software still carries, a ring that feeds itself for one, its driver would not free.
   constexpr std::size_t kMostBursts = 4096;
   std::array<rte_mbuf*, 32> frames;
-  for (std::uint16_t queue = 0; queue < rx_queues_; ++queue) {
+  for (std::uint16_t queue = 0; queue < queues_; ++queue) {
     for (std::size_t burst = 0; burst < kMostBursts; ++burst) {
       const std::uint16_t count = rte_eth_rx_burst(facts_.device, queue, frames.data(), frames.size());
       if (count == 0) break;

@@ -19,9 +19,8 @@ struct PortFacts {
   std::string name;          // of the device, e.g. net_af_packet0
   std::string driver;
   std::uint16_t least_mtu = 0;
-  std::uint16_t most_mtu = 0;   // 0: the driver does not say
-  std::uint16_t rx_queues = 1;  // the most
-  std::uint16_t tx_queues = 1;
+  std::uint16_t most_mtu = 0;     // 0: the driver does not say
+  std::uint16_t queues = 1;       // the most, to receive and to transmit alike
   std::uint16_t rss_entries = 0;  // of the redirection table; 0: the port does not steer by addresses
   // Whether frames can carry the time the driver received them, in microseconds since 1970.
   bool stamps_microseconds = false;
@@ -35,10 +34,10 @@ std::vector<PortFacts> FindPorts(const Eal& eal);
 void CheckMtu(const PortFacts& facts, std::uint16_t mtu);
 
 struct PortSetup {
-  std::uint16_t rx_queues = 1;
-  std::uint16_t tx_queues = 1;
-  std::uint16_t lanes = 1;  // with several rx_queues: lane i goes to queue i mod rx_queues
-  std::uint16_t mtu = 0;    // 0: as it is
+  std::uint16_t queues = 1;  // to receive, and as many to transmit
+  bool steers = false;       // lane i goes to queue i mod queues; else the driver spreads frames as it likes
+  std::uint16_t lanes = 1;
+  std::uint16_t mtu = 0;  // 0: as it is
   rte_mempool* pool = nullptr;
 };
 
@@ -61,7 +60,7 @@ class Port {
 
  private:
   PortFacts facts_;
-  std::uint16_t rx_queues_;
+  std::uint16_t queues_;
   PacketSockets sockets_;
 };
 

@@ -163,6 +163,16 @@ def test_several_workers_share_ports_without_loss(capture: Path, tmp_path: Path,
     assert set(frames_of(first)) <= set(sent) and set(frames_of(second)) <= set(sent)
 
 
+def test_every_worker_serves_a_port_of_many_queues(tmp_path: Path) -> None:
+    """net_null has a queue for each worker and spreads nothing: all its frames are of one lane, and go to its worker."""
+    configuration = resolved(tmp_path / "r.json", lanes=4, rules=[rule(1, None)])
+    done = nic(configuration, "--workers", "2", "--uplink", "none", "--switch", "pair", "--seconds", "0.5", "--json", *eal("net_null0", "net_null1,no-rx=1"))
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    check_balance(report)
+    assert 0 < report["handed_over"] < report["packets"]["in"] and report["ports"][1]["out"] > 0
+
+
 def test_unknown_stations_are_flooded_and_known_ones_are_not(tmp_path: Path) -> None:
     configuration = resolved(tmp_path / "r.json", rules=[rule(1, None)])
 
