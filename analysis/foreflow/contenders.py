@@ -22,6 +22,7 @@ from foreflow.errors import Failed
 from foreflow.open_vswitch import OpenVSwitch, end
 
 START_SECONDS = 60.0
+WARM_SECONDS = 0.5  # of CPU time, several rounds through any loop
 PATIENCE = 40  # wall seconds to wait for one of CPU time
 
 
@@ -33,8 +34,8 @@ class Cores:
 
 @dataclass(frozen=True)
 class Sample:
-    received: int  # packets, by the source port
-    sent: int  # packets, by the sink
+    received: int  # packets
+    sent: int  # packets
     missed: int  # packets for which a data path had to ask its slow path, where there are two
     cpu_ns: int
 
@@ -154,7 +155,7 @@ class Contender:
 
 
 class DpdkProgram(Contender):
-    """A program of DPDK's own kind: its port 0 is the source, port 1 the sink, its one worker is an EAL thread."""
+    """A program of DPDK's own kind: it has one port, and its one worker is an EAL thread."""
 
     def __init__(self, name: str, command: list[str], folder: Path) -> None:
         super().__init__(name)
@@ -192,8 +193,9 @@ class DpdkProgram(Contender):
     def _counts(self) -> tuple[int, int, int]:
         assert self._telemetry is not None and self._process is not None
         try:
-            return self._telemetry("/ethdev/stats,0")["ipackets"], self._telemetry("/ethdev/stats,1")["opackets"], 0
-        except TypeError:  # ports are not there yet
+            counts = self._telemetry("/ethdev/stats,0")
+            return counts["ipackets"], counts["opackets"], 0
+        except TypeError:  # the port is not there yet
             return 0, 0, 0
         except OSError:
             raise Failed(f"{self.name} does not answer (exit code {self._process.poll()}): {self._last_words()}") from None
@@ -208,24 +210,25 @@ class DpdkProgram(Contender):
             end(self._process)
 
 
-def _devices(capture: Path) -> list[str]:
-    return [f"--vdev=net_pcap0,rx_pcap={capture},infinite_rx=1", "--vdev=net_null0,no-rx=1"]
+def device_of(capture: Path) -> str:
+    """A port that receives the capture in an endless loop, and drops what it is to send."""
+    return f"net_pcap0,rx_pcap={capture},infinite_rx=1"
 
 
 def eal_of(cores: Cores, capture: Path, megabytes: int) -> list[str]:
-    """No huge pages and no NIC: the capture in an endless loop, and a sink. Lcore 0 is the main one."""
+    """No huge pages and no NIC. Lcore 0 is the main one."""
     lcores = f"--lcores=0@{cores.control},1@{cores.forwarding}"
-    return [lcores, "--main-lcore=0", "--no-huge", "-m", str(megabytes), "--no-pci", "--file-prefix={prefix}", *_devices(capture)]
+    return [lcores, "--main-lcore=0", "--no-huge", "-m", str(megabytes), "--no-pci", "--file-prefix={prefix}", f"--vdev={device_of(capture)}"]
 
 
 class Testpmd(DpdkProgram):
     def __init__(self, mode: str, capture: Path, cores: Cores, folder: Path) -> None:
-        options = ["--", f"--forward-mode={mode}", "--auto-start", "--total-num-mbufs=65536", "--no-lsc-interrupt"]
+        options = ["--", f"--forward-mode={mode}", "--auto-start", "--port-topology=loop", "--total-num-mbufs=65536", "--no-lsc-interrupt"]
         super().__init__(f"dpdk-testpmd {mode}", ["dpdk-testpmd", *eal_of(cores, capture, 512), *options], folder)
 
 
 class Runner(DpdkProgram):
-    """The project's own: `foreflow-dpdk nic`, with the ports as two ends of a wire, as the others have them."""
+    """The project's own: `foreflow-dpdk nic`. With one port VMs are told apart by their MACs."""
 
     def __init__(self, name: str, program: Path, resolved: Path, capture: Path, cores: Cores, folder: Path) -> None:
         command = [str(program), "nic", str(resolved), "--workers", "1", "--switch", "pair", "--spare-mbufs", "65536", "--", *eal_of(cores, capture, 1024)]
@@ -246,7 +249,7 @@ CACHES = {
 class OvsContender(Contender):
     """Open vSwitch's DPDK data path with one polling thread."""
 
-    SOURCE, SINK = 1, 2
+    PORT = 1
 
     def __init__(self, capture: Path, flows: list[str], meters: list[str], cores: Cores, folder: Path) -> None:
         super().__init__("Open vSwitch")
@@ -263,13 +266,15 @@ class OvsContender(Contender):
         patience = ("max-idle=3600000", "max-revalidator=3600000", "min-revalidate-pps=0", "flow-limit=200000")
         self._switch.vsctl("set", "Open_vSwitch", ".", *(f"other_config:{option}" for option in patience))
         self._switch.load(self._flows, self._meters)
-        source, sink = (device.removeprefix("--vdev=") for device in _devices(self._capture))
-        self._switch.add_port("sink", self.SINK, "dpdk", sink)
-        self._switch.add_port("source", self.SOURCE, "dpdk", source)
+        self._switch.add_port("loop", self.PORT, "dpdk", device_of(self._capture))
 
     def _wait_for_packets(self) -> None:
         super()._wait_for_packets()
         self._thread = thread_of(self._pid, r"pmd-c\d+/id.*")
+        until = time.monotonic() + PATIENCE * WARM_SECONDS
+        while self._run_for(WARM_SECONDS).missed > 0:  # its data path has still to learn flows
+            if time.monotonic() > until:
+                raise Failed(f"{self.name} still asks its slow path after {PATIENCE * WARM_SECONDS:.0f} s")
 
     def use(self, caches: str) -> None:
         """Sets one of CACHES; it has to run."""
@@ -282,8 +287,8 @@ class OvsContender(Contender):
         assert self._switch.control is not None
         shown = self._switch.control("dpctl/show", "-s")
         received, sent = (
-            int(found.group(1)) if (found := re.search(f"port \\d+: {port} .*?{way} packets:(\\d+)", shown, re.DOTALL)) else 0
-            for port, way in (("source", "RX"), ("sink", "TX"))
+            int(found.group(1)) if (found := re.search(f"port \\d+: loop .*?{way} packets:(\\d+)", shown, re.DOTALL)) else 0
+            for way in ("RX", "TX")
         )
         upcalls = re.findall(r"miss with (?:success|failed) upcall: (\d+)", self._switch.control("dpif-netdev/pmd-stats-show"))
         return received, sent, sum(map(int, upcalls))

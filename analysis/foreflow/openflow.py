@@ -37,7 +37,7 @@ _CLASSES = (
 class Ports:
     """OpenFlow's numbers of a bridge's ports."""
 
-    out: int
+    out: int | str  # a number, or in_port: back out where it came from
     mirror: int | None = None  # None: copies are not made
     of_vm: dict[int, int] = field(default_factory=dict)  # a rule for a VM without a port matches nothing
 

@@ -117,7 +117,7 @@ def _contenders(case: Case, program: Path, folder: Path, cores: Cores, stack: Ex
     if not open_vswitch.WITH_DPDK.exists():
         _say("Open vSwitch with DPDK is not installed (Debian package openvswitch-switch-dpdk): its rows have no peer")
     else:
-        ports = openflow.Ports(out=OvsContender.SINK, of_vm={0: OvsContender.SINK, 1: OvsContender.SOURCE})
+        ports = openflow.Ports(out="in_port")
         flows, meters = openflow.flows_of(config["rules"], ports), openflow.meters_of(config["meters"])
         found["ovs"] = stack.enter_context(OvsContender(capture, flows, meters, cores, folder / "ovs"))
     return found

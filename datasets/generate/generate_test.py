@@ -247,11 +247,13 @@ def test_loop_is_minimum_size_and_every_packet_is_another_flow(tmp_path, count):
 def test_loop_meets_every_service_of_its_menu(tmp_path):
     path = tmp_path / "loop.pcapng"
     loop.write(8000, SEED, path)
-    met = set()
-    for source, *ports in tshark(path, ["ip.src", "tcp.srcport", "tcp.dstport", "udp.srcport", "udp.dstport"]):
-        served = 0 if source.startswith("10.1.") else 1
+    met, senders = set(), set()
+    for mac, *ports in tshark(path, ["eth.src", "tcp.srcport", "tcp.dstport", "udp.srcport", "udp.dstport"]):
+        senders.add(mac)
         tcp, udp = ports[:2], ports[2:]
-        met.add((6, int(tcp[served])) if tcp[0] else (17, int(udp[served])))
+        number = min(map(int, tcp if tcp[0] else udp))  # the client's is above all services
+        met.add((6 if tcp[0] else 17, number))
+    assert len(senders) == loop.VMS
     assert met == {(protocol, port) for protocol, port, _ in loop.MENU}
     assert sum(share for *_, share in loop.MENU) == pytest.approx(1)
 

@@ -15,7 +15,7 @@ from .frames import ACK, TCP, UDP, Packets
 FLOWS_RANGE = (3, 1_000_000)
 LEAST_PACKETS = 1024  # a shorter loop would sit in the first-level cache of whatever plays it
 VMS = 32
-SERVICES = 400
+PEERS = 400  # beyond the gateway
 GAP_NS = 1000
 FIRST_CLIENT_PORT = 32_768
 CLIENT_PORTS = 28_000
@@ -31,25 +31,23 @@ MENU = (
 
 
 def flows_of(count: int, seed: int) -> Packets:
-    """One packet of each of `count` flows, all different: half from a VM to a service, half back."""
+    """One packet of each of `count` flows, all different and all sent by VMs: half as clients, half as servers."""
     random = world.stream(seed, "loop flows")
     kind = random.choice(len(MENU), count, p=[share for _, _, share in MENU])
     protocol, port = (np.asarray([entry[i] for entry in MENU])[kind] for i in (0, 1))
     number = np.arange(count)
     vm = number % VMS
     client_port = FIRST_CLIENT_PORT + number // VMS % CLIENT_PORTS  # with the VM, its own for each flow
-    service = random.integers(0, SERVICES, count)
-    out = random.random(count) < 0.5
+    is_client = random.random(count) < 0.5
     zeros = np.zeros(count, dtype=np.int64)
-    vm_mac, vm_address, peer = world.vm_mac(vm), world.vm_address(vm), world.service_address(service)
     return Packets(
         time_ns=zeros,
-        source_mac=np.where(out, vm_mac, world.GATEWAY_MAC),
-        destination_mac=np.where(out, world.GATEWAY_MAC, vm_mac),
-        source=np.where(out, vm_address, peer),
-        destination=np.where(out, peer, vm_address),
-        source_port=np.where(out, client_port, port),
-        destination_port=np.where(out, port, client_port),
+        source_mac=world.vm_mac(vm),
+        destination_mac=zeros + world.GATEWAY_MAC,
+        source=world.vm_address(vm),
+        destination=world.service_address(random.integers(0, PEERS, count)),
+        source_port=np.where(is_client, client_port, port),
+        destination_port=np.where(is_client, port, client_port),
         protocol=protocol,
         payload=np.where(protocol == UDP, frames.MINIMUM_FRAME - 42, 0),
         sequence=zeros,

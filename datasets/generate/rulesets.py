@@ -39,20 +39,20 @@ def mixed_masks(count: int, seed: int) -> dict:
     rules = [FORWARD_ALL]
     for number in range(1, count):
         protocol, port, _ = loop.MENU[random.integers(0, len(loop.MENU))]
-        (vm, vm_bits), (service, service_bits) = prefix(0x0A00_0001, loop.VMS), prefix(0x0A01_0001, loop.SERVICES)
+        (vm, vm_bits), (peer, peer_bits) = prefix(0x0A00_0001, loop.VMS), prefix(0x0A01_0001, loop.PEERS)
         served = ports(port, wild=0.2)
         client = ports(loop.FIRST_CLIENT_PORT + int(random.integers(0, 1024)), wild=0.6)
-        back = random.random() < 0.5
+        is_client = random.random() < 0.5
         # The narrow come before the wide, mostly: else these would leave them nothing.
         port_bits = sum(16 - (high - low).bit_length() for low, high in (served, client))
         rule = {
             "id": number,
-            "priority": vm_bits + service_bits + port_bits + int(random.integers(1, 10)),
+            "priority": vm_bits + peer_bits + port_bits + int(random.integers(1, 10)),
             "protocol": {6: "tcp", 17: "udp"}[protocol],
-            "source": service if back else vm,
-            "destination": vm if back else service,
-            "source_port": served if back else client,
-            "destination_port": client if back else served,
+            "source": vm,
+            "destination": peer,
+            "source_port": client if is_client else served,
+            "destination_port": served if is_client else client,
             "action": {"verb": "drop" if random.random() < DENIED_SHARE else "forward"},
         }
         rules.append(rule)
