@@ -10,6 +10,7 @@ import pty
 import random
 import secrets
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -34,7 +35,7 @@ MIRRORED = 4445
 
 def eal(*ports: str, prefix: str | None = None) -> list[str]:
     """EAL arguments that need no rights and share nothing with a run beside this one."""
-    name = prefix or f"ff{secrets.token_hex(6)}"
+    name = prefix or "foreflow-test"
     shared = [] if prefix else ["--no-shconf", "--no-telemetry"]
     return ["--", "--no-huge", "-m", "512", "--no-pci", *shared, f"--file-prefix={name}", *(f"--vdev={port}" for port in ports)]
 
@@ -259,15 +260,21 @@ def ask(path: Path, *commands: str) -> list[Any]:
         return answers
 
 
-def test_telemetry_answers_on_its_socket(capture: Path, tmp_path: Path) -> None:
-    prefix = f"ff{secrets.token_hex(6)}"
+@pytest.fixture(name="telemetry")
+def _telemetry() -> Iterator[Path]:
+    """Where a runner of our own puts its socket: the folder's name is its file prefix."""
     home = Path("/var/run") if os.getuid() == 0 else Path(os.environ.get("XDG_RUNTIME_DIR", "/tmp"))
-    ports = eal(f"net_pcap0,rx_pcap={capture},infinite_rx=1", "net_null0,no-rx=1", prefix=prefix)
+    folder = home / "dpdk" / f"ff{secrets.token_hex(6)}"
+    yield folder / "dpdk_telemetry.v2"
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_telemetry_answers_on_its_socket(capture: Path, tmp_path: Path, telemetry: Path) -> None:
+    ports = eal(f"net_pcap0,rx_pcap={capture},infinite_rx=1", "net_null0,no-rx=1", prefix=telemetry.parent.name)
     with running(resolved(tmp_path / "r.json", rules=RULES), "--switch", "pair", "--json", *ports) as process:
-        socket_path = home / "dpdk" / prefix / "dpdk_telemetry.v2"
-        first, by_port, drops, path = ask(socket_path, "/foreflow/stats", "/foreflow/ports", "/foreflow/drops", "/foreflow/path")
+        first, by_port, drops, path = ask(telemetry, "/foreflow/stats", "/foreflow/ports", "/foreflow/drops", "/foreflow/path")
         time.sleep(0.2)
-        (second,) = ask(socket_path, "/foreflow/stats")
+        (second,) = ask(telemetry, "/foreflow/stats")
         process.terminate()
         output, _ = process.communicate(timeout=30)
     last = json.loads(output)
@@ -279,19 +286,16 @@ def test_telemetry_answers_on_its_socket(capture: Path, tmp_path: Path) -> None:
     assert path["packets"] > 0 and path["tags_forged"] == 0
 
 
-def test_rules_are_replaced_while_frames_flow(capture: Path, tmp_path: Path) -> None:
+def test_rules_are_replaced_while_frames_flow(capture: Path, tmp_path: Path, telemetry: Path) -> None:
     configuration = resolved(tmp_path / "r.json", rules=[rule(1, None)], lanes=4)
-    prefix = f"ff{secrets.token_hex(6)}"
-    home = Path("/var/run") if os.getuid() == 0 else Path(os.environ.get("XDG_RUNTIME_DIR", "/tmp"))
-    socket_path = home / "dpdk" / prefix / "dpdk_telemetry.v2"
-    ports = eal(f"net_pcap0,rx_pcap={capture},infinite_rx=1", "net_null0,no-rx=1", prefix=prefix)
+    ports = eal(f"net_pcap0,rx_pcap={capture},infinite_rx=1", "net_null0,no-rx=1", prefix=telemetry.parent.name)
 
     def stats() -> Any:
-        return ask(socket_path, "/foreflow/stats")[0]
+        return ask(telemetry, "/foreflow/stats")[0]
 
     with running(configuration, "--switch", "pair", "--workers", "2", "--json", *ports) as process:
         time.sleep(0.2)
-        assert ask(socket_path, "/foreflow/drops")[0].get("deny_rule", 0) == 0
+        assert ask(telemetry, "/foreflow/drops")[0].get("deny_rule", 0) == 0
 
         resolved(configuration, rules=[rule(9, None, verb="drop")], lanes=4)
         process.send_signal(signal.SIGHUP)
