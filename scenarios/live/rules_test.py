@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator
 
 import pytest
 
+from datasets.record.namespaces import stop
 from scenarios.live.connections_test import ping
 from scenarios.live.runner import Runner
 from scenarios.live.world import DATA, DESK, WEB, Capture, Frame, World, echoes
@@ -39,27 +41,28 @@ def test_a_denied_stream_stops_and_others_go_on(world: World, runner: Runner) ->
     world.iperf3_server(WEB, port)
     stream = f"udp and src host {DESK.v4} and dst port {port}"
     with Capture(world, DESK, stream) as sent, Capture(world, WEB, stream) as got, Capture(world, DESK, "icmp") as others:
-        pings = world.start(DESK.name, "ping", "-q", "-i", "0.01", "-c", "250", DATA.v4)
-        client = world.start(DESK.name, "iperf3", "-c", WEB.v4, "-p", str(port), "-u", "-b", "8M", "-l", "1000", "-t", "2")
+        pings = world.start(DESK.name, "ping", "-q", "-i", "0.01", DATA.v4)
+        # Only its datagrams are denied: the connection that steers it, at the same TCP port, goes on.
+        client = world.start(DESK.name, "iperf3", "-c", WEB.v4, "-p", str(port), "-u", "-b", "8M", "-l", "1000", "-t", "60")
         time.sleep(1)
         runner.rules.set({"protocol": "udp", "destination_port": [port, port], "action": {"verb": "drop"}})
         denied = runner.reload()
-        client.wait(timeout=20)
-        pings.wait(timeout=20)
-        # Only the stream's direction and protocol is denied: the control connection at the same TCP port closes.
-        assert client.returncode == 0
+        time.sleep(1)
+        assert client.poll() is None
+        stop(client)
+        stop(pings, signal.SIGINT)
         assert "1 received" in ping(world, DESK, DATA.v4, 56, 1)  # so all before it have had time to be answered
-    after = [frame for frame in sent.frames if frame.time > denied]
-    assert len(after) >= 300, "the stream had ended before the rule came"
+    assert len([frame for frame in sent.frames if frame.time < denied]) >= BURST
+    assert len([frame for frame in sent.frames if frame.time > denied]) > 10 * BURST
     assert len([frame for frame in got.frames if frame.time > denied]) <= BURST
     assert dropped(runner, "deny_rule") - before == len(sent.frames) - len(got.frames)
     asked, answered = echoes(others.frames)
-    assert len(asked) == 251
+    assert len(asked) > 50
     assert answered == asked.keys()
 
 
 def test_a_denied_service_answers_again_when_the_rule_goes(world: World, runner: Runner) -> None:
-    fetch = ["curl", "-sf", "--max-time", "1", "-o", "/dev/null", f"http://{WEB.v4}/small"]
+    fetch = ["curl", "-sf", "--max-time", "3", "-o", "/dev/null", f"http://{WEB.v4}/small"]
     timed_out = 28  # of curl
     assert world.attempt(DESK.name, *fetch).returncode == 0
     runner.rules.set({"protocol": "tcp", "destination_port": [80, 80], "action": {"verb": "drop"}})
