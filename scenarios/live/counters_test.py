@@ -16,13 +16,20 @@ KEYS = ("in", "in_bytes", "out", "out_bytes")
 
 
 def settled(world: World) -> tuple[dict[str, dict[str, int]], dict[str, dict[str, int]]]:
-    """Counts of each port by the kernel and by the runner, read while nothing moved."""
-    for _ in range(100):
-        before = world.kernel_counts()
-        time.sleep(0.1)
+    """Counts of each port by the kernel and by the runner, when neither moves any more: what arrives while the runner
+    gets no time is in the kernel's count long before it is in its own."""
+
+    def counts() -> tuple[dict[str, dict[str, int]], dict[str, dict[str, int]]]:
         ports = world.between.ask("/foreflow/ports")
-        if world.kernel_counts() == before:
-            return before, {host.port_name: port for host, port in zip(HOSTS, ports.values(), strict=True)}
+        return world.kernel_counts(), {host.port_name: port for host, port in zip(HOSTS, ports.values(), strict=True)}
+
+    last = counts()
+    for _ in range(100):
+        time.sleep(0.2)
+        now = counts()
+        if now == last:
+            return now
+        last = now
     raise AssertionError("the network does not fall silent")
 
 
