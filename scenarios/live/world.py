@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import secrets
 import signal
 import struct
@@ -102,7 +103,23 @@ class Capture:
             time.sleep(0.05)
         raise RuntimeError(f"tcpdump does not listen: {self._log.read_text()}")
 
+    def _has_read_all(self) -> bool:
+        """Asks tcpdump how many frames it has read of those that the kernel holds for it."""
+        said = len(self._log.read_text())
+        self._process.send_signal(signal.SIGUSR1)
+        for _ in range(200):
+            if counts := re.search(r"(\d+) packets? captured, (\d+) packets? received by filter", self._log.read_text()[said:]):
+                return counts[1] == counts[2]
+            time.sleep(0.02)
+        raise RuntimeError(f"tcpdump does not count: {self._log.read_text()}")
+
     def __exit__(self, *_: object) -> None:
+        for _ in range(500):
+            if self._has_read_all():
+                break
+            time.sleep(0.02)
+        else:
+            raise RuntimeError(f"tcpdump does not keep up: {self._log.read_text()}")
         stop(self._process, signal.SIGINT)
         data = self._path.read_bytes()
         at = 24
