@@ -8,9 +8,7 @@
 namespace foreflow::path {
 namespace {
 
-constexpr std::int64_t kToken = 1'000'000'000;
 constexpr std::size_t kBurstWrites = 32;
-constexpr std::int64_t kBurstTokens = kBurstWrites * kToken;
 constexpr std::uint8_t kLowestQueue = tag::kQueues - 1;
 
 // Guests must not be able to choose keys that collide.
@@ -29,7 +27,7 @@ Device::Device(const PathConfig& config, Counters& counters)
       set_(config),
       checker_(config.tag_master_key, config.vms),
       cache_(config.flow_entries, TableSeed(config.tag_master_key)),
-      tokens_(kBurstTokens) {
+      budget_(config.installs_per_second, kBurstWrites) {
   writes_.reserve(kBurstWrites);
 }
 
@@ -203,7 +201,7 @@ bool Device::Preinstall(const flow::FlowKey& key, const tag::EntryKey& entry, st
   for (const Write& write : writes_) {
     if (write.entry == entry) return true;
   }
-  if (!TakeToken(now)) return false;
+  if (!budget_.Take(now)) return false;
   writes_.push_back({entry, set_.rules.Classify(key, work), next_use});
   return true;
 }
@@ -215,7 +213,7 @@ void Device::ApplyWrites(Nanos now, Work& work) {
     if (installed) {
       ++counters_.installs_predicted;
     } else {
-      tokens_ += kToken;  // nothing was written
+      budget_.GiveBack();  // nothing was written
     }
   }
   writes_.clear();
@@ -233,15 +231,6 @@ bool Device::Put(const tag::EntryKey& entry, std::uint64_t hash, const tag::Deci
   const tag::FlowCache::Evicted evicted = cache_.Put(install, hash, work);
   if (evicted.any && evicted.was_unused_prediction) ++counters_.predicted_wasted;
   return evicted.installed;
-}
-
-bool Device::TakeToken(Nanos now) {
-  const std::int64_t elapsed = std::min<std::int64_t>((now - tokens_at_).count(), kBurstTokens);
-  tokens_at_ = now;
-  tokens_ = std::min(kBurstTokens, tokens_ + elapsed * config_.installs_per_second);
-  if (tokens_ < kToken) return false;
-  tokens_ -= kToken;
-  return true;
 }
 
 }  // namespace foreflow::path

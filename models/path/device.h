@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "models/base/token_bucket.h"
 #include "models/path/arrival.h"
 #include "models/path/counters.h"
 #include "models/path/description.h"
@@ -78,7 +79,6 @@ class Device {
   // False when the cache refused the entry.
   bool Put(const tag::EntryKey& entry, std::uint64_t hash, const tag::Decision& decision,
            tag::InstallCause cause, std::uint64_t next_use, Nanos now, Work& work);
-  bool TakeToken(Nanos now);
   void ApplyWrites(Nanos now, Work& work);
   void Begin(DevicePacket& packet);
   void CheckTags(DevicePacket* packets, std::size_t count);
@@ -98,8 +98,7 @@ class Device {
   RuleSet set_;
   tag::TagChecker checker_;
   tag::FlowCache cache_;
-  std::int64_t tokens_;  // in units of 1e-9 writes
-  Nanos tokens_at_;
+  TokenBucket budget_;  // of writes that predictions ask for
 };
 
 }  // namespace foreflow::path
