@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "bindings/hdf5/trace_file.h"
 
-#include <hdf5.h>
-
 #include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <iterator>
 #include <stdexcept>
-#include <utility>
 #include <vector>
 
+#include "bindings/hdf5/definitions.h"
 #include "models/base/refusal.h"
 
 namespace foreflow::hdf5 {
@@ -19,36 +17,6 @@ namespace {
 
 constexpr unsigned kDeflateLevel = 1;
 constexpr std::size_t kTables = std::size(trace::kTables);
-
-// An HDF5 identifier that is closed when it goes.
-class Id {
- public:
-  using Closer = herr_t (*)(hid_t);
-  Id() = default;
-  Id(hid_t id, Closer closer) : id_(id), closer_(closer) {
-    if (id_ < 0) throw std::runtime_error("HDF5 refused a definition");
-  }
-  Id(Id&& other) noexcept : id_(std::exchange(other.id_, -1)), closer_(other.closer_) {}
-  Id& operator=(Id&& other) noexcept {
-    std::swap(id_, other.id_);
-    std::swap(closer_, other.closer_);
-    return *this;
-  }
-  ~Id() { Close(); }
-  bool Close() {
-    const hid_t id = std::exchange(id_, -1);
-    return id < 0 || closer_(id) >= 0;
-  }
-  hid_t get() const { return id_; }
-
- private:
-  hid_t id_ = -1;
-  Closer closer_ = nullptr;
-};
-
-void Check(herr_t result) {
-  if (result < 0) throw std::runtime_error("HDF5 refused a definition");
-}
 
 hid_t NativeType(trace::ColumnType type) {
   switch (type) {
@@ -96,24 +64,6 @@ Id ColumnTypeOf(const trace::Column& column) {
   return Id(H5Tcopy(NativeType(column.type)), H5Tclose);
 }
 
-void SetText(hid_t object, const std::string& name, const std::string& text) {
-  const Id type(H5Tcopy(H5T_C_S1), H5Tclose);
-  Check(H5Tset_size(type.get(), H5T_VARIABLE));
-  Check(H5Tset_cset(type.get(), H5T_CSET_UTF8));
-  const Id space(H5Screate(H5S_SCALAR), H5Sclose);
-  const Id attribute(H5Acreate2(object, name.c_str(), type.get(), space.get(), H5P_DEFAULT, H5P_DEFAULT),
-                     H5Aclose);
-  const char* value = text.c_str();
-  Check(H5Awrite(attribute.get(), type.get(), &value));
-}
-
-void SetNumber(hid_t object, const std::string& name, std::uint32_t value) {
-  const Id space(H5Screate(H5S_SCALAR), H5Sclose);
-  const Id attribute(H5Acreate2(object, name.c_str(), H5T_STD_U32LE, space.get(), H5P_DEFAULT, H5P_DEFAULT),
-                     H5Aclose);
-  Check(H5Awrite(attribute.get(), H5T_NATIVE_UINT32, &value));
-}
-
 // Bytes of a row struct that are copied in one piece: neighbouring columns without padding between.
 struct Span {
   std::size_t from;  // in the row struct
@@ -157,7 +107,7 @@ class TableWriter {
         Id(H5Dcreate2(file, table.name, type_.get(), space.get(), H5P_DEFAULT, properties.get(), H5P_DEFAULT),
            H5Dclose);
     SetText(dataset_.get(), "doc", table.doc);
-    SetNumber(dataset_.get(), "version", trace::kVersion);
+    SetNumber(dataset_.get(), "version", trace::kVersion, H5T_STD_U32LE);
     for (const trace::Column& column : table) {
       SetText(dataset_.get(), std::string(column.name) + ".unit", column.unit);
       SetText(dataset_.get(), std::string(column.name) + ".doc", column.doc);
@@ -264,7 +214,7 @@ TraceFile::TraceFile(const std::string& path) : state_(std::make_unique<State>()
   }
   state_->file = Id(file, H5Fclose);
   SetText(file, "format", "foreflow trace");
-  SetNumber(file, "version", trace::kVersion);
+  SetNumber(file, "version", trace::kVersion, H5T_STD_U32LE);
   state_->tables.reserve(kTables);
   for (const trace::Table* table : trace::kTables) state_->tables.emplace_back(file, *table);
   state_->FlushFile();
