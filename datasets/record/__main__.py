@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Records labelled traffic of real programs: python3 datasets/record [--out DIR] [--seconds N] [--seed N]"""
+"""Records labelled traffic of real programs: python3 datasets/record [--out DIR] [--plan NAME] [--seconds N] [--seed N]"""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from datasets.record import capture, plan, servers  # noqa: E402
+from datasets.record import capture, servers  # noqa: E402
 from datasets.record.namespaces import stop  # noqa: E402
 from datasets.record.network import Network, Refused  # noqa: E402
+from datasets.record.plan import PLANS, write_labels  # noqa: E402
 
 SNAP_BYTES = 96  # headers and the first words of a payload; wire lengths are kept
 PROGRAMS = {  # program -> Debian package
@@ -49,26 +50,27 @@ def versions() -> dict[str, str]:
     return dict(line.split(" ", 1) for line in lines)
 
 
-def record(out: Path, seconds: float, seed: int) -> dict:
+def record(out: Path, name: str, seconds: float, seed: int) -> dict:
     """Writes recorded.pcapng, labels.csv, recording.json and SHA256SUMS into `out`; returns the recording's facts."""
     check_programs()
+    plan = PLANS[name]
     python = "/usr/bin/python3"
     with tempfile.TemporaryDirectory(prefix="foreflow-record-") as folder:
         scratch = Path(folder)
         scratch.chmod(0o755)  # nginx and postgres run as other users
-        with Network(scratch) as network:
+        with Network(scratch, plan) as network:
             servers.start_all(network, scratch)
             pcap = scratch / "bridge.pcap"
             dump = network.start_at_switch("tcpdump", "-i", "bridge", "-s", str(SNAP_BYTES), "-B", "8192", "-n", "-Z", "root",
                                            "--time-stamp-precision=nano", "-w", str(pcap))  # fmt: skip
             time.sleep(1)
             length = str(seconds)
-            network.start("media", python, "-m", "datasets.record.multicast", "send", length, cwd=ROOT)
-            for vm in plan.LISTENERS:
-                network.start(vm, python, "-m", "datasets.record.multicast", "hear", length, cwd=ROOT)
+            network.start("media", python, "-m", "datasets.record.multicast", "send", name, length, cwd=ROOT)
+            for vm in plan.listeners:
+                network.start(vm, python, "-m", "datasets.record.multicast", "hear", name, length, cwd=ROOT)
             clients = [
-                network.start(vm, python, "-m", "datasets.record.clients", vm, str(seed), length, str(scratch), cwd=ROOT)
-                for vm in (*plan.BROWSERS, *plan.WORKERS, "backup")
+                network.start(vm, python, "-m", "datasets.record.clients", name, vm, str(seed), length, str(scratch), cwd=ROOT)
+                for vm in (*plan.browser_vms, *plan.worker_vms, *plan.backup_vms)
             ]
             for client in clients:
                 if client.wait(timeout=seconds + 60) != 0:
@@ -88,15 +90,16 @@ def record(out: Path, seconds: float, seed: int) -> dict:
 
         out.mkdir(parents=True, exist_ok=True)
         packets = capture.to_pcapng(pcap, out / "recorded.pcapng")
-    plan.write_labels(out / "labels.csv")
+    write_labels(plan, out / "labels.csv")
     facts = {
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "plan": name,
         "seconds": seconds,
         "seed": seed,
         "packets": packets,
         "packets_dropped_by_the_recorder": int(dropped[1]) if dropped else None,
         "snap_bytes": SNAP_BYTES,
-        "vms": len(plan.VMS),
+        "vms": len(plan.vms),
         "runs": {program: {"good": good, "bad": bad} for program, (good, bad) in sorted(runs.items())},
         "versions": versions(),
     }
@@ -113,6 +116,7 @@ def _logs(scratch: Path) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="record", description="Records labelled traffic of real programs in network namespaces.")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "recorded")
+    parser.add_argument("--plan", choices=list(PLANS), default="office", help="who is there and what they do")
     parser.add_argument("--seconds", type=float, default=60, help="5 to 3600")
     parser.add_argument("--seed", type=int, default=1, help="chooses what the clients do")
     arguments = parser.parse_args()
@@ -121,7 +125,7 @@ def main() -> int:
     try:
         if not 5 <= arguments.seconds <= 3600:
             raise Refused(f"record: --seconds is {arguments.seconds:g}, allowed: 5 to 3600")
-        facts = record(arguments.out, arguments.seconds, arguments.seed)
+        facts = record(arguments.out, arguments.plan, arguments.seconds, arguments.seed)
     except Refused as refusal:
         print(refusal, file=sys.stderr)
         return 2

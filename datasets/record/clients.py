@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Drives the real clients of one VM: python3 -m datasets.record.clients VM SEED SECONDS SCRATCH
+"""Drives the real clients of one VM: python3 -m datasets.record.clients PLAN VM SEED SECONDS SCRATCH
 
 What is done next is drawn from the seed; when it is done depends on how long the programs take.
 """
@@ -14,18 +14,14 @@ import sys
 import time
 from pathlib import Path
 
-from .plan import HOSTS, VMS, pages
+from .plan import PLANS, Plan
 
 NAME_LIFETIME = 15.0  # seconds: a name is asked for again after it
-PAGE_EXPONENT = 0.6  # Zipf popularity of pages; each browser ranks them in its own order
-
-
-def address_of(vm: str) -> str:
-    return VMS[vm].addresses[0]
 
 
 class Client:
-    def __init__(self, vm: str, seed: int, seconds: float, scratch: Path) -> None:
+    def __init__(self, plan: Plan, vm: str, seed: int, seconds: float, scratch: Path) -> None:
+        self.plan = plan
         self.vm = vm
         self.seed = seed
         self.choose = random.Random(f"{seed}-{vm}")
@@ -33,6 +29,9 @@ class Client:
         self.scratch = scratch
         self.tally: dict[str, list[int]] = {}  # program -> [succeeded, failed]
         self.names: dict[str, float] = {}  # host -> when its address is forgotten
+
+    def address_of(self, vm: str) -> str:
+        return self.plan.vms[vm].addresses[0]
 
     def alive(self) -> bool:
         return time.monotonic() < self.end
@@ -50,22 +49,22 @@ class Client:
     def resolve(self, host: str) -> None:
         if self.names.get(host, 0.0) > time.monotonic():
             return
-        answer = self.do("dig", "+short", "+tries=1", f"@{address_of('names')}", host)
-        if answer.strip() == HOSTS[host]:
+        answer = self.do("dig", "+short", "+tries=1", f"@{self.address_of('names')}", host)
+        if answer.strip() == self.plan.hosts[host]:
             self.names[host] = time.monotonic() + NAME_LIFETIME
 
     def fetch(self, *parts: tuple[str, str]) -> None:
         """One curl for all parts, as a browser's page: one connection after another."""
         command = ["curl", "-sf"]
         for host, path in parts:
-            command += ["--resolve", f"{host}:80:{HOSTS[host]}", "-o", os.devnull, f"http://{host}/{path}"]
+            command += ["--resolve", f"{host}:80:{self.plan.hosts[host]}", "-o", os.devnull, f"http://{host}/{path}"]
         self.do(*command)
 
     def browse(self) -> None:
         """A page: its name, the page itself, then the names and the parts."""
-        known = pages(self.seed)
+        known = self.plan.pages(self.seed)
         self.choose.shuffle(known)
-        weights = [(rank + 1) ** -PAGE_EXPONENT for rank in range(len(known))]
+        weights = [(rank + 1) ** -self.plan.page_exponent for rank in range(len(known))]
         while self.alive():
             page = self.choose.choices(known, weights)[0]
             front, *parts = page.parts
@@ -73,47 +72,48 @@ class Client:
             self.fetch(front)
             for host, _ in parts:
                 self.resolve(host)
-            self.fetch(*parts)
-            self.think(1.5)
+            if parts:
+                self.fetch(*parts)
+            self.think(self.plan.reading)
 
     def work(self) -> None:
         """A job: look into the cache, mostly ask the database, fill the cache, report to a web service."""
-        cache = ["-h", address_of("cache")]
-        database = ["-h", address_of("database"), "-U", "postgres"]
-        reports = self.choose.sample([h for h in HOSTS if h.startswith("web3-")], 6)
+        cache = ["-h", self.address_of("cache")]
+        database = ["-h", self.address_of("database"), "-U", "postgres"]
+        reports = self.choose.sample([h for h in self.plan.hosts if h.startswith("web3-")], 6)
         while self.alive():
             key = f"job:{self.choose.randint(1, 20)}"
             self.do("redis-cli", *cache, "get", key)
-            if self.choose.random() < 0.7:
-                self.do("pgbench", *database, "-n", "-t", str(self.choose.randint(1, 3)), "postgres")
+            if self.choose.random() < self.plan.asks_database:
+                self.do("pgbench", *database, "-n", "-t", str(self.choose.randint(*self.plan.transactions)), "postgres")
                 self.do("redis-cli", *cache, "setex", key, "30", "x" * self.choose.randint(10, 400))
             self.fetch((self.choose.choices(reports, (8, 4, 2, 1, 1, 1))[0], "small"))
-            if self.choose.random() < 0.08:
-                self.do("redis-benchmark", *cache, "-n", "60", "-c", "2", "-t", "get,set", "-q")
-            self.think(1.5)
+            if self.choose.random() < self.plan.benchmarks:
+                self.do("redis-benchmark", *cache, *self.plan.benchmark, "-q")
+            self.think(self.plan.job_pause)
 
     def back_up(self) -> None:
         """Files up and down, and now and then a measurement of the way."""
-        folder = self.scratch / "backup"
+        folder = self.scratch / self.vm
         folder.mkdir()
-        (folder / "new").write_bytes(b"x" * 120_000)
+        (folder / "new").write_bytes(b"x" * self.plan.backup_bytes)
         sftp = ["sftp", "-q", "-b", "-", "-i", str(self.scratch / "files" / "client_key"),
                 "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
-                f"root@{address_of('files')}"]  # fmt: skip
-        bulk = ["iperf3", "-c", address_of("bulk")]
+                f"root@{self.address_of('files')}"]  # fmt: skip
+        peer = self.plan.bulk_vms[self.plan.backup_vms.index(self.vm)]
+        measures = self.plan.measures_first
         while self.alive():
-            self.do(*sftp, stdin=f"put {folder}/new {folder}/stored\nget {folder}/stored {folder}/fetched\n")
-            self.think(3.5)
-            if self.choose.random() < 0.5:
-                self.do(*bulk, "-b", "2M", "-t", "2")
+            if measures:
+                self.do("iperf3", "-c", self.address_of(peer), *self.choose.choice(self.plan.measurements))
             else:
-                self.do(*bulk, "-u", "-b", "800K", "-l", "1000", "-t", "3")
-            self.think(3.5)
+                self.do(*sftp, stdin=f"put {folder}/new {folder}/stored\nget {folder}/stored {folder}/fetched\n")
+            measures = not measures
+            self.think(self.plan.backup_pause)
 
 
 def main() -> None:
-    vm, seed, seconds, scratch = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), Path(sys.argv[4])
-    client = Client(vm, seed, seconds, scratch)
+    plan, vm, seed, seconds, scratch = PLANS[sys.argv[1]], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), Path(sys.argv[5])
+    client = Client(plan, vm, seed, seconds, scratch)
     time.sleep(client.choose.random())
     life = {"browser": client.browse, "worker": client.work, "backup": client.back_up}[vm.rstrip("0123456789")]
     life()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Sends or hears a multicast stream: python3 -m datasets.record.multicast send|hear SECONDS"""
+"""Sends or hears a multicast stream: python3 -m datasets.record.multicast send|hear PLAN SECONDS"""
 
 from __future__ import annotations
 
@@ -9,22 +9,20 @@ import struct
 import sys
 import time
 
-from .plan import GROUP, GROUP_PORT
-
-PACKETS_PER_SECOND = 20
+from .plan import GROUP, GROUP_PORT, PLANS, Plan
 
 
-def send(seconds: float) -> None:
+def send(plan: Plan, seconds: float) -> None:
     sizes = random.Random("multicast")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 4)
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            sender.sendto(bytes(sizes.randint(300, 1200)), (GROUP, GROUP_PORT))
-            time.sleep(1 / PACKETS_PER_SECOND)
+            sender.sendto(bytes(sizes.randint(*plan.group_sizes)), (GROUP, GROUP_PORT))
+            time.sleep(1 / plan.group_rate)
 
 
-def hear(seconds: float) -> None:
+def hear(_: Plan, seconds: float) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("", GROUP_PORT))
@@ -40,4 +38,4 @@ def hear(seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    {"send": send, "hear": hear}[sys.argv[1]](float(sys.argv[2]))
+    {"send": send, "hear": hear}[sys.argv[1]](PLANS[sys.argv[2]], float(sys.argv[3]))

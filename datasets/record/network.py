@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 from .namespaces import Namespaces, what_is_missing
-from .plan import PREFIX_LENGTH, VMS, Vm
+from .plan import PREFIX_LENGTH, Plan, Vm
 
 SWITCH = "switch"
 
@@ -18,6 +19,10 @@ class Refused(Exception):
 class Network(Namespaces):
     """A context: the VMs exist inside it, and all they ran is stopped when it ends, however it ends."""
 
+    def __init__(self, logs: Path, plan: Plan) -> None:
+        super().__init__(logs)
+        self.plan = plan
+
     def __enter__(self) -> Network:
         if missing := what_is_missing():
             raise Refused(f"record: {missing}")
@@ -26,7 +31,7 @@ class Network(Namespaces):
             self.add(SWITCH)
             self.ip(SWITCH, "link", "add", "bridge", "type", "bridge")
             self.silence(SWITCH, "bridge")
-            for vm in VMS.values():
+            for vm in self.plan.vms.values():
                 self._plug(vm)
         except BaseException:
             self.__exit__(None, None, None)

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from datasets.record import capture, namespaces, plan
+from datasets.record import capture, namespaces
 from datasets.record.network import Network
+from datasets.record.plan import PLANS
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDED = ROOT / "datasets" / "recorded"
@@ -32,17 +33,24 @@ def tshark(path: Path, *fields: str) -> list[list[str]]:
 MISSING = namespaces.what_is_missing() or ("curl is missing" if not shutil.which("curl") else None)
 
 
-def test_every_vm_has_its_own_addresses():
-    addresses = [a for vm in plan.VMS.values() for a in vm.addresses]
+OFFICE = PLANS["office"]
+
+
+@pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
+def test_every_vm_has_its_own_addresses(plan):
+    addresses = [a for vm in plan.vms.values() for a in vm.addresses]
     assert len(set(addresses)) == len(addresses)
-    assert len({vm.mac for vm in plan.VMS.values()}) == len(plan.VMS)
+    assert len({vm.mac for vm in plan.vms.values()}) == len(plan.vms)
 
 
-def test_pages_are_chosen_by_the_seed_and_lie_on_known_hosts():
+@pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
+def test_pages_are_chosen_by_the_seed_and_lie_on_known_hosts(plan):
     assert plan.pages(1) == plan.pages(1) != plan.pages(2)
+    least, most = plan.parts
+    sizes = {name for name, _, _ in plan.file_sizes}
     for page in plan.pages(1):
-        assert 2 <= len(page.parts) <= 4
-        assert all(host in plan.HOSTS and path in plan.FILE_SIZES for host, path in page.parts)
+        assert 1 + least <= len(page.parts) <= 1 + most
+        assert all(host in plan.hosts and path in sizes for host, path in page.parts)
 
 
 def test_conversion_keeps_times_lengths_and_bytes(tmp_path):
@@ -72,11 +80,11 @@ def namespaces_of(network: namespaces.Namespaces) -> list[str]:
 @pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
 def test_nothing_remains_after_an_error(tmp_path):
     with pytest.raises(ZeroDivisionError):
-        with Network(tmp_path) as network:
-            address = plan.VMS["web3"].addresses[-1]
+        with Network(tmp_path, OFFICE) as network:
+            address = OFFICE.vms["web3"].addresses[-1]
             server = network.start("web3", sys.executable, "-m", "http.server", "80", "--bind", address, cwd=tmp_path)
             network.wait_for("browser1", "curl", "-sf", f"http://{address}/")
-            assert len(namespaces_of(network)) == len(plan.VMS) + 1
+            assert len(namespaces_of(network)) == len(OFFICE.vms) + 1
             raise ZeroDivisionError
     assert server.poll() is not None
     assert namespaces_of(network) == []

@@ -9,7 +9,6 @@ import subprocess
 from pathlib import Path
 
 from .network import Network
-from .plan import FILE_SIZES, HOSTS, VMS, WEB
 from .programs import start_dnsmasq, start_nginx, start_redis, start_sshd
 
 
@@ -21,18 +20,18 @@ def _postgres(program: str) -> str:
 def _start_web(network: Network, scratch: Path) -> None:
     site = scratch / "site"
     site.mkdir()
-    for name, size in FILE_SIZES.items():
+    for name, size, _ in network.plan.file_sizes:
         (site / name).write_bytes(b"x" * size)
-    for vm in WEB:
+    for vm in network.plan.web:
         start_nginx(network, vm, scratch / vm, site)
-    for vm in WEB:
-        network.wait_for(vm, "curl", "-sf", "-o", os.devnull, f"http://{VMS[vm].addresses[0]}/small")
+    for vm in network.plan.web:
+        network.wait_for(vm, "curl", "-sf", "-o", os.devnull, f"http://{network.plan.vms[vm].addresses[0]}/small")
 
 
 def _start_names(network: Network, scratch: Path) -> None:
-    address = VMS["names"].addresses[0]
-    start_dnsmasq(network, "names", scratch / "names", address, HOSTS)
-    network.wait_for("names", "dig", "+short", "+tries=1", "+time=1", f"@{address}", next(iter(HOSTS)))
+    address = network.plan.vms["names"].addresses[0]
+    start_dnsmasq(network, "names", scratch / "names", address, network.plan.hosts)
+    network.wait_for("names", "dig", "+short", "+tries=1", "+time=1", f"@{address}", next(iter(network.plan.hosts)))
 
 
 def _start_database(network: Network, scratch: Path) -> None:
@@ -47,7 +46,7 @@ def _start_database(network: Network, scratch: Path) -> None:
         raise RuntimeError(f"initdb: {made.stderr.strip()}")
     with Path(cluster, "pg_hba.conf").open("a") as file:
         file.write("host all all 10.20.0.0/16 trust\n")
-    address = VMS["database"].addresses[0]
+    address = network.plan.vms["database"].addresses[0]
     network.start("database", *as_postgres, _postgres("postgres"), "-D", cluster, "-h", address, "-k", str(folder),
                   "-c", "fsync=off", cwd=folder)  # fmt: skip
     network.wait_for("database", "psql", "-h", address, "-U", "postgres", "-c", "select 1")
@@ -59,8 +58,9 @@ def start_all(network: Network, scratch: Path) -> None:
     _start_database(network, scratch)
     _start_web(network, scratch)
     _start_names(network, scratch)
-    start_sshd(network, "files", scratch / "files", VMS["files"].addresses[0], "ForceCommand internal-sftp\n")
-    cache = VMS["cache"].addresses[0]
+    start_sshd(network, "files", scratch / "files", network.plan.vms["files"].addresses[0], "ForceCommand internal-sftp\n")
+    cache = network.plan.vms["cache"].addresses[0]
     start_redis(network, "cache", scratch / "cache", cache)
     network.wait_for("cache", "redis-cli", "-h", cache, "ping")
-    network.start("bulk", "iperf3", "-s", "-B", VMS["bulk"].addresses[0])
+    for vm in network.plan.bulk_vms:
+        network.start(vm, "iperf3", "-s", "-B", network.plan.vms[vm].addresses[0])
