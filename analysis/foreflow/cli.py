@@ -247,6 +247,43 @@ def validate(profile: str | None, quick: bool, as_json: bool) -> None:
 
 
 @commands.command()
+@click.argument("task", metavar="TASK")
+@click.option("--data", multiple=True, metavar="NAME|FILE", help="Dataset, capture or input to be judged on; may be repeated.  [default: as train]")
+@click.option("--train-data", "training", multiple=True, metavar="NAME|FILE", help="Whose training rows baselines learn from.  [default: --data]")
+@click.option("--models", metavar="MODEL,...", help="Baselines' names and model files.  [default: all baselines, and the committed models]")
+@click.option("--target", "targets", multiple=True, metavar="NAME", help="What is to be predicted; may be repeated.  [default: the task's first]")
+@click.option("--control", type=click.Choice(["none", "random-labels", "planted-shift"]), default="none", show_default=True, help="Judge on data whose answer is known.")
+@click.option("--profile", default="x86-core", show_default=True, metavar="NAME|FILE", help="Device that prices predictions.")
+@click.option("--scored", multiple=True, type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Predictions of `foreflow-train --score` to judge beside.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of resamples and of random predictions.")
+@click.option("--resamples", type=click.IntRange(100, 100_000), default=1000, show_default=True, help="Of the intervals.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the result.  [default: runs/evaluate-<task>-<hash>]")
+@JSON_OPTION
+def evaluate(
+    task: str, data: tuple[str, ...], training: tuple[str, ...], models: str | None, targets: tuple[str, ...], control: str,
+    profile: str, scored: tuple[Path, ...], seed: int, resamples: int, out: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Judge predictors of TASK: next-type, next-destination, flow-size, fragment-fate or next-packet.
+
+    Every model sees the same rows in order of time. Online learners see earlier rows too; the later slice is scored.
+    """
+    from foreflow import evaluation
+
+    if task not in evaluation.TASKS:
+        raise Refused(f"command line: TASK = {task}; allowed is one of {', '.join(evaluation.TASKS)}")
+    chosen = models.split(",") if models else evaluation.default_models(task)
+    wanted = evaluation.Wanted(task, list(data), list(training), chosen, list(targets), control, profile, list(scored), seed, resamples)
+    document = evaluation.evaluate(wanted, out)
+    if as_json:
+        print_json(document)
+    else:
+        print(evaluation.text_of(document))
+        print(f"\nResult   {document['outputs']['folder']}")
+        for figure in document["outputs"]["figures"]:
+            print(f"Figure   {figure}")
+
+
+@commands.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @JSON_OPTION
 def bench(names: tuple[str, ...], as_json: bool) -> None:

@@ -23,7 +23,7 @@ STYLE = {
 }  # fmt: skip
 
 
-def _save(figure: Any, folder: Path, name: str) -> list[Path]:
+def save(figure: Any, folder: Path, name: str) -> list[Path]:
     paths = [folder / f"{name}.png", folder / f"{name}.pdf"]
     # No dates in the files: the same run gives the same bytes.
     figure.savefig(paths[0], dpi=160, metadata={"Software": None})
@@ -74,7 +74,7 @@ def fast_path(document: dict[str, Any], folder: Path) -> list[Path]:
         _points(left, document, "hit_ratio", "fast-path hit ratio [share of packets]")
         _points(right, document, "punts_per_thousand", "slow-path punts [per 1000 packets]")
         _caption(figure, document, f"device holds {document['config']['device']['flow_entries']} flow entries")
-        return _save(figure, folder, "fast_path")
+        return save(figure, folder, "fast_path")
 
 
 def latency(document: dict[str, Any], by_arm: dict[str, list[np.ndarray]], folder: Path) -> list[Path]:
@@ -100,7 +100,7 @@ def latency(document: dict[str, Any], by_arm: dict[str, list[np.ndarray]], folde
             left.legend(frameon=False, fontsize=8)
         _points(right, document, "request_response_p99_us", "request/response p99 [µs]")
         _caption(figure, document, f"offered load {document['config']['traffic']['load']:g} of the link")
-        return _save(figure, folder, "latency")
+        return save(figure, folder, "latency")
 
 
 def work(document: dict[str, Any], folder: Path) -> list[Path]:
@@ -115,7 +115,7 @@ def work(document: dict[str, Any], folder: Path) -> list[Path]:
         ):
             _points(part, document, metric, f"{label} [cycles/packet]")
         _caption(figure, document, "work charged by the profiles")
-        return _save(figure, folder, "work")
+        return save(figure, folder, "work")
 
 
 def validation(document: dict[str, Any], folder: Path) -> list[Path]:
@@ -155,4 +155,4 @@ def validation(document: dict[str, Any], folder: Path) -> list[Path]:
         beside.legend(handles=handles, loc="center left", frameon=False, fontsize=7)
         n = document["repetitions"]
         figure.supxlabel(f"median of n = {n} passes with 95 % bootstrap intervals; latency at 0.3, 0.6 and 0.8 of the capacity", fontsize=7.5)
-        return _save(figure, folder, "validation")
+        return save(figure, folder, "validation")

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bindings/evaluate/baselines.h"
+#include "bindings/evaluate/classifier.h"
+#include "bindings/evaluate/monitor.h"
+#include "bindings/evaluate/row_model.h"
+#include "models/base/rng.h"
+
+namespace foreflow::evaluate {
+namespace {
+
+using testing::ElementsAre;
+using testing::FloatNear;
+
+History HistoryOf(std::initializer_list<std::uint8_t> oldest_first) {
+  History history;
+  for (const std::uint8_t symbol : oldest_first) history.Push(symbol);
+  return history;
+}
+
+// One source, one VM, a row each 10 ns whose label is known 25 ns later.
+Dataset Rows(const std::vector<std::int8_t>& label, std::size_t classes) {
+  Dataset data;
+  data.path = "test";
+  data.symbols = 4;
+  data.sources = {"one"};
+  Target target;
+  target.name = "class";
+  for (std::size_t i = 0; i < classes; ++i) target.classes.push_back(std::to_string(i));
+  target.label = label;
+  History history;
+  for (std::size_t row = 0; row < label.size(); ++row) {
+    data.time_ns.push_back(static_cast<std::int64_t>(10 * row));
+    target.resolved_ns.push_back(static_cast<std::int64_t>(10 * row + 25));
+    data.sequence.push_back(0);
+    data.source.push_back(0);
+    data.vm.push_back(1);
+    data.split.push_back(row < label.size() / 2 ? kTraining : kTest);
+    data.symbol.push_back(static_cast<std::uint8_t>(row % 4));
+    history.Push(data.symbol.back());
+    data.vm_history.push_back(history);
+    data.flow_history.push_back(history);
+  }
+  data.targets = {target};
+  data.sequences = 1;
+  return data;
+}
+
+Dataset Values(const std::vector<float>& value) {
+  Dataset data = Rows(std::vector<std::int8_t>(value.size(), 0), 1);
+  Target& target = data.targets[0];
+  target.classes.clear();
+  target.label.clear();
+  target.value = value;
+  for (std::size_t row = 0; row < value.size(); ++row) data.sequence[row] = static_cast<std::uint32_t>(row);
+  return data;
+}
+
+std::vector<std::vector<float>> AllSaid(const Dataset& data, const std::string& name) {
+  const auto model = MakeBaseline(name, data, data, 1);
+  std::vector<std::vector<float>> said;
+  Walk(data, *model, [&](std::size_t, const Output& output, const Work&) { said.push_back(output[0]); });
+  return said;
+}
+
+TEST(CountingClassifier, MixesOrdersByMethodC) {
+  CountingClassifier markov(1, 2);
+  Work work;
+  const History zero = HistoryOf({0}), one = HistoryOf({1});
+  for (int i = 0; i < 3; ++i) markov.Learn(zero, -1, 0, work);
+  markov.Learn(one, -1, 1, work);
+  std::vector<float> said(2);
+  markov.Predict(zero, -1, said, work);
+  // Order 0: 3 and 1 of 4, 2 classes seen: (3 + 2 / 2) / 6. Order 1: 3 of 3, one class seen.
+  const float shorter = 4.0f / 6;
+  EXPECT_THAT(said, ElementsAre(FloatNear((3 + shorter) / 4, 1e-6f), FloatNear((1 - shorter) / 4, 1e-6f)));
+  markov.Predict(HistoryOf({3}), -1, said, work);
+  EXPECT_THAT(said, ElementsAre(FloatNear(shorter, 1e-6f), FloatNear(1 - shorter, 1e-6f)));
+}
+
+TEST(CountingClassifier, TellsContextsOfDifferentLengthApart) {
+  CountingClassifier markov(7, 2);
+  Work work;
+  for (int i = 0; i < 50; ++i) {
+    markov.Learn(HistoryOf({0, 0, 0, 0, 0, 0, 1}), -1, 1, work);
+    markov.Learn(HistoryOf({1, 0, 0, 0, 0, 0, 1}), -1, 0, work);
+  }
+  std::vector<float> said(2);
+  markov.Predict(HistoryOf({0, 0, 0, 0, 0, 0, 1}), -1, said, work);
+  EXPECT_GT(said[1], 0.95f);
+  markov.Predict(HistoryOf({1, 0, 0, 0, 0, 0, 1}), -1, said, work);
+  EXPECT_GT(said[0], 0.95f);
+}
+
+// Nothing is learnt before it can be known, and everything that can be known is.
+TEST(Walk, ShowsLabelsOnceTheyAreKnown) {
+  class Spy : public RowModel {
+   public:
+    explicit Spy(const Dataset& data) : data_(data) {}
+    void Step(std::size_t row, Output&, Work&) override { now_ = row; }
+    void Learn(std::size_t row, std::size_t target, Work&) override {
+      learnt.insert(row);
+      // Called before the Step of the row after `now_`.
+      EXPECT_LT(data_.targets[target].resolved_ns[row], data_.time_ns[now_ + 1]);
+    }
+    std::set<std::size_t> learnt;
+
+   private:
+    const Dataset& data_;
+    std::size_t now_ = 0;
+  };
+  Dataset data = Rows({0, 1, -1, 1, 0, 1, 0, 1, 0, 1}, 2);
+  data.targets[0].resolved_ns[4] = -1;
+  Spy spy(data);
+  Walk(data, spy, [](std::size_t, const Output&, const Work&) {});
+  // Rows 7, 8 and 9 are known at 95 ns and later: nothing arrives after that. 2 has no label, 4 is never
+  // known.
+  EXPECT_THAT(spy.learnt, ElementsAre(0, 1, 3, 5, 6));
+}
+
+TEST(Baselines, PersistenceRepeatsWhatIsKnown) {
+  const auto said = AllSaid(Rows({0, 1, 0, 0, 1, 1, 1, 1}, 2), "persistence");
+  EXPECT_THAT(said[2], ElementsAre(0.5f, 0.5f));  // row 0 becomes known at 25 ns
+  EXPECT_THAT(said[3], ElementsAre(0.5f, 0.5f));  // its class, and not right or wrong so far
+  EXPECT_GT(said[7][1], 0.0f);
+  for (const auto& each : said) EXPECT_NEAR(each[0] + each[1], 1.0f, 1e-6f);
+}
+
+TEST(Baselines, BaseRateIsOfTrainingRows) {
+  const auto said = AllSaid(Rows({0, 0, 0, 1, 1, 1, 1, 1}, 2), "base-rate");
+  EXPECT_THAT(said[0], ElementsAre(FloatNear(4.0f / 6, 1e-6f), FloatNear(2.0f / 6, 1e-6f)));
+}
+
+TEST(Baselines, MarkovOfFlowsLearnsTrainingRowsOnly) {
+  std::vector<std::int8_t> label;
+  for (int row = 0; row < 400; ++row)
+    label.push_back(static_cast<std::int8_t>(row < 200 ? row % 2 : 1 - row % 2));
+  const auto said = AllSaid(Rows(label, 2), "markov1-flow");
+  EXPECT_GT(said[399][1], 0.95f);                                    // as in the first half
+  EXPECT_LT(AllSaid(Rows(label, 2), "markov1-warm")[399][1], 0.6f);  // which the second half contradicts
+}
+
+TEST(Baselines, ForecastsSpreadAsTheErrorsOfTrainingRowsDid) {
+  const auto said = AllSaid(Values({4, 4, 4, 6, 4, 4, 4, 4, 9, 9}), "persistence");
+  EXPECT_TRUE(std::isnan(said[2][0]));  // nothing is known before 25 ns
+  // On training rows (0 to 4) the last value known was wrong by 2 and 0.
+  EXPECT_THAT(said[9].front(), 4.0f);
+  EXPECT_THAT(said[9].back(), 6.0f);
+}
+
+TEST(Baselines, KnowsItsNames) {
+  const Dataset data = Rows({0, 1, 0, 1}, 2);
+  for (const char* name : {"markov1", "markov3-warm", "markov7-flow", "majority", "holt-winters"}) {
+    EXPECT_NE(MakeBaseline(name, data, data, 1), nullptr) << name;
+  }
+  for (const char* name :
+       {"markov", "markov0", "markov4", "markov4-warm", "markov8-flow", "markov1x", "Oracle", ""}) {
+    EXPECT_EQ(MakeBaseline(name, data, data, 1), nullptr) << name;
+  }
+}
+
+TEST(Monitor, CoversAsOftenAsItSaysBeforeAndAfterAChange) {
+  Rng rng(3, "monitor");
+  std::vector<std::int8_t> label;
+  constexpr std::size_t kRows = 20'000;
+  for (std::size_t row = 0; row < kRows; ++row) {
+    // What is said to come 6 times in 10 does so in the first half, and once in 10 in the second.
+    const bool likely = rng.Below(10) < (row < kRows / 2 ? 6 : 1);
+    label.push_back(static_cast<std::int8_t>(likely ? 0 : 1 + rng.Below(3)));
+  }
+  const Dataset data = Rows(label, 4);
+  Monitor monitor(data, 0);
+  std::size_t covered[2] = {0, 0};
+  for (std::size_t row = 0; row < kRows; ++row) {
+    const float tilt = static_cast<float>(rng.Below(100)) * 1e-4f;  // no two sets tie
+    covered[row / (kRows / 2)] +=
+        monitor.Step(row, {0.6f + tilt, 0.2f - tilt, 0.1f + tilt, 0.1f - tilt}).covered;
+  }
+  for (const std::size_t each : covered) EXPECT_NEAR(static_cast<double>(each) / (kRows / 2), 0.9, 0.01);
+  bool is_seen = false;
+  for (const Monitor::Alarm& alarm : monitor.alarms()) {
+    is_seen = is_seen || (alarm.row > kRows / 2 && alarm.row < kRows / 2 + 500);
+  }
+  EXPECT_TRUE(is_seen);
+}
+
+}  // namespace
+}  // namespace foreflow::evaluate
