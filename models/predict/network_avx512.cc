@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "models/predict/network_weights.h"
+
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+
+#include "models/predict/vector_target.h"
+
+FOREFLOW_TARGET_BEGIN("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")
+
+#include "models/predict/network_step.h"
+
+namespace foreflow::predict {
+namespace {
+
+// See scalar_lanes.h.
+struct EightLanes {
+  static constexpr std::size_t kLanes = 8;
+  __m256 v;
+
+  [[gnu::always_inline]] static EightLanes Broadcast(float value) { return {_mm256_set1_ps(value)}; }
+  [[gnu::always_inline]] static EightLanes Load(const float* from) { return {_mm256_loadu_ps(from)}; }
+  [[gnu::always_inline]] void Store(float* to) const { _mm256_storeu_ps(to, v); }
+  [[gnu::always_inline]] void StoreFirst(float* to, std::size_t count) const {
+    _mm256_mask_storeu_ps(to, static_cast<__mmask8>((1u << count) - 1), v);
+  }
+};
+
+[[gnu::always_inline]] inline EightLanes operator+(EightLanes a, EightLanes b) {
+  return {_mm256_add_ps(a.v, b.v)};
+}
+[[gnu::always_inline]] inline EightLanes operator-(EightLanes a, EightLanes b) {
+  return {_mm256_sub_ps(a.v, b.v)};
+}
+[[gnu::always_inline]] inline EightLanes operator*(EightLanes a, EightLanes b) {
+  return {_mm256_mul_ps(a.v, b.v)};
+}
+[[gnu::always_inline]] inline EightLanes operator/(EightLanes a, EightLanes b) {
+  return {_mm256_div_ps(a.v, b.v)};
+}
+[[gnu::always_inline]] inline EightLanes Fma(EightLanes a, EightLanes b, EightLanes c) {
+  return {_mm256_fmadd_ps(a.v, b.v, c.v)};
+}
+[[gnu::always_inline]] inline EightLanes Min(EightLanes a, EightLanes b) { return {_mm256_min_ps(a.v, b.v)}; }
+[[gnu::always_inline]] inline EightLanes Max(EightLanes a, EightLanes b) { return {_mm256_max_ps(a.v, b.v)}; }
+[[gnu::always_inline]] inline EightLanes AddExponent(EightLanes p, EightLanes rounded) {
+  const __m256i exponent = _mm256_slli_epi32(_mm256_castps_si256(rounded.v), 23);
+  return {_mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p.v), exponent))};
+}
+[[gnu::always_inline]] inline EightLanes SumOfLanes(EightLanes a) {
+  __m256 sum = _mm256_add_ps(a.v, _mm256_permute2f128_ps(a.v, a.v, 1));
+  sum = _mm256_add_ps(sum, _mm256_permute_ps(sum, 0x4e));
+  return {_mm256_add_ps(sum, _mm256_permute_ps(sum, 0xb1))};
+}
+[[gnu::always_inline]] inline EightLanes MaxOfLanes(EightLanes a) {
+  __m256 greatest = _mm256_max_ps(a.v, _mm256_permute2f128_ps(a.v, a.v, 1));
+  greatest = _mm256_max_ps(greatest, _mm256_permute_ps(greatest, 0x4e));
+  return {_mm256_max_ps(greatest, _mm256_permute_ps(greatest, 0xb1))};
+}
+
+// GCC 12 warns of its own unmasked forms (GCC bug 105593); with this mask they are the same instructions.
+constexpr __mmask16 kAll = 0xffff;
+
+struct SixteenLanes {
+  static constexpr std::size_t kLanes = 16;
+  __m512 v;
+
+  [[gnu::always_inline]] static SixteenLanes Broadcast(float value) { return {_mm512_set1_ps(value)}; }
+  [[gnu::always_inline]] static SixteenLanes Load(const float* from) { return {_mm512_loadu_ps(from)}; }
+  [[gnu::always_inline]] void Store(float* to) const { _mm512_storeu_ps(to, v); }
+};
+
+[[gnu::always_inline]] inline SixteenLanes operator+(SixteenLanes a, SixteenLanes b) {
+  return {_mm512_add_ps(a.v, b.v)};
+}
+[[gnu::always_inline]] inline SixteenLanes operator-(SixteenLanes a, SixteenLanes b) {
+  return {_mm512_sub_ps(a.v, b.v)};
+}
+[[gnu::always_inline]] inline SixteenLanes operator*(SixteenLanes a, SixteenLanes b) {
+  return {_mm512_mul_ps(a.v, b.v)};
+}
+[[gnu::always_inline]] inline SixteenLanes operator/(SixteenLanes a, SixteenLanes b) {
+  return {_mm512_div_ps(a.v, b.v)};
+}
+[[gnu::always_inline]] inline SixteenLanes Fma(SixteenLanes a, SixteenLanes b, SixteenLanes c) {
+  return {_mm512_fmadd_ps(a.v, b.v, c.v)};
+}
+[[gnu::always_inline]] inline SixteenLanes Min(SixteenLanes a, SixteenLanes b) {
+  return {_mm512_maskz_min_ps(kAll, a.v, b.v)};
+}
+[[gnu::always_inline]] inline SixteenLanes Max(SixteenLanes a, SixteenLanes b) {
+  return {_mm512_maskz_max_ps(kAll, a.v, b.v)};
+}
+[[gnu::always_inline]] inline SixteenLanes AddExponent(SixteenLanes p, SixteenLanes rounded) {
+  const __m512i exponent = _mm512_maskz_slli_epi32(kAll, _mm512_castps_si512(rounded.v), 23);
+  return {_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p.v), exponent))};
+}
+
+// 32 registers: 24 sums, 4 states and a row of weights.
+struct Avx512 {
+  using Wide = SixteenLanes;
+  using Eight = EightLanes;
+  template <std::size_t G>
+  static constexpr std::size_t kBatch = 4;
+  template <std::size_t B, std::size_t G>
+  static constexpr std::size_t kColumns = B == 1 ? (G == 4 ? 2 : 4) : (G == 4 ? 1 : 2);
+};
+
+}  // namespace
+
+NetworkKernels Avx512NetworkKernels() { return network_step::KernelsOf<Avx512>(); }
+
+}  // namespace foreflow::predict
+
+FOREFLOW_TARGET_END
+
+#else
+
+namespace foreflow::predict {
+
+NetworkKernels Avx512NetworkKernels() { return {}; }
+
+}  // namespace foreflow::predict
+
+#endif

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "models/predict/sequence_model.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "models/base/refusal.h"
+#include "models/predict/test_models.h"
+
+namespace foreflow::predict {
+namespace {
+
+constexpr std::uint64_t kSeed = 31;
+
+// What this build computes itself, as the golden outputs.
+void Regild(Model& model) {
+  const auto served = MakeSequenceModel(model, InstructionSet::kScalar);
+  for (GoldenSequence& golden : model.goldens) {
+    std::vector<float> state(served->state_bytes() / 4 + 1);
+    Work work;
+    for (std::size_t i = 0; i < golden.symbol.size(); ++i) {
+      const ModelStep step = {state.data(), &golden.input[0] + i * model.inputs,
+                              &golden.expected[i * model.outputs()], golden.symbol[i]};
+      served->Step(&step, 1, work);
+    }
+  }
+}
+
+TEST(SequenceModel, GoldenOutputsAreChecked) {
+  SCOPED_TRACE(kSeed);
+  for (Model model : OneOfEachKind(kSeed)) {
+    SCOPED_TRACE(Name(model.kind));
+    EXPECT_THROW(RequireGoldens(model, "x.model"), Refusal) << "random numbers are no outputs";
+    Regild(model);
+    EXPECT_EQ(LargestGoldenDeviation(model), 0);
+    RequireGoldens(model, "x.model");
+
+    float& expected = model.goldens[0].expected.back();
+    const float right = expected;
+    expected = right + 0.5e-5f;
+    EXPECT_NEAR(LargestGoldenDeviation(model), 0.5e-5, 1e-6);
+    RequireGoldens(model, "x.model");
+    expected = right + 3e-5f;
+    try {
+      RequireGoldens(model, "x.model");
+      FAIL() << "accepted";
+    } catch (const Refusal& refusal) {
+      EXPECT_THAT(refusal.what(), ::testing::StartsWith("x.model: its golden outputs are missed by 0.00003"));
+    }
+    model.goldens.clear();
+    EXPECT_EQ(LargestGoldenDeviation(model), 0);
+  }
+}
+
+TEST(SequenceModel, NamesItsInstructionSets) {
+  EXPECT_STREQ(Name(InstructionSet::kScalar), "scalar");
+  EXPECT_STREQ(Name(InstructionSet::kAvx2), "avx2");
+  EXPECT_STREQ(Name(InstructionSet::kAvx512), "avx512");
+  EXPECT_EQ(Name(static_cast<InstructionSet>(3)), nullptr);
+  EXPECT_TRUE(IsUsable(InstructionSet::kScalar));
+  EXPECT_TRUE(IsUsable(WidestUsable()));
+}
+
+}  // namespace
+}  // namespace foreflow::predict
