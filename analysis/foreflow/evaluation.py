@@ -26,7 +26,7 @@ from foreflow.table import grid, with_interval
 TASKS = ("next-type", "next-destination", "flow-size", "fragment-fate", "next-packet")
 BASELINES = (
     "random", "base-rate", "persistence", "majority", "markov1", "markov2", "markov3", "markov3-warm", "markov3-flow",
-    "ewma", "ewma-variance", "holt-winters", "oracle",
+    "ewma", "ewma-variance", "holt-winters", "size-so-far", "last-of-peers", "oracle",
 )  # fmt: skip
 TRAINED = ROOT / "models" / "trained"
 CEILING = "ceiling"  # the true law, where a source's is known: no model, nothing is above it

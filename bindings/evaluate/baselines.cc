@@ -85,39 +85,98 @@ std::vector<float> QuantilesOf(std::vector<float> values) {
   return quantiles;
 }
 
+// Quantiles of what the training rows hold, for each number of packets known of a flow.
+class Spread {
+ public:
+  void Add(std::uint8_t known_packets, float value) { values_[known_packets].push_back(value); }
+  void Close() {
+    for (auto& [known, values] : values_) values = QuantilesOf(std::move(values));
+  }
+  // nullptr where there were no such rows.
+  const std::vector<float>* Of(std::uint8_t known_packets) const {
+    const auto found = values_.find(known_packets);
+    return found == values_.end() ? nullptr : &found->second;
+  }
+
+ private:
+  std::map<std::uint8_t, std::vector<float>> values_;
+};
+
 class BaseRate : public RowModel {
  public:
-  BaseRate(const Dataset& data, const Dataset& training) : says_(data.targets.size()) {
+  BaseRate(const Dataset& data, const Dataset& training)
+      : data_(data), says_(data.targets.size()), spread_(data.targets.size()) {
     for (std::size_t t = 0; t < says_.size(); ++t) {
       const Target& target = training.targets[t];
-      std::vector<float> values;
       std::vector<double> count(target.classes.size(), 1.0);  // Laplace: no class is impossible
       double total = static_cast<double>(count.size());
       for (std::size_t row = 0; row < training.rows(); ++row) {
         if (training.split[row] != kTraining || !target.IsKnown(row)) continue;
         if (target.classes.empty()) {
-          values.push_back(target.value[row]);
+          spread_[t].Add(training.known_packets[row], target.value[row]);
         } else {
           count[static_cast<std::size_t>(target.label[row])] += 1;
           total += 1;
         }
       }
-      if (target.classes.empty()) {
-        says_[t] = QuantilesOf(std::move(values));
-      } else {
-        for (const double each : count) says_[t].push_back(static_cast<float>(each / total));
-      }
+      spread_[t].Close();
+      for (const double each : count) says_[t].push_back(static_cast<float>(each / total));
     }
   }
-  void Step(std::size_t, Output& output, Work& work) override {
+  void Step(std::size_t row, Output& output, Work& work) override {
     work.Add(WorkItem::kTableStep);
     for (std::size_t t = 0; t < output.size(); ++t) {
+      const std::vector<float>* quantiles = spread_[t].Of(data_.known_packets[row]);
       if (!says_[t].empty()) output[t] = says_[t];
+      if (quantiles != nullptr) output[t] = *quantiles;
     }
   }
 
  private:
-  std::vector<std::vector<float>> says_;
+  const Dataset& data_;
+  std::vector<std::vector<float>> says_;  // of classes
+  std::vector<Spread> spread_;            // of values
+};
+
+// One input as a forecast of the target `size`, in log2 bytes: what the flow has carried, or what another
+// did.
+class SizeFromInput : public RowModel {
+ public:
+  // Inputs are log2(1 + bytes) / 32.
+  static constexpr float kScale = 32;
+
+  SizeFromInput(const char* input, const Dataset& data, const Dataset& training) : data_(data) {
+    const auto found = std::find(data.input_names.begin(), data.input_names.end(), input);
+    const auto is_size = [](const Target& target) { return target.name == "size" && target.classes.empty(); };
+    const auto target = std::find_if(data.targets.begin(), data.targets.end(), is_size);
+    if (found == data.input_names.end() || target == data.targets.end()) return;
+    input_ = static_cast<std::size_t>(found - data.input_names.begin());
+    target_ = static_cast<std::size_t>(target - data.targets.begin());
+    is_there_ = true;
+    for (std::size_t row = 0; row < training.rows(); ++row) {
+      if (training.split[row] != kTraining || !training.targets[target_].IsKnown(row)) continue;
+      spread_.Add(training.known_packets[row],
+                  training.targets[target_].value[row] - Forecast(training, row));
+    }
+    spread_.Close();
+  }
+  void Step(std::size_t row, Output& output, Work& work) override {
+    const std::vector<float>* errors = spread_.Of(data_.known_packets[row]);
+    if (!is_there_ || errors == nullptr) return;
+    work.Add(WorkItem::kTableStep);
+    for (std::size_t i = 0; i < errors->size(); ++i) output[target_][i] = Forecast(data_, row) + (*errors)[i];
+  }
+
+ private:
+  float Forecast(const Dataset& data, std::size_t row) const {
+    return kScale * data.inputs[row * data.inputs_per_row + input_];
+  }
+
+  const Dataset& data_;
+  bool is_there_ = false;
+  std::size_t input_ = 0;
+  std::size_t target_ = 0;
+  Spread spread_;
 };
 
 enum class Feed : std::uint8_t {
@@ -279,16 +338,15 @@ class ForecastModel : public RowModel {
     errors_.resize(data.targets.size());
     if (knows_spread_) return;
     ForecastModel first(training, make_);
-    std::vector<std::vector<float>> errors(data.targets.size());
     Walk(training, first, [&](std::size_t row, const Output& output, const Work&) {
       if (training.split[row] != kTraining) return;
-      for (std::size_t t = 0; t < errors.size(); ++t) {
+      for (std::size_t t = 0; t < errors_.size(); ++t) {
         const Target& target = training.targets[t];
         if (!target.classes.empty() || !target.IsKnown(row) || std::isnan(output[t][0])) continue;
-        errors[t].push_back(target.value[row] - output[t][0]);
+        errors_[t].Add(training.known_packets[row], target.value[row] - output[t][0]);
       }
     });
-    for (std::size_t t = 0; t < errors.size(); ++t) errors_[t] = QuantilesOf(std::move(errors[t]));
+    for (Spread& each : errors_) each.Close();
   }
 
   void Step(std::size_t row, Output& output, Work& work) override {
@@ -299,10 +357,11 @@ class ForecastModel : public RowModel {
       work.Add(WorkItem::kTableStep);
       work.Add(WorkItem::kCacheLine);
       const double point = found->second->Forecast();
+      const std::vector<float>* errors = errors_[t].Of(data_.known_packets[row]);
       for (std::size_t i = 0; i < output[t].size(); ++i) {
-        const double spread = knows_spread_        ? kNormal[i] * found->second->Deviation()
-                              : errors_[t].empty() ? 0
-                                                   : static_cast<double>(errors_[t][i]);
+        const double spread = knows_spread_       ? kNormal[i] * found->second->Deviation()
+                              : errors == nullptr ? 0
+                                                  : static_cast<double>((*errors)[i]);
         output[t][i] = static_cast<float>(point + spread);
       }
     }
@@ -339,7 +398,7 @@ class ForecastModel : public RowModel {
   MakeSeries make_;
   bool knows_spread_ = false;
   std::vector<bool> tells_;
-  std::vector<std::vector<float>> errors_;  // a target: quantiles of errors on the training rows
+  std::vector<Spread> errors_;  // a target: on the training rows
   std::map<std::pair<VmOfSource, std::size_t>, std::unique_ptr<Series>> series_;  // by VM and target
 };
 
@@ -398,6 +457,8 @@ std::unique_ptr<RowModel> MakeBaseline(const std::string& name, const Dataset& d
   if (name == "random") return std::make_unique<Random>(data, seed);
   if (name == "base-rate") return std::make_unique<BaseRate>(data, training);
   if (name == "persistence") return std::make_unique<Persistence>(data, training);
+  if (name == "size-so-far") return std::make_unique<SizeFromInput>("known_bytes", data, training);
+  if (name == "last-of-peers") return std::make_unique<SizeFromInput>("peers_last", data, training);
   if (name == "ewma") {
     return std::make_unique<ForecastModel>(
         data, training, [] { return std::make_unique<EwmaSeries>(); }, false);
@@ -425,7 +486,7 @@ std::unique_ptr<RowModel> MakeBaseline(const std::string& name, const Dataset& d
 const char* BaselineNames() {
   return "oracle, random, base-rate, persistence, majority, markov1 to markov3, markov1-warm to "
          "markov3-warm, "
-         "markov1-flow to markov7-flow, ewma, ewma-variance, holt-winters";
+         "markov1-flow to markov7-flow, ewma, ewma-variance, holt-winters, size-so-far, last-of-peers";
 }
 
 }  // namespace foreflow::evaluate

@@ -29,6 +29,8 @@ class QuietErrors {
   void* data_ = nullptr;
 };
 
+bool IsOfNext(const std::string& target) { return target.rfind("next_", 0) == 0; }
+
 class Reader {
  public:
   explicit Reader(const std::string& path)
@@ -195,6 +197,10 @@ Dataset LoadDataset(const std::string& path, const std::vector<std::string>& tar
   data.vm = reader.Column<std::uint16_t>("/rows/vm", H5T_NATIVE_UINT16, rows);
   data.split = reader.Column<std::uint8_t>("/rows/split", H5T_NATIVE_UINT8, rows);
   data.symbol = reader.Column<std::uint8_t>("/rows/symbol", H5T_NATIVE_UINT8, rows);
+  data.known_packets.resize(rows);
+  if (reader.Has("/rows/known_packets")) {
+    data.known_packets = reader.Column<std::uint8_t>("/rows/known_packets", H5T_NATIVE_UINT8, rows);
+  }
   if (data.inputs_per_row > 0) {
     data.inputs = reader.Column<float>("/rows/inputs", H5T_NATIVE_FLOAT, rows, data.inputs_per_row);
   }
@@ -218,8 +224,8 @@ Dataset LoadDataset(const std::string& path, const std::vector<std::string>& tar
       target.label = reader.Column<std::int8_t>(where, H5T_NATIVE_INT8, rows);
     }
     target.resolved_ns = resolved_ns;
-    if (name != known.front()) {
-      // The column is the first target's. What follows the row cannot be known before it has happened.
+    if (IsOfNext(name) && !IsOfNext(known.front())) {
+      // The column is the first target's. What is of the next packet is known as much later as that comes.
       for (std::size_t row = 0; row < rows; ++row) {
         if (resolved_ns[row] < 0 || next_time_ns[row] < 0) continue;
         const std::int64_t delay = resolved_ns[row] - data.time_ns[row];

@@ -54,6 +54,8 @@ struct Dataset {
   std::vector<std::uint16_t> vm;
   std::vector<std::uint8_t> split;
   std::vector<std::uint8_t> symbol;
+  std::vector<std::uint8_t>
+      known_packets;                  // of the row's flow, when it is predicted; 0 where that is not told
   std::vector<float> inputs;          // rows of inputs_per_row
   std::vector<History> vm_history;    // of the row's VM, the row's own symbol first; at most 3 long
   std::vector<History> flow_history;  // of the row's sequence, in the symbols that models get

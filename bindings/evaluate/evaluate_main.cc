@@ -12,6 +12,7 @@
 
 #include "bindings/evaluate/baselines.h"
 #include "bindings/evaluate/dataset.h"
+#include "bindings/evaluate/file_model.h"
 #include "bindings/evaluate/monitor.h"
 #include "bindings/evaluate/predictions_file.h"
 #include "bindings/evaluate/row_model.h"
@@ -119,8 +120,14 @@ void Run(const Options& options) {
   }
   std::vector<std::pair<std::string, std::unique_ptr<RowModel>>> models;
   for (const std::string& name : options.models) {
+    if (IsModelFile(name)) {
+      models.emplace_back(NameOfModelFile(name), std::make_unique<FileModel>(name, data));
+      continue;
+    }
     auto model = MakeBaseline(name, data, training, options.seed);
-    if (!model) throw Refusal("command line", "--model", name, BaselineNames());
+    if (!model)
+      throw Refusal("command line", "--model", name,
+                    std::string("a file that ends in .model, ") + BaselineNames());
     models.emplace_back(name, std::move(model));
   }
   PredictionsFile file(options.out, data, rows, options.seed);

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <cstdint>
-#include <limits>
+#include <cstdio>
+#include <fstream>
 #include <set>
 #include <string>
 #include <utility>
@@ -12,9 +14,12 @@
 
 #include "bindings/evaluate/baselines.h"
 #include "bindings/evaluate/classifier.h"
+#include "bindings/evaluate/file_model.h"
 #include "bindings/evaluate/monitor.h"
 #include "bindings/evaluate/row_model.h"
+#include "models/base/refusal.h"
 #include "models/base/rng.h"
+#include "models/predict/model_file.h"
 
 namespace foreflow::evaluate {
 namespace {
@@ -45,6 +50,7 @@ Dataset Rows(const std::vector<std::int8_t>& label, std::size_t classes) {
     data.sequence.push_back(0);
     data.source.push_back(0);
     data.vm.push_back(1);
+    data.known_packets.push_back(0);
     data.split.push_back(row < label.size() / 2 ? kTraining : kTest);
     data.symbol.push_back(static_cast<std::uint8_t>(row % 4));
     history.Push(data.symbol.back());
@@ -167,6 +173,86 @@ TEST(Baselines, KnowsItsNames) {
        {"markov", "markov0", "markov4", "markov4-warm", "markov8-flow", "markov1x", "Oracle", ""}) {
     EXPECT_EQ(MakeBaseline(name, data, data, 1), nullptr) << name;
   }
+}
+
+// An automaton that says which symbol came before, in a file.
+class ModelInFile : public testing::Test {
+ protected:
+  static constexpr std::uint32_t kSymbols = 4;
+
+  void SetUp() override {
+    model_.task = "next-type";
+    model_.kind = predict::ModelKind::kAutomaton;
+    model_.feature_set = 1;
+    model_.symbols = kSymbols;
+    model_.hidden = {kSymbols};
+    model_.heads = {{"class", {"0", "1", "2", "3"}, {}, 1.0f}};
+    predict::Table next{"next_state", {kSymbols, kSymbols}, {}};
+    predict::Tensor output{"output", {kSymbols, kSymbols}, {}};
+    for (std::uint32_t state = 0; state < kSymbols; ++state) {
+      for (std::uint32_t symbol = 0; symbol < kSymbols; ++symbol) {
+        next.value.push_back(static_cast<std::uint16_t>(symbol));
+        output.value.push_back(state == symbol ? 1.0f : 0.0f);
+      }
+    }
+    model_.tables = {next};
+    model_.tensors = {output};
+    data_ = Rows(std::vector<std::int8_t>(12, 0), kSymbols);
+    data_.task = "next-type";
+    data_.feature_set = 1;
+  }
+
+  std::string Written() const {
+    const std::vector<std::uint8_t> bytes = predict::SerialiseModel(model_);
+    std::ofstream(path_, std::ios::binary)
+        .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+    return path_;
+  }
+  std::string Refused() const {
+    try {
+      FileModel(Written(), data_);
+    } catch (const Refusal& refusal) {
+      return refusal.what();
+    }
+    return "";
+  }
+  void TearDown() override { std::remove(path_.c_str()); }
+
+  std::string path_ = testing::TempDir() + "evaluate_test_" + std::to_string(getpid()) + ".model";
+  predict::Model model_;
+  Dataset data_;
+};
+
+TEST_F(ModelInFile, StepsOneStateASequence) {
+  for (std::size_t row = 0; row < data_.rows(); ++row) {
+    data_.sequence[row] = static_cast<std::uint32_t>(row % 2);
+    data_.symbol[row] = static_cast<std::uint8_t>(row % 2 == 0 ? row / 2 % kSymbols : 3);
+  }
+  data_.sequences = 2;
+  FileModel model(Written(), data_);
+  Walk(data_, model, [&](std::size_t row, const Output& output, const Work& work) {
+    EXPECT_EQ(output[0][data_.symbol[row]], 1.0f) << row;
+    EXPECT_GT(work[WorkItem::kTableStep], 0u);
+  });
+}
+
+TEST_F(ModelInFile, RefusesWhatIsNotOfTheDataset) {
+  EXPECT_EQ(Refused(), "");
+  EXPECT_THAT([] { FileModel("/nowhere/x.model", Dataset()); },
+              testing::ThrowsMessage<Refusal>(testing::HasSubstr("cannot be read")));
+  data_.task = "flow-size";
+  EXPECT_THAT(Refused(), testing::HasSubstr("flow-size"));
+  data_.task = "next-type";
+  data_.feature_set = 2;
+  EXPECT_NE(Refused(), "");
+  data_.feature_set = 1;
+  data_.inputs_per_row = 1;
+  EXPECT_THAT(Refused(), testing::HasSubstr("symbols and inputs is 4 and 0, allowed: 4 and 1"));
+  data_.inputs_per_row = 0;
+  data_.targets[0].classes[2] = "other";
+  EXPECT_THAT(Refused(), testing::HasSubstr("its classes of class are not those of"));
+  data_.targets[0].name = "another";
+  EXPECT_THAT(Refused(), testing::HasSubstr("predicts no target"));
 }
 
 TEST(Monitor, CoversAsOftenAsItSaysBeforeAndAfterAChange) {
