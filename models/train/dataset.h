@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#ifndef FOREFLOW_MODELS_TRAIN_DATASET_H_
+#define FOREFLOW_MODELS_TRAIN_DATASET_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace foreflow::train {
+
+// Slices of a dataset, by time within each source.
+constexpr std::uint8_t kTrainSplit = 0;
+constexpr std::uint8_t kValidationSplit = 1;
+constexpr std::uint8_t kTestSplit = 2;
+
+// What is to be predicted of every row: a class, or a real value.
+struct Target {
+  std::string name;
+  std::vector<std::string> classes;  // empty: a real value
+  std::vector<std::int8_t> label;    // by row; -1: unknown
+  std::vector<float> value;          // by row; NaN: unknown
+
+  bool is_class() const { return !classes.empty(); }
+  bool is_known(std::size_t row) const;
+};
+
+// The rows of a dataset file (written by foreflow-dataset) in order of arrival.
+struct Dataset {
+  std::string task;
+  std::uint32_t feature_set = 0;
+  std::uint32_t symbols = 0;             // 1 to 256
+  std::vector<std::string> input_names;  // F of them
+  std::vector<std::uint32_t> sequence;
+  std::vector<std::uint8_t> split;
+  std::vector<std::uint8_t> symbol;  // < symbols
+  std::vector<float> inputs;         // rows x F, finite
+  std::vector<Target> targets;
+  // SHA-256 of all of the above: it does not depend on how the file is compressed.
+  std::array<std::uint8_t, 32> digest{};
+
+  std::size_t rows() const { return sequence.size(); }
+};
+
+// Throws Refusal where the file is none, or breaks a bound stated above.
+Dataset ReadDataset(const std::string& path);
+
+}  // namespace foreflow::train
+
+#endif  // FOREFLOW_MODELS_TRAIN_DATASET_H_

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#ifndef FOREFLOW_MODELS_TRAIN_DISTIL_H_
+#define FOREFLOW_MODELS_TRAIN_DISTIL_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "models/train/dataset.h"
+#include "models/train/network.h"
+
+namespace foreflow::train {
+
+// The tables of an automaton. A sequence begins in state 0.
+struct Automaton {
+  std::uint32_t states = 0;
+  std::uint32_t symbols = 0;
+  std::vector<std::uint16_t> next;  // states x symbols
+  std::vector<float> output;        // states x outputs: probabilities and quantiles
+};
+
+// As many states as fit in `bytes` with their transitions and outputs, two bytes each; at most 4096.
+std::uint32_t MostStates(std::size_t bytes, std::uint32_t symbols, std::size_t outputs);
+
+// Walks a trained kBinary network: the states that the training rows visit, the `most_states` most visited of
+// them, and where each symbol leads from each; a state that was left out gives way to the kept one that
+// differs in the fewest bits, the more visited one of two. The outputs are then counted anew on the training
+// rows, as the table walks them, and smoothed towards the network's: (count + a p) / (rows + a), a chosen on
+// the validation rows.
+Automaton Distil(Network& network, const NetworkShape& shape, const Dataset& dataset,
+                 std::uint32_t most_states);
+
+// The state after every row.
+std::vector<std::uint16_t> Walk(const Automaton& automaton, const Dataset& dataset);
+
+// The same automaton without states that nothing reaches, and with one state for all that no sequence of
+// symbols tells apart (partition refinement, Moore 1956). States keep their order; those without difference
+// in `output` begin alike.
+Automaton Minimise(const Automaton& automaton);
+
+}  // namespace foreflow::train
+
+#endif  // FOREFLOW_MODELS_TRAIN_DISTIL_H_

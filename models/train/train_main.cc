@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+
+#include "models/base/refusal.h"
+#include "models/crypto/digest.h"
+#include "models/train/dataset.h"
+#include "models/train/distil.h"
+#include "models/train/export.h"
+#include "models/train/network.h"
+#include "models/train/predictions.h"
+#include "models/train/trainer.h"
+#include "models/train/trees.h"
+
+namespace foreflow::train {
+namespace {
+
+constexpr int kFailed = 1;
+constexpr int kRefused = 2;
+const std::vector<float> kLevels{0.05f, 0.1f, 0.25f, 0.5f, 0.75f, 0.9f, 0.95f};
+constexpr std::size_t kAutomatonBytes = 512 * 1024;
+
+struct Options {
+  std::string data;
+  std::string out;
+  std::string kind = "gru";
+  std::string fitted;  // trees
+  std::uint32_t hidden = 32;
+  std::uint32_t bits = 12;
+  std::vector<std::string> weights;  // TARGET=W
+  Tuning tuning;
+  std::string device = "auto";
+  Schedule schedule;
+  std::string command;
+  std::vector<std::string> score;  // model, data, predictions
+};
+
+const std::map<std::string, NetworkKind> kKinds = {{"gru", NetworkKind::kGru},
+                                                   {"lstm", NetworkKind::kLstm},
+                                                   {"mlp", NetworkKind::kMlp},
+                                                   {"automaton", NetworkKind::kBinary}};
+
+std::vector<std::uint8_t> ReadBytes(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) throw Refusal(path + ": cannot be opened; name a model file");
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+void WriteModel(const predict::Model& model, const std::string& path) {
+  const std::vector<std::uint8_t> bytes = predict::SerialiseModel(model);
+  std::ofstream out(path, std::ios::binary | std::ios::trunc);
+  out.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  out.close();
+  if (!out) throw std::runtime_error(path + ": cannot be written");
+}
+
+bool OnCuda(const std::string& device) {
+  if (device == "cpu") return false;
+  if (device == "cuda" || Network::HasCuda()) return true;
+  std::fprintf(stderr, "no CUDA device: training on the CPU\n");
+  return false;
+}
+
+// What a checkpoint must agree with.
+std::string IdentityOf(const Dataset& dataset, const Options& options) {
+  std::string text =
+      crypto::Hex({dataset.digest.data(), dataset.digest.size()}) + " " + options.kind + " " +
+      std::to_string(options.hidden) + " " + std::to_string(options.bits) + " " +
+      std::to_string(options.tuning.seed) + " " + std::to_string(options.tuning.weight_decay) + " " +
+      std::to_string(options.tuning.dropout) + " " + std::to_string(options.schedule.rate) + " " +
+      std::to_string(options.schedule.lanes) + " " + std::to_string(options.schedule.steps) + " " +
+      std::to_string(options.schedule.most_rows) + " " + std::to_string(options.schedule.epochs) + " " +
+      std::to_string(options.schedule.patience);
+  for (const std::string& weight : options.weights) text += " " + weight;
+  return text;
+}
+
+std::vector<double> WeightsOf(const Dataset& dataset, const Options& options) {
+  std::vector<double> weights(dataset.targets.size(), 1.0);
+  for (const std::string& given : options.weights) {
+    const std::size_t equals = std::min(given.find('='), given.size());
+    const std::string name = given.substr(0, equals);
+    std::string known;
+    bool found = false;
+    for (std::size_t i = 0; i < dataset.targets.size(); ++i) {
+      known += (i > 0 ? ", " : "") + dataset.targets[i].name;
+      if (dataset.targets[i].name != name) continue;
+      found = true;
+      char* end = nullptr;
+      weights[i] = std::strtod(given.c_str() + std::min(equals + 1, given.size()), &end);
+      if (*end != '\0' || equals + 1 >= given.size() || !(weights[i] >= 0 && weights[i] <= 1000)) {
+        throw Refusal("command line", "--weight", given, "TARGET=0 to TARGET=1000");
+      }
+    }
+    if (!found) throw Refusal("command line", "the target of --weight", name, known);
+  }
+  return weights;
+}
+
+void Fit(Options options) {
+  const Dataset dataset = ReadDataset(options.data);
+  const std::vector<predict::Head> heads = HeadsOf(dataset, kLevels);
+  predict::Model frame = Frame(dataset, heads, options.tuning.seed, options.command);
+  if (options.kind == "trees") {
+    WriteModel(TreesModel(options.fitted, dataset, std::move(frame)), options.out);
+    return;
+  }
+  NetworkShape shape;
+  shape.kind = kKinds.at(options.kind);
+  shape.symbols = dataset.symbols;
+  shape.inputs =
+      shape.kind == NetworkKind::kBinary ? 0 : static_cast<std::uint32_t>(dataset.input_names.size());
+  shape.hidden = options.hidden;
+  shape.bits = options.bits;
+  shape.heads = heads;
+  shape.head_weight = WeightsOf(dataset, options);
+  FillFromTraining(dataset, shape);
+  options.tuning.on_cuda = OnCuda(options.device);
+  options.schedule.seed = options.tuning.seed;
+  options.schedule.identity = IdentityOf(dataset, options);
+  Network network(shape, options.tuning);
+  const Outcome outcome = Train(network, dataset, shape.head_weight, options.schedule);
+
+  predict::Model model;
+  if (shape.kind == NetworkKind::kBinary) {
+    const std::uint32_t most = MostStates(kAutomatonBytes, shape.symbols, frame.outputs());
+    model = ModelOf(Distil(network, shape, dataset, most), dataset, std::move(frame));
+  } else {
+    model = ModelOf(network, shape, dataset, std::move(frame));
+  }
+  WriteModel(model, options.out);
+  nlohmann::ordered_json document{
+      {"task", dataset.task},
+      {"model", options.kind},
+      {"rows", dataset.rows()},
+      {"data_sha256", crypto::Hex({dataset.digest.data(), dataset.digest.size()})},
+      {"epochs", outcome.epochs},
+      {"best_epoch", outcome.best},
+      {"hidden", model.hidden}};
+  for (std::size_t i = 0; i < heads.size(); ++i) {
+    document["validation_loss"][heads[i].target] = outcome.validation[i];
+    if (model.heads[i].IsClass()) document["temperature"][heads[i].target] = model.heads[i].temperature;
+  }
+  std::printf("%s\n", document.dump(1).c_str());
+}
+
+void ScoreFile(const std::vector<std::string>& files) {
+  const std::vector<std::uint8_t> bytes = ReadBytes(files[0]);
+  const predict::Model model = predict::ParseModel({bytes.data(), bytes.size()}, files[0]);
+  const Dataset dataset = ReadDataset(files[1]);
+  predict::RequireUse(model, files[0], dataset.task, dataset.feature_set);
+  WritePredictions(files[2], files[1], model, dataset);
+}
+
+int Run(int argc, char** argv) {
+  Options options;
+  Schedule& schedule = options.schedule;
+  CLI::App app{"Trains a model on a dataset file, by libtorch, and writes a model file."};
+  auto* data = app.add_option("--data", options.data, "dataset file, by foreflow-dataset");
+  auto* out = app.add_option("--out", options.out, "model file to write");
+  app.add_option("--model", options.kind, "gru, lstm, mlp, automaton or trees")
+      ->check(CLI::IsMember({"gru", "lstm", "mlp", "automaton", "trees"}));
+  app.add_option("--fitted", options.fitted, "trees: the ensemble that was fitted, as JSON");
+  app.add_option("--hidden", options.hidden, "width of the state")->check(CLI::IsMember({16, 32, 64}));
+  app.add_option("--bits", options.bits, "automaton: bits of the state")
+      ->check(CLI::Range(4u, NetworkShape::kMostBits));
+  app.add_option("--weight", options.weights, "TARGET=W: weight of a target's mean loss, otherwise 1");
+  app.add_option("--seed", options.tuning.seed, "of weights, order and dropout");
+  app.add_option("--epochs", schedule.epochs, "passes over the training rows, at most")
+      ->check(CLI::Range(1, 100000));
+  app.add_option("--patience", schedule.patience, "epochs without a better validation loss until it stops")
+      ->check(CLI::Range(1, 100000));
+  app.add_option("--rate", schedule.rate, "learning rate")->check(CLI::Range(1e-7, 1.0));
+  app.add_option("--decay", options.tuning.weight_decay, "weight decay")->check(CLI::Range(0.0, 10.0));
+  app.add_option("--dropout", options.tuning.dropout, "share of the state that the heads miss")
+      ->check(CLI::Range(0.0, 0.9));
+  app.add_option("--lanes", schedule.lanes, "sequences learnt side by side")->check(CLI::Range(1, 4096));
+  app.add_option("--steps", schedule.steps, "steps that a gradient flows back")->check(CLI::Range(1, 1024));
+  app.add_option("--curve", schedule.curve, "write the losses of every epoch to this CSV file");
+  app.add_option("--checkpoint", schedule.checkpoint, "keep what a later --resume needs in this file");
+  app.add_option("--checkpoint-seconds", schedule.checkpoint_seconds, "how often")
+      ->check(CLI::Range(0.0, 86400.0));
+  app.add_flag("--resume", schedule.resume, "go on from the checkpoint, where there is one");
+  app.add_option("--device", options.device, "auto, cpu or cuda")
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}));
+  app.add_option("--command", options.command, "the command that the model file names");
+  auto* score =
+      app.add_option("--score", options.score, "MODEL DATA OUT: what libtorch makes of a model file")
+          ->expected(3);
+  for (CLI::Option* one : {data, out}) one->excludes(score);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp& help) {
+    return app.exit(help);
+  } catch (const CLI::ParseError& error) {
+    std::fprintf(stderr, "command line: %s\n", error.what());
+    return kRefused;
+  }
+  try {
+    if (!options.score.empty()) {
+      ScoreFile(options.score);
+    } else {
+      if (options.data.empty() || options.out.empty()) {
+        throw Refusal("command line: --data and --out are needed; see --help");
+      }
+      Fit(options);
+    }
+  } catch (const Refusal& refusal) {
+    std::fprintf(stderr, "%s\n", refusal.what());
+    return kRefused;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return kFailed;
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace foreflow::train
+
+int main(int argc, char** argv) { return foreflow::train::Run(argc, argv); }
