@@ -134,6 +134,43 @@ def test_committed_files_are_whole_and_small():
     assert sum((RECORDED / name).stat().st_size for _, name in sums) < 5_000_000
 
 
+RECORDINGS = sorted(RECORDED.glob("*/*.pcapng.gz"))
+
+
+def test_recordings_to_train_on_and_kept_out_are_whole_and_small():
+    folders = {path.parent for path in RECORDINGS}
+    assert {folder.name for folder in folders} == {"training", "kept-out"}
+    for folder in folders:
+        sums = dict(reversed(line.split()) for line in (folder / "SHA256SUMS").read_text().splitlines())
+        assert set(sums) == {path.name for path in folder.iterdir()} - {"SHA256SUMS"}
+        assert all(hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest for name, digest in sums.items())
+    assert all(path.stat().st_size < 4_000_000 for path in RECORDINGS)
+
+
+def test_plans_kept_out_are_not_trained_on():
+    def plans(folder):
+        return {json.loads(path.read_text())["plan"] for path in (RECORDED / folder).glob("*.json")}
+
+    assert len(plans("kept-out")) == 2
+    assert not plans("kept-out") & (plans("training") | {"office"})
+
+
+@pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.name)
+def test_a_recording_holds_its_plan(path):
+    name = path.name.removesuffix(".pcapng.gz")
+    facts = json.loads(path.with_name(f"{name}.json").read_text())
+    plan = PLANS[facts["plan"]]
+    assert facts["packets_dropped_by_the_recorder"] == 0
+    assert facts["vms"] == len(plan.vms)
+    assert all(run["good"] > 0 for run in facts["runs"].values())
+    with path.with_name(f"{name}.labels.csv").open() as file:
+        assert {row["mac"] for row in csv.DictReader(file)} == {vm.mac for vm in plan.vms.values()}
+    rows = tshark(path, "eth.src", "_ws.malformed")
+    assert len(rows) == facts["packets"] >= 20_000
+    assert {mac for mac, _ in rows} == {vm.mac for vm in plan.vms.values()}
+    assert {malformed for _, malformed in rows} == {""}
+
+
 def test_committed_recording_holds_all_programs_and_many_destinations():
     facts = json.loads((RECORDED / "recording.json").read_text())
     with (RECORDED / "labels.csv").open() as file:
