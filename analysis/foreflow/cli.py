@@ -83,14 +83,15 @@ def report(folder: Path, as_json: bool) -> None:
 
 @commands.command()
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the recording.  [default: runs/recorded]")
+@click.option("--plan", default="office", show_default=True, help="Who is there and what they do: see datasets/record/README.md.")
 @click.option("--seconds", type=click.IntRange(1, 3600), default=60, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of what the clients choose.")
-def record(out: Path | None, seconds: int, seed: int) -> None:
+def record(out: Path | None, plan: str, seconds: int, seed: int) -> None:
     """Record labelled traffic of real programs in network namespaces (needs root)."""
     from foreflow.places import RUNS
     from foreflow.programs import record as record_traffic
 
-    sys.exit(record_traffic((out or RUNS / "recorded").absolute(), seconds, seed))
+    sys.exit(record_traffic((out or RUNS / "recorded").absolute(), plan, seconds, seed))
 
 
 @commands.command()

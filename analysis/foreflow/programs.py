@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 
-def record(out: Path, seconds: int, seed: int) -> int:
+def record(out: Path, plan: str, seconds: int, seed: int) -> int:
     """Runs the recipe of datasets, which says itself what it refuses; its exit code."""
     out.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-P", "-m", "datasets.record", "--out", str(out), "--seconds", str(seconds), "--seed", str(seed)]
+    command = [sys.executable, "-P", "-m", "datasets.record", "--out", str(out), "--plan", plan, "--seconds", str(seconds), "--seed", str(seed)]
     return subprocess.run(command, check=False).returncode
