@@ -31,6 +31,7 @@ void Replay(const pcap::ReplayOptions& options) {
   result.packets = outcome.packets;
   result.fingerprint = outcome.fingerprint;
   result.counters = outcome.counters;
+  result.models = outcome.models;
   result.vms = traffic.vms;
   for (const auto* notes : {&capture.notes, &traffic.notes, &outcome.notes}) {
     result.notes.insert(result.notes.end(), notes->begin(), notes->end());

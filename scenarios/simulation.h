@@ -25,6 +25,7 @@ std::vector<Nanos> SimulatorTimes(const std::vector<path::Arrival>& arrivals,
 struct Outcome {
   config::PacketCount packets;
   path::Counters counters;
+  config::Json models;  // see config::ToJson(Lanes)
   std::string fingerprint;
   RunTrace::Totals totals;
   double simulated_s = 0;

@@ -20,9 +20,15 @@ import jsonschema
 import yaml
 
 from foreflow.errors import Refused
-from foreflow.places import MEASURED_PROFILES, PROFILES, SCENARIOS, SCHEMA
+from foreflow.inputs import sha256_of
+from foreflow.places import MEASURED_PROFILES, PROFILES, SCENARIOS, SCHEMA, TRAINED
 
-SHORT_NAMES = {"load": "traffic.load", "capacity": "device.flow_entries"}
+SHORT_NAMES = {
+    "load": "traffic.load", "capacity": "device.flow_entries", "predictor": "prediction.predictor",
+    "model": "prediction.model", "table": "prediction.table",
+}  # fmt: skip
+# By predictor, the trained models that it serves: their place in a run's `models`, and the key that names each.
+SERVED = {"gru": {"network": "model"}, "tabulated": {"table": "table"}, "tiered": {"table": "table", "network": "model"}}
 ARMS = ("off", "reactive", "predictive", "oracle", "anti_oracle")
 LIVE_ARMS = ARMS[:3]  # those that need not know the future
 
@@ -202,7 +208,7 @@ def scenario_file(name: str) -> Path:
 
 
 def _override_value(key: str, text: str) -> Any:
-    if key in ("input", "ruleset", "tags.master_key"):
+    if key in ("input", "ruleset", "tags.master_key", "prediction.model", "prediction.table"):
         return text
     if key == "arms":
         return text.split(",")
@@ -325,10 +331,27 @@ def load_profiles(config: dict[str, Any], source: str, overridden: set[str]) -> 
     return profiles
 
 
+def load_models(prediction: dict[str, Any], source: str, overridden: set[str]) -> dict[str, Any]:
+    """The files, with their SHA-256, of the trained models that the predictor serves; takes their names out of `prediction`."""
+    named = {key: prediction.pop(key) for key in ("model", "table")}
+    models: dict[str, Any] = {"table": None, "network": None}
+    for place, key in SERVED.get(prediction["predictor"], {}).items():
+        where = "command line" if {key, f"prediction.{key}"} & overridden else source
+        name = named[key]
+        path = Path(name) if name.endswith(".model") else TRAINED / f"{name}.model"
+        if not path.is_file():
+            known = sorted(file.stem for file in TRAINED.glob("next-type-*.model"))
+            hint = _suggest(name, known) if known else "`./foreflow train next-type` makes one"
+            raise Refused(f"{where}: prediction.{key} = {name}: no such file{'' if name.endswith('.model') else f' in {TRAINED}'}; {hint}")
+        models[place] = {"file": str(path.resolve()), "sha256": sha256_of(path.resolve())}
+    return models
+
+
 def resolve(scenario: str, overrides: list[str]) -> dict[str, Any]:
     """Scenario `scenario` with overrides and defaults, rules and profiles filled in; checked in full.
 
-    Beside the schema's keys (less `ruleset`), the result has `rules`, `tag_rules`, `meters` and `hw`.
+    Beside the schema's keys (less `ruleset` and the models' names), the result has `rules`, `tag_rules`, `meters`, `models`
+    and `hw`.
     """
     path = scenario_file(scenario)
     document = load_yaml(path)
@@ -338,12 +361,14 @@ def resolve(scenario: str, overrides: list[str]) -> dict[str, Any]:
     validate(overridden := apply_overrides(document, overrides), schema(), "command line" if overrides else str(path))
     config = fill(overridden, schema())
     rules = load_rules(config.pop("ruleset"), path.parent)
-    return {**config, **rules, "hw": load_profiles(config, str(path), {text.partition("=")[0] for text in overrides})}
+    named = {text.partition("=")[0] for text in overrides}
+    models = load_models(config["prediction"], str(path), named)
+    return {**config, **rules, "models": models, "hw": load_profiles(config, str(path), named)}
 
 
 def resolved_for_run(config: dict[str, Any], arm: str, seed: int, capture: Path, out: Path) -> dict[str, Any]:
     """What one process of the simulator reads."""
-    parts = ("traffic", "host", "device", "link", "prediction", "tags", "rules", "tag_rules", "meters", "hw")
+    parts = ("traffic", "host", "device", "link", "prediction", "tags", "rules", "tag_rules", "meters", "models", "hw")
     return {
         "scenario": config["scenario"],
         "arm": arm,

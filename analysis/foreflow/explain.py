@@ -150,6 +150,13 @@ def _prediction_lines(prediction: dict[str, Any] | None) -> list[str]:
         f"truth {prediction['truth']}; from symbols {context['symbols']} (newest first), last known type {context['last_label']}",
         f"queue {prediction['header_queue']} by header, {prediction['tag_queue']} by tag; governor of the {governor['of']}: {_governor(governor)}; tag {'written' if prediction['tag_written'] else 'not written'}",
     ]
+    if (models := prediction["models"]) is not None:
+        trained = models["probabilities_as_trained"] or {}
+        says = ", ".join(f"{name} {share:.4f}" for name, share in sorted(trained.items(), key=lambda item: -item[1]))
+        lines.append(
+            f"tier {prediction['tier']}; {models['read']} as trained: {says or 'not asked'}; sharpness {models['sharpness']:.3g};"
+            f" {models['state']}, models {models['gap_bits']:+.4f} bits against the fall-back, drift pressure {models['drift_pressure']:.3f}"
+        )
     destinations = prediction["destinations"]
     for place in destinations["next"]:
         where = ", on the device" if place["is_resident"] else ""

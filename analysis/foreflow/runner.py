@@ -63,9 +63,10 @@ class Result:
 
 
 def plan(config: dict[str, Any], arm: str, seed: int, capture: Path, program: Path) -> Run:
-    """The run and its key: the hash of configuration, seed, input's contents and binary."""
+    """The run and its key: the hash of configuration, seed, contents of input and models, and binary."""
     resolved = configuration.resolved_for_run(config, arm, seed, capture, Path())
-    identity = {**resolved, "input": sha256_of(capture), "out": None, "binary": sha256_of(program)}
+    models = {place: model and model["sha256"] for place, model in resolved["models"].items()}
+    identity = {**resolved, "input": sha256_of(capture), "models": models, "out": None, "binary": sha256_of(program)}
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
     return Run(arm, seed, capture, config, key)
 

@@ -83,7 +83,54 @@ Json ListJson(const std::vector<T>& items) {
   return list;
 }
 
+std::string PredictorOf(const path::PathConfig& config) {
+  if (config.table != nullptr) return config.network != nullptr ? "tiered" : "tabulated";
+  return config.network != nullptr ? "gru" : Learners()[static_cast<std::size_t>(config.predictor)];
+}
+
+double Bits(std::uint64_t loss, std::uint64_t outcomes) {
+  return outcomes == 0 ? 0 : static_cast<double>(loss) / 4096 / static_cast<double>(outcomes);
+}
+
+Json ToJson(const predict::ScoreHistory::Cell& cell) {
+  std::uint64_t outcomes = 0;
+  Json tiers = Json::object(), events = Json::object();
+  for (std::size_t i = 0; i < predict::kTiers; ++i) {
+    tiers[Name(static_cast<predict::Tier>(i))] = cell.predicted[i];
+    outcomes += cell.predicted[i];
+  }
+  for (std::size_t i = 1; i < predict::kWatchEvents; ++i) {
+    if (cell.events[i] != 0) events[Name(static_cast<predict::ModelWatch::Event>(i))] = cell.events[i];
+  }
+  return {{"outcomes", tiers},
+          {"bits", cell.scored == 0 ? Json() : Json(Bits(cell.loss, cell.scored))},
+          {"model_bits", outcomes == 0 ? Json() : Json(Bits(cell.model_loss, outcomes))},
+          {"fallback_bits", cell.compared == 0 ? Json() : Json(Bits(cell.fallback_loss, cell.compared))},
+          {"events", events}};
+}
+
 }  // namespace
+
+Json ToJson(const path::Lanes& lanes) {
+  Json all = Json::array();
+  for (std::size_t lane = 0; lane < lanes.size(); ++lane) {
+    const predict::TieredPredictor* const models = lanes.models(lane);
+    if (models == nullptr) return nullptr;
+    const predict::ScoreHistory& history = models->history();
+    Json cells = Json::array();
+    for (std::size_t i = 0; i < history.size(); ++i) cells.push_back(ToJson(history[i]));
+    all.push_back({{"state", Name(models->watch().state())},
+                   {"gap_bits", models->watch().gap()},
+                   {"table_sharpness", models->sharpness(predict::Tier::kTable) / 256.0},
+                   {"network_sharpness", models->sharpness(predict::Tier::kNetwork) / 256.0},
+                   {"bytes", models->bytes()},
+                   {"history",
+                    {{"start_ns", history.start().count()},
+                     {"cell_ns", history.cell_length().count()},
+                     {"cells", cells}}}});
+  }
+  return all;
+}
 
 Json ToJson(const PacketCount& packets) {
   Json dropped = Json::object();
@@ -97,6 +144,13 @@ Json ToJson(const path::Counters& counters) {
   Json tags = Json::object();
   for (std::size_t i = 0; i < static_cast<std::size_t>(tag::TagStatus::kCount); ++i) {
     tags[tag::Name(static_cast<tag::TagStatus>(i))] = counters.tags_by_status[i];
+  }
+  Json tiers = Json::object(), events = Json::object();
+  for (std::size_t i = 0; i < predict::kTiers; ++i) {
+    tiers[Name(static_cast<predict::Tier>(i))] = counters.types_by_tier[i];
+  }
+  for (std::size_t i = 1; i < predict::kWatchEvents; ++i) {
+    events[Name(static_cast<predict::ModelWatch::Event>(i))] = counters.watch_events[i];
   }
   return {{"packets", counters.packets},
           {"punts", counters.punts},
@@ -114,7 +168,9 @@ Json ToJson(const path::Counters& counters) {
           {"promotion_break_even", FromShare(counters.type_break_even[0])},
           {"demotions_scored", counters.types_scored[1]},
           {"demotion_hit_rate", HitRate(counters.types_hit[1], counters.types_scored[1])},
-          {"demotion_break_even", FromShare(counters.type_break_even[1])}};
+          {"demotion_break_even", FromShare(counters.type_break_even[1])},
+          {"types_by_tier", tiers},
+          {"watch_events", events}};
 }
 
 Json ToJson(const path::PathConfig& config) {
@@ -127,7 +183,9 @@ Json ToJson(const path::PathConfig& config) {
             {"install_latency_us", static_cast<double>(config.install_latency.count()) / 1e3},
             {"installs_per_second", config.installs_per_second}}},
           {"prediction",
-           {{"predictor", Predictors()[static_cast<std::size_t>(config.predictor)]},
+           {{"predictor", PredictorOf(config)},
+            {"conversations", config.conversations},
+            {"readings_per_second", config.readings_per_second},
             {"successors", config.successors},
             {"lookahead", config.lookahead},
             {"minimum_confidence", FromShare(config.minimum_confidence)},

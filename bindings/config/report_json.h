@@ -7,6 +7,7 @@
 #include "bindings/config/packet_count.h"
 #include "bindings/config/strict_json.h"
 #include "models/path/counters.h"
+#include "models/path/lanes.h"
 #include "models/path/path_config.h"
 
 namespace foreflow::config {
@@ -18,6 +19,10 @@ Json ToJson(const PacketCount& packets);
 
 // Every counter by its name; shares as numbers 0..1; a hit rate of nothing scored is null.
 Json ToJson(const path::Counters& counters);
+
+// How the trained models of each lane did over time: see predict::ScoreHistory; null where there are none.
+// Mean losses in bits.
+Json ToJson(const path::Lanes& lanes);
 
 // The parts of RESOLVED.json that decide verdicts, spelled as there. The master key is left out.
 Json ToJson(const path::PathConfig& config);

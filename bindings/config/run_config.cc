@@ -12,7 +12,9 @@
 #include "bindings/config/strict_json.h"
 #include "bindings/config/vocabulary.h"
 #include "models/base/refusal.h"
+#include "models/crypto/digest.h"
 #include "models/path/lanes.h"
+#include "models/predict/tiered_predictor.h"
 #include "models/tag/rule_table.h"
 
 namespace foreflow::config {
@@ -325,6 +327,29 @@ hw::BusProfile ReadBusProfile(const Value& value) {
   return profile;
 }
 
+ModelFile ReadModelFile(const Value& value) {
+  ModelFile model;
+  if (value.json().is_null()) return model;
+  Object object(value);
+  const Value file = object.Get("file");
+  model.file = file.Text();
+  if (model.file.empty()) file.Refuse("a path, or null for the whole");
+  const Value sha256 = object.Get("sha256");
+  model.sha256 = sha256.Text();
+  if (model.sha256.size() != 64 || model.sha256.find_first_not_of("0123456789abcdef") != std::string::npos) {
+    sha256.Refuse("64 hex digits");
+  }
+  object.End();
+  return model;
+}
+
+// The name of what the models make, or of the learner where there are none.
+std::string NameOfPredictor(const RunConfig& config) {
+  const bool has_table = !config.table.file.empty(), has_network = !config.network.file.empty();
+  if (has_table || has_network) return has_table && has_network ? "tiered" : has_table ? "tabulated" : "gru";
+  return Learners()[static_cast<std::size_t>(config.path.predictor)];
+}
+
 RunConfig ReadRunConfig(const Value& value) {
   RunConfig config;
   Object root(value);
@@ -369,14 +394,26 @@ RunConfig ReadRunConfig(const Value& value) {
   link.End();
 
   Object prediction(root.Get("prediction"));
-  config.path.predictor =
-      static_cast<predict::PredictorKind>(prediction.Get("predictor").Choice(Predictors()));
+  const Value predictor = prediction.Get("predictor");
+  const std::size_t kind = predictor.Choice(Predictors());
+  if (kind < Learners().size()) config.path.predictor = static_cast<predict::PredictorKind>(kind);
+  config.path.conversations = UnsignedAs<std::uint32_t>(prediction.Get("conversations"), 1, 4'194'304);
+  config.path.readings_per_second =
+      UnsignedAs<std::uint32_t>(prediction.Get("readings_per_second"), 0, 1'000'000'000);
   config.path.successors = UnsignedAs<std::uint8_t>(prediction.Get("successors"), 1, 16);
   config.path.lookahead = UnsignedAs<std::uint8_t>(prediction.Get("lookahead"), 1, 16);
   config.path.minimum_confidence = Share(prediction.Get("minimum_confidence"));
   config.path.governor_margin = Share(prediction.Get("governor_margin"));
   config.path.label_horizon = Nanos(Scaled(prediction.Get("label_horizon_ms"), 0.001, 60'000, 1e6));
   prediction.End();
+
+  Object models(root.Get("models"));
+  config.table = ReadModelFile(models.Get("table"));
+  config.network = ReadModelFile(models.Get("network"));
+  models.End();
+  if (Predictors()[kind] != NameOfPredictor(config)) {
+    predictor.Refuse(NameOfPredictor(config) + ", since that is what the models given make");
+  }
 
   Object tags(root.Get("tags"));
   config.path.tag_authority = static_cast<path::TagAuthority>(tags.Get("authority").Choice(Authorities()));
@@ -406,14 +443,46 @@ RunConfig ReadRunConfig(const Value& value) {
   return config;
 }
 
+std::shared_ptr<const predict::Model> LoadModel(const ModelFile& source, bool is_table) {
+  if (source.file.empty()) return nullptr;
+  const std::string text = ReadText(source.file);
+  const BytesView bytes{reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+  crypto::Sha256 digest;
+  digest.Update(bytes);
+  const auto sum = digest.Finish();
+  if (crypto::Hex({sum.data(), sum.size()}) != source.sha256) {
+    throw Refusal(source.file + ": is not the model that the run names (its SHA-256 differs); name it again");
+  }
+  auto model = std::make_shared<predict::Model>(predict::ParseModel(bytes, source.file));
+  predict::RequireTypes(*model, source.file, is_table);
+  predict::RequireGoldens(*model, source.file);
+  return model;
+}
+
 }  // namespace
+
+void LoadModels(RunConfig& config) {
+  config.path.table = LoadModel(config.table, true);
+  config.path.network = LoadModel(config.network, false);
+  for (const auto& model : {config.path.table, config.path.network}) {
+    if (model == nullptr) continue;
+    const Cycles cost = hw::CyclesOf(config.host, path::Stage::kPredict, predict::WorkOfReading(*model));
+    const auto cycles = static_cast<std::uint32_t>(std::min<std::uint64_t>(cost.count(), 1'000'000));
+    config.path.promotion_costs.predict += cycles;
+    config.path.demotion_costs.predict += cycles;
+  }
+}
 
 RunConfig ParseRunConfig(const std::string& where, const std::string& text) {
   const Json json = ParseJson(where, text);
   return ReadRunConfig(Value(json, where, ""));
 }
 
-RunConfig LoadRunConfig(const std::string& file) { return ParseRunConfig(file, ReadText(file)); }
+RunConfig LoadRunConfig(const std::string& file) {
+  RunConfig config = ParseRunConfig(file, ReadText(file));
+  LoadModels(config);
+  return config;
+}
 
 hw::DeviceProfile ParseDeviceProfile(const std::string& where, const std::string& text) {
   const Json json = ParseJson(where, text);

@@ -30,6 +30,12 @@ struct FlowEntries {
   std::uint32_t parts_per_million = 0;  // 0: given as a count
 };
 
+// A trained model that the run names: its file, and the SHA-256 of what is to be in it, in hexadecimal.
+struct ModelFile {
+  std::string file;  // empty: none
+  std::string sha256;
+};
+
 // One run of one arm and seed: RESOLVED.json as plain data. path.flow_entries is only right once
 // ResolveFlowEntries was called.
 struct RunConfig {
@@ -39,6 +45,8 @@ struct RunConfig {
   std::uint64_t seed = 1;
   TrafficConfig traffic;
   path::PathConfig path;
+  ModelFile table;  // become path.table and path.network by LoadModels
+  ModelFile network;
   FlowEntries flow_entries;
   std::uint32_t queue_packets = 256;  // of each egress queue
   std::uint32_t slow_path_cores = 1;
@@ -53,8 +61,13 @@ struct RunConfig {
 // throws Refusal naming file, key, value and allowed range. A door that simulates no time may not need
 // traffic, link, hw: they are checked all the same.
 RunConfig LoadRunConfig(const std::string& file);
-// The same from text that is already in memory; `where` is for messages.
+// The same from text that is already in memory, with the models' files not read yet; `where` is for messages.
 RunConfig ParseRunConfig(const std::string& where, const std::string& text);
+
+// Reads the files of the models that the run names, and counts what a type predicted by them costs on the
+// host's core into the break-even of tags. Throws Refusal where a file cannot be read, is not what the run
+// names, or holds no model that predicts types here.
+void LoadModels(RunConfig& config);
 
 // The contents of one file of hw-models/profiles (shape: its README). Throws Refusal.
 hw::DeviceProfile ParseDeviceProfile(const std::string& where, const std::string& text);

@@ -3,7 +3,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -14,6 +16,8 @@
 #include "bindings/config/report_json.h"
 #include "bindings/config/strict_json.h"
 #include "models/base/refusal.h"
+#include "models/crypto/digest.h"
+#include "models/predict/types_model_test.h"
 #include "models/wire/packet_builder.h"
 
 namespace foreflow::config {
@@ -62,6 +66,8 @@ Json Document() {
       {"link", {{"rate_mbps", 2500}, {"delay_us", 0.5}}},
       {"prediction",
        {{"predictor", "markov1"},
+        {"conversations", 1000},
+        {"readings_per_second", 77},
         {"successors", 5},
         {"lookahead", 3},
         {"minimum_confidence", 0.5},
@@ -97,6 +103,7 @@ Json Document() {
          {"minimum_confidence", 0},
          {"action", Action("forward")}}}},
       {"meters", {{{"committed_mbps", 1.5}, {"committed_kb", 2}, {"peak_mbps", 3}, {"peak_kb", 4.5}}}},
+      {"models", {{"table", nullptr}, {"network", nullptr}}},
       {"hw",
        {{"x86-core", Profile("x86-core")},
         {"fpga-250mhz", Profile("fpga-250mhz")},
@@ -136,6 +143,8 @@ TEST(RunConfig, EveryKeyReachesItsField) {
   EXPECT_EQ(path.install_latency, Nanos(12'500));
   EXPECT_EQ(path.installs_per_second, 5u);
   EXPECT_EQ(path.predictor, predict::PredictorKind::kMarkov1);
+  EXPECT_EQ(path.conversations, 1000u);
+  EXPECT_EQ(path.readings_per_second, 77u);
   EXPECT_EQ(path.successors, 5u);
   EXPECT_EQ(path.lookahead, 3u);
   EXPECT_EQ(path.minimum_confidence, 32768u);
@@ -335,7 +344,13 @@ TEST(RunConfig, ValuesOutOfRangeAreRefusedWithKeyValueAndRange) {
       {"/device/flow_entries", "1e1%", "or a share"},
       {"/link/rate_mbps", 0, "link.rate_mbps is 0, allowed: numbers 1 .. 1600000"},
       {"/prediction/minimum_confidence", 1.01, "allowed: numbers 0 .. 1"},
-      {"/prediction/predictor", "lstm", "allowed: persistence, majority, markov1, markov2, markov3"},
+      {"/prediction/predictor", "lstm",
+       "allowed: persistence, majority, markov1, markov2, markov3, gru, tabulated, tiered"},
+      {"/prediction/predictor", "gru", "allowed: markov3, since that is what the models given make"},
+      {"/prediction/conversations", 0, "allowed: integers 1 .. 4194304"},
+      {"/models/network", {{"file", ""}, {"sha256", std::string(64, '0')}}, "models.network.file is \"\""},
+      {"/models/network", {{"file", "x"}, {"sha256", "00"}}, "allowed: 64 hex digits"},
+      {"/models/network", {{"file", "x"}, {"sha256", std::string(64, '0')}}, "allowed: gru, since"},
       {"/tags/master_key", "00", "tags.master_key is no key, allowed: 32 hex digits"},
       {"/tags/master_key", "gg112233445566778899aabbccddeeff", "allowed: 32 hex digits"},
       {"/rules/0/vm", 4097, "rules[0].vm is 4097, allowed: integers 0 .. 4096"},
@@ -369,6 +384,63 @@ TEST(RunConfig, ValuesOutOfRangeAreRefusedWithKeyValueAndRange) {
     document[Json::json_pointer(row.pointer)] = row.value;
     EXPECT_THAT(RefusalOf([&] { Parse(document); }), HasSubstr(row.says));
   }
+}
+
+class Models : public testing::Test {
+ protected:
+  void TearDown() override { std::remove(file_.c_str()); }
+
+  // Writes the model, and returns the document that names it.
+  Json Naming(const predict::Model& model, const char* place) {
+    const std::vector<std::uint8_t> bytes = predict::SerialiseModel(model);
+    std::ofstream(file_, std::ios::binary)
+        .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+    crypto::Sha256 digest;
+    digest.Update({bytes.data(), bytes.size()});
+    const auto sum = digest.Finish();
+    Json document = Document();
+    document["prediction"]["predictor"] = std::string(place) == "table" ? "tabulated" : "gru";
+    document["models"][place] = {{"file", file_}, {"sha256", crypto::Hex({sum.data(), sum.size()})}};
+    return document;
+  }
+  static void Load(const Json& document) {
+    RunConfig config = Parse(document);
+    LoadModels(config);
+  }
+
+  const std::string file_ = testing::TempDir() + "run_config_test." + std::to_string(getpid()) + ".model";
+};
+
+TEST_F(Models, AreLoadedAndCountedIntoTheBreakEven) {
+  const auto gru = predict::TypesModel(predict::ModelKind::kGru, {32}, predict::kSequenceInputs, 1);
+  RunConfig config = Parse(Naming(*gru, "network"));
+  EXPECT_EQ(config.path.network, nullptr);
+  const std::uint32_t before = config.path.promotion_costs.predict;
+  LoadModels(config);
+  ASSERT_NE(config.path.network, nullptr);
+  EXPECT_EQ(predict::SerialiseModel(*config.path.network), predict::SerialiseModel(*gru));
+  EXPECT_EQ(config.path.table, nullptr);
+  EXPECT_GT(config.path.promotion_costs.predict, before + 100);
+  EXPECT_EQ(ToJson(config.path)["prediction"]["predictor"], "gru");
+  const auto table = predict::TypesModel(predict::ModelKind::kAutomaton, {20}, 0, 1);
+  config = Parse(Naming(*table, "table"));
+  LoadModels(config);
+  EXPECT_EQ(ToJson(config.path)["prediction"]["predictor"], "tabulated");
+}
+
+TEST_F(Models, OthersAreRefused) {
+  const auto gru = predict::TypesModel(predict::ModelKind::kGru, {16}, predict::kSequenceInputs, 1);
+  Json document = Naming(*gru, "table");
+  EXPECT_THAT(RefusalOf([&] { Load(document); }), HasSubstr("kind is gru, allowed: automaton"));
+  document = Naming(*gru, "network");
+  document["models"]["network"]["sha256"] = std::string(64, '0');
+  EXPECT_THAT(RefusalOf([&] { Load(document); }), HasSubstr("is not the model that the run names"));
+  document["models"]["network"]["file"] = file_ + ".gone";
+  EXPECT_THAT(RefusalOf([&] { Load(document); }), HasSubstr("cannot be opened"));
+  predict::Model wrong = *gru;
+  wrong.task = "flow-size";
+  document = Naming(wrong, "network");
+  EXPECT_THAT(RefusalOf([&] { Load(document); }), HasSubstr("next-type"));
 }
 
 TEST(RunConfig, TextThatIsNoDocumentIsRefused) {

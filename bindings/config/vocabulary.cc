@@ -15,8 +15,17 @@ const std::vector<std::string>& Authorities() {
   return kNames;
 }
 
-const std::vector<std::string>& Predictors() {
+const std::vector<std::string>& Learners() {
   static const std::vector<std::string> kNames = {"persistence", "majority", "markov1", "markov2", "markov3"};
+  return kNames;
+}
+
+const std::vector<std::string>& Predictors() {
+  static const std::vector<std::string> kNames = [] {
+    std::vector<std::string> names = Learners();
+    names.insert(names.end(), {"gru", "tabulated", "tiered"});
+    return names;
+  }();
   return kNames;
 }
 

@@ -11,7 +11,9 @@ namespace foreflow::config {
 // How configurations spell enumerated values, in the order of the C++ enumerators.
 const std::vector<std::string>& Arms();         // path::Arm
 const std::vector<std::string>& Authorities();  // path::TagAuthority
-const std::vector<std::string>& Predictors();   // predict::PredictorKind
+const std::vector<std::string>& Learners();     // predict::PredictorKind
+// The learners, then those that serve trained models: gru, tabulated, tiered.
+const std::vector<std::string>& Predictors();
 const std::vector<std::string>& Verbs();        // tag::Verb
 const std::vector<std::string>& Families();     // wire::Layer3, where "any" stands for kNone
 const std::vector<std::string>& PacketTypes();  // predict::PacketType

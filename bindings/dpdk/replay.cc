@@ -289,6 +289,7 @@ pcap::ReplayResult Replay(const Eal& eal, const pcap::Capture& capture, config::
   const auto fingerprint = digest.Finish();
   result.fingerprint = crypto::Hex({fingerprint.data(), fingerprint.size()});
   result.counters = lanes.counters();
+  result.models = config::ToJson(lanes);
   result.path = std::move(config.path);
   return result;
 }

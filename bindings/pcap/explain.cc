@@ -212,6 +212,25 @@ Json CacheOf(const path::Description& description, Nanos now, Json last_use) {
   return cache;
 }
 
+Json ModelsOf(const path::Description::Type& type) {
+  if (!type.models) return nullptr;
+  const path::Description::Models& models = *type.models;
+  Json as_trained = nullptr;
+  if (models.reading.tier != predict::Tier::kLearned) {
+    as_trained = Json::object();
+    for (std::size_t i = 0; i < predict::kPacketTypes; ++i) {
+      as_trained[predict::Name(static_cast<predict::PacketType>(i))] =
+          models.reading.probability[i] / 65536.0;
+    }
+  }
+  return {{"read", Name(models.reading.tier)},
+          {"probabilities_as_trained", as_trained},
+          {"sharpness", models.sharpness / 256.0},
+          {"state", Name(models.watch)},
+          {"gap_bits", models.gap},
+          {"drift_pressure", models.pressure}};
+}
+
 Json TypeOf(const path::Description::Type& type, predict::PacketType truth) {
   Json probabilities = Json::object();
   for (std::size_t i = 0; i < predict::kPacketTypes; ++i) {
@@ -226,6 +245,8 @@ Json TypeOf(const path::Description::Type& type, predict::PacketType truth) {
           {"confidence", Share(type.prediction.confidence)},
           {"probabilities", probabilities},
           {"truth", predict::Name(truth)},
+          {"tier", Name(type.tier)},
+          {"models", ModelsOf(type)},
           {"context", {{"symbols", symbols}, {"last_label", predict::Name(type.context.last_label)}}},
           {"header_queue", type.header_queue},
           {"tag_queue", type.tag_queue},

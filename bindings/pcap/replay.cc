@@ -61,6 +61,7 @@ ReplayResult Replay(const Capture& capture, config::RunConfig config, const Repl
   const auto fingerprint = digest.Finish();
   result.fingerprint = crypto::Hex({fingerprint.data(), fingerprint.size()});
   result.counters = path.counters();
+  result.models = config::ToJson(path);
   result.vms = traffic.vms;
   result.notes = capture.notes;
   result.notes.insert(result.notes.end(), traffic.notes.begin(), traffic.notes.end());

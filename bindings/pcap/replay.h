@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "bindings/config/packet_count.h"
+#include "bindings/config/report_json.h"
 #include "bindings/config/run_config.h"
 #include "bindings/pcap/capture.h"
 #include "models/path/lanes.h"
@@ -18,6 +19,7 @@ struct ReplayResult {
   config::PacketCount packets;  // nothing is held: this door has no queues
   std::string fingerprint;      // SHA-256 of the verdict stream, hex
   path::Counters counters;
+  config::Json models;    // of trained models, see config::ToJson(Lanes)
   path::PathConfig path;  // as it was in effect, flow_entries resolved
   std::uint64_t distinct_entries = 0;
   std::uint16_t vms = 0;

@@ -18,7 +18,8 @@ void WriteSummary(const ReplayReport& report, const ReplayResult& result) {
                                  {"flow_entries", result.path.flow_entries},
                                  {"distinct_entries", result.distinct_entries},
                                  {"vms", result.vms},
-                                 {"counters", config::ToJson(result.counters)}};
+                                 {"counters", config::ToJson(result.counters)},
+                                 {"models", result.models}};
   std::ofstream out(report.summary);
   out << config::ToText(document, 2) << "\n";
   out.close();

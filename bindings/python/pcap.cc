@@ -68,8 +68,9 @@ KeyArray Keys(const Capture& capture, std::uint16_t vms) {
 }
 
 py::dict Replay(const Capture& capture, const std::optional<std::string>& config_json) {
-  const config::RunConfig config =
+  config::RunConfig config =
       config_json ? config::ParseRunConfig("config", *config_json) : pcap::DefaultReplayConfig();
+  config::LoadModels(config);
   std::vector<trace::DecisionRow> decisions;
   decisions.reserve(capture.records.size());
   pcap::ReplayResult result;
@@ -87,6 +88,7 @@ py::dict Replay(const Capture& capture, const std::optional<std::string>& config
   answer["packets"] = FromJson(config::ToJson(result.packets));
   answer["fingerprint"] = result.fingerprint;
   answer["counters"] = FromJson(config::ToJson(result.counters));
+  answer["models"] = FromJson(result.models);
   answer["distinct_entries"] = result.distinct_entries;
   answer["vms"] = result.vms;
   answer["notes"] = result.notes;
@@ -111,10 +113,10 @@ void BindPcap(py::module_& module) {
       .def("bytes", &BytesOf, py::arg("index"))
       .def("dissect", &DissectAll, "One DISSECTION a packet, in file order.")
       .def("keys", &Keys, py::arg("vms") = 64, "One FLOW_KEY for each decidable packet, in order of time.");
-  module.def(
-      "replay", &Replay, py::arg("capture"), py::arg("config_json") = std::nullopt,
-      "Decides on a capture at its recorded times. {capture, door, config, packets, fingerprint, counters, "
-      "distinct_entries, vms, notes, decisions}; decisions are rows of the decisions table.");
+  module.def("replay", &Replay, py::arg("capture"), py::arg("config_json") = std::nullopt,
+             "Decides on a capture at its recorded times. {capture, door, config, packets, fingerprint, "
+             "counters, models, "
+             "distinct_entries, vms, notes, decisions}; decisions are rows of the decisions table.");
 }
 
 }  // namespace foreflow::python

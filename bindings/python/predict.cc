@@ -97,11 +97,11 @@ class CheckedSuccessors {
 
 void BindPredict(py::module_& module) {
   module.attr("PACKET_TYPES") = py::tuple(py::cast(config::PacketTypes()));
-  module.attr("PREDICTORS") = py::tuple(py::cast(config::Predictors()));
+  module.attr("PREDICTORS") = py::tuple(py::cast(config::Learners()));
   py::class_<TypePredictor>(module, "TypePredictor", "Predicts the type of one VM's next packet.")
       .def(py::init([](const std::string& kind) {
              return predict::MakeTypePredictor(
-                 static_cast<predict::PredictorKind>(IndexOf(config::Predictors(), kind, "kind")));
+                 static_cast<predict::PredictorKind>(IndexOf(config::Learners(), kind, "kind")));
            }),
            py::arg("kind"))
       .def("predict", &Predict, py::arg("symbols"), py::arg("last_label") = "control",

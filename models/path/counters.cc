@@ -19,6 +19,12 @@ Counters& Counters::operator+=(const Counters& other) {
     types_scored[direction] += other.types_scored[direction];
     types_hit[direction] += other.types_hit[direction];
   }
+  for (std::size_t tier = 0; tier < types_by_tier.size(); ++tier) {
+    types_by_tier[tier] += other.types_by_tier[tier];
+  }
+  for (std::size_t event = 0; event < watch_events.size(); ++event) {
+    watch_events[event] += other.watch_events[event];
+  }
   return *this;
 }
 

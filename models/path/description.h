@@ -11,6 +11,7 @@
 #include "models/base/units.h"
 #include "models/path/speculation.h"
 #include "models/predict/governor.h"
+#include "models/predict/tiered_predictor.h"
 #include "models/predict/type_predictor.h"
 #include "models/tag/flow_cache.h"
 #include "models/tag/rule_table.h"
@@ -30,13 +31,23 @@ struct Description {
     return {governor.HitRate(), governor.BreakEven(), governor.IsOpen()};
   }
 
+  // What trained models made of the packet.
+  struct Models {
+    predict::Reading reading;  // as trained
+    predict::ModelWatch::State watch = predict::ModelWatch::State::kServing;
+    double gap = 0;                 // mean loss of the models less the fall-back's, bits
+    double pressure = 0;            // on the drift detector, 1: an alarm
+    std::uint32_t sharpness = 256;  // of online calibration, 256 = 1
+  };
   struct Type {
-    predict::Context context;        // what the prediction was made from
-    predict::Prediction prediction;  // of all types
-    std::uint8_t header_queue = 0;   // the queue without a tag
-    std::uint8_t tag_queue = 0;      // the queue that a tag of this prediction would choose
-    bool follows_host = false;       // on probation: the host's governor decides, not the VM's
-    Governor governor;               // the one that decides whether the tag is written
+    predict::Context context;                      // what the prediction was made from
+    predict::Prediction prediction;                // of all types
+    predict::Tier tier = predict::Tier::kLearned;  // where it comes from
+    std::optional<Models> models;
+    std::uint8_t header_queue = 0;  // the queue without a tag
+    std::uint8_t tag_queue = 0;     // the queue that a tag of this prediction would choose
+    bool follows_host = false;      // on probation: the host's governor decides, not the VM's
+    Governor governor;              // the one that decides whether the tag is written
   };
   struct Destination {
     flow::FlowKey key;             // of the latest packet that went there

@@ -14,6 +14,7 @@
 #include "models/path/tagged.h"
 #include "models/path/verdict.h"
 #include "models/predict/labeler.h"
+#include "models/predict/tiered_predictor.h"
 #include "models/tag/flow_cache.h"
 
 namespace foreflow::path {
@@ -29,6 +30,10 @@ struct CurrentPacket {
   std::uint64_t host_hash = 0;       // in the host's other tables
   std::uint64_t next_use = 0;        // of the entry, where the future is known (else 0)
   predict::Labeler::ConversationKey conversation;  // where the host predicts
+  // Where the host predicts with trained models.
+  predict::PacketSummary summary;
+  predict::Reading reading;
+  Work reading_work;
 };
 
 // One packet on its way through the device.

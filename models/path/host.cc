@@ -61,6 +61,16 @@ tag::VmProfile::Config ProfileConfig(const PathConfig& config, flow::VmId id) {
   return profile;
 }
 
+predict::TieredConfig ModelsConfig(const PathConfig& config) {
+  predict::TieredConfig models;
+  models.table = config.table;
+  models.network = config.network;
+  models.conversations = config.conversations;
+  models.readings_per_second = config.readings_per_second;
+  models.vms = config.vms;
+  return models;
+}
+
 }  // namespace
 
 Host::Vm::Vm(const PathConfig& config, flow::VmId id)
@@ -102,6 +112,10 @@ Host::Host(const PathConfig& config, const Future* future, Device& device, Count
     vms_.push_back(std::make_unique<Vm>(config, static_cast<flow::VmId>(id)));
   }
   pending_.resize(PendingSlots(config.label_pending));
+  if (config.arm == Arm::kPredictive && (config.table != nullptr || config.network != nullptr)) {
+    models_ = std::make_unique<predict::TieredPredictor>(ModelsConfig(config));
+    pending_readings_.resize(pending_.size());
+  }
   speakers_.resize(kSpeakers);
   counters_.destination_break_even =
       predict::Governor(config.destination_costs, config.governor_margin, kProbation).BreakEven();
@@ -129,6 +143,7 @@ void Host::Prepare(const Parsed& parsed, CurrentPacket& current) {
   current.host_hash = hash_(&current.entry.fields);
   current.conversation = labeler_.KeyOf(parsed.key);
   labeler_.PrefetchBucket(current.conversation);
+  if (models_ != nullptr) models_->Prefetch(current.conversation.hash);
 }
 
 void Host::Prefetch(const Arrival& arrival, const CurrentPacket& current) const {
@@ -139,6 +154,30 @@ void Host::Prefetch(const Arrival& arrival, const CurrentPacket& current) const 
   labeler_.PrefetchConversation(current.conversation);
   if (arrival.vm != 0 && arrival.vm <= vms_.size())
     vms_[arrival.vm - 1u]->profile.Prefetch(current.host_hash);
+}
+
+void Host::Read(const Arrival* const* arrivals, CurrentPacket* current, std::size_t count) {
+  if (models_ == nullptr) return;
+  std::array<predict::TieredPredictor::Item, kBurst> items;
+  static_assert(kBurst <= predict::TieredPredictor::kBurst);
+  std::size_t decidable = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    CurrentPacket& packet = current[i];
+    if (!packet.parsed->decidable) continue;
+    const Arrival& arrival = *arrivals[i];
+    packet.summary =
+        predict::Summarise(packet.parsed->packet, packet.parsed->key, arrival.sent, arrival.wire_bytes);
+    packet.reading_work = Work{};
+    predict::TieredPredictor::Item& item = items[decidable++];
+    item.packet = &packet.summary;
+    item.hash = packet.conversation.hash;
+    item.direction = packet.conversation.direction;
+    item.is_wanted = arrival.vm != 0 && arrival.vm <= vms_.size();
+    item.now = arrival.time;
+    item.reading = &packet.reading;
+    item.work = &packet.reading_work;
+  }
+  models_->Read(items.data(), decidable);
 }
 
 void Host::Process(const Arrival& arrival, CurrentPacket& current, Tagged& tagged, tag::TagMac& seal,
@@ -163,7 +202,8 @@ void Host::Process(const Arrival& arrival, CurrentPacket& current, Tagged& tagge
   work[Stage::kProfile].Add(WorkItem::kHash);
   work[Stage::kProfile].Add(WorkItem::kCacheLine, 3);
   work[Stage::kProfile].Add(WorkItem::kUpdate, 2);
-  LearnFromLabels(work);
+  if (models_ != nullptr) work[Stage::kPredict] += current.reading_work;
+  LearnFromLabels(arrival, work);
 
   if (config_.arm == Arm::kOracle) {
     PreinstallTruth(arrival, work);
@@ -194,13 +234,32 @@ void Host::Process(const Arrival& arrival, CurrentPacket& current, Tagged& tagge
   }
 }
 
-void Host::LearnFromLabels(StageWork& work) {
+void Host::LearnFromLabels(const Arrival& arrival, StageWork& work) {
   predict::Label label;
   while (labeler_.Pop(label)) {
     const PendingType& pending = pending_[label.packet & (pending_.size() - 1)];
     if (pending.vm == 0 || pending.packet != label.packet) continue;  // not predicted, or its place was taken
-    vms_[pending.vm - 1u]->profile.LearnType(pending.context, label.type, work[Stage::kProfile]);
+    LearnType(pending, label.type, arrival.time, work[Stage::kProfile]);
     ScoreType(pending, label.type, work[Stage::kProfile]);
+  }
+}
+
+// Beside trained models the VM's own predictor learns from some labels only, and is compared with them on
+// these.
+void Host::LearnType(const PendingType& pending, predict::PacketType truth, Nanos now, Work& work) {
+  tag::VmProfile& profile = vms_[pending.vm - 1u]->profile;
+  if (models_ == nullptr) return profile.LearnType(pending.context, truth, work);
+  const PendingReading& read = pending_readings_[pending.packet & (pending_.size() - 1)];
+  const bool teaches = models_->TeachesFallback(pending.packet);
+  predict::Prediction fallback;
+  if (teaches) {
+    fallback = profile.PredictType(pending.context, work);
+    profile.LearnType(pending.context, truth, work);
+  }
+  ++counters_.types_by_tier[static_cast<std::size_t>(read.used)];
+  for (const predict::ModelWatch::Event event :
+       models_->Learn(read.reading, read.used, teaches ? &fallback : nullptr, truth, now, work)) {
+    ++counters_.watch_events[static_cast<std::size_t>(event)];
   }
 }
 
@@ -231,15 +290,17 @@ std::uint8_t Host::QueueOfTag(flow::VmId vm, predict::PacketType type, std::uint
   return rule == nullptr || rule->action.queue == tag::kNoQueue ? otherwise : rule->action.queue;
 }
 
-predict::Prediction Host::PredictType(const Vm& vm, const predict::Context& context,
-                                      std::uint8_t header_queue, Work& work) const {
+predict::Prediction Host::PredictType(const Vm& vm, const CurrentPacket& current,
+                                      const predict::Context& context, std::uint8_t header_queue,
+                                      Work& work) const {
   switch (config_.arm) {
     case Arm::kOracle:
-      return predict::TruePrediction(future_->type(current_->number));
+      return predict::TruePrediction(future_->type(current.number));
     case Arm::kAntiOracle:
       return WorstPrediction(vm.profile.vm(), header_queue, work);
     default:
-      return vm.profile.PredictType(context, work);
+      return UsesModels(current) ? models_->Predict(current.reading, work)
+                                 : vm.profile.PredictType(context, work);
   }
 }
 
@@ -274,13 +335,18 @@ bool Host::WritesTags(const Vm& vm, const PendingType& pending) const {
 void Host::Tag(const Arrival& arrival, Vm& vm, const predict::Context& context, Tagged& tagged,
                tag::TagMac& seal, StageWork& work) {
   const std::uint8_t header_queue = tag::QueueByHeader(current_->parsed->key, current_->parsed->packet.dscp);
-  const predict::Prediction prediction = PredictType(vm, context, header_queue, work[Stage::kPredict]);
+  const predict::Prediction prediction =
+      PredictType(vm, *current_, context, header_queue, work[Stage::kPredict]);
   PendingType& pending = pending_[current_->number & (pending_.size() - 1)];
   pending.packet = current_->number;
   pending.context = context;
   pending.vm = arrival.vm;
   pending.type = prediction.type;
   pending.header_queue = header_queue;
+  if (models_ != nullptr) {
+    pending_readings_[current_->number & (pending_.size() - 1)] = {
+        current_->reading, UsesModels(*current_) ? current_->reading.tier : predict::Tier::kLearned};
+  }
   pending.tag_queue = QueueOfTag(arrival.vm, prediction.type, prediction.confidence, pending.header_queue,
                                  work[Stage::kPredict]);
   if (!WritesTags(vm, pending)) return;
@@ -303,7 +369,16 @@ void Host::Describe(const Arrival& arrival, const CurrentPacket& current, Descri
   Description::Type& described = *description.type;
   described.context = pending.context;
   // Nothing was learnt since the packet's own prediction, so it is the same.
-  described.prediction = PredictType(vm, pending.context, pending.header_queue, uncounted);
+  described.prediction = PredictType(vm, current, pending.context, pending.header_queue, uncounted);
+  if (models_ != nullptr) {
+    described.tier = UsesModels(current) ? current.reading.tier : predict::Tier::kLearned;
+    described.models = Description::Models();
+    described.models->reading = current.reading;
+    described.models->watch = models_->watch().state();
+    described.models->gap = models_->watch().gap();
+    described.models->pressure = models_->watch().pressure();
+    described.models->sharpness = models_->sharpness(current.reading.tier);
+  }
   described.header_queue = pending.header_queue;
   described.tag_queue = pending.tag_queue;
   described.follows_host = vm.types_scored[type][direction] < kProbation;

@@ -13,6 +13,7 @@
 #include "models/path/speculation.h"
 #include "models/predict/governor.h"
 #include "models/predict/labeler.h"
+#include "models/predict/tiered_predictor.h"
 #include "models/tag/profile.h"
 
 namespace foreflow::path {
@@ -28,6 +29,8 @@ class Host {
   void Prepare(const Parsed& parsed, CurrentPacket& current);
   // A second step of asking for memory, some time after Prepare.
   void Prefetch(const Arrival& arrival, const CurrentPacket& current) const;
+  // After Prepare of all, before any of Process: shows `count` <= kBurst packets to the trained models.
+  void Read(const Arrival* const* arrivals, CurrentPacket* current, std::size_t count);
   // The tag lacks its MAC: `seal` says which.
   void Process(const Arrival& arrival, CurrentPacket& current, Tagged& tagged, tag::TagMac& seal,
                StageWork& work);
@@ -35,6 +38,8 @@ class Host {
   void Describe(const Arrival& arrival, const CurrentPacket& current, Description& description) const;
   // The device punted the packet of the last Process for want of an entry.
   void SeePunt() { rehearsal_.SeePunt(); }
+  // Null where no trained models predict.
+  const predict::TieredPredictor* models() const { return models_.get(); }
 
  private:
   // Tags are governed by the type they say and by where they would move the packet from its header's queue,
@@ -68,6 +73,11 @@ class Host {
     predict::PacketType type = predict::PacketType::kControl;
     std::size_t direction() const { return tag_queue > header_queue ? 1 : 0; }
   };
+  // What trained models said of it, and which tier's word was taken.
+  struct PendingReading {
+    predict::Reading reading;
+    predict::Tier used = predict::Tier::kLearned;
+  };
   // Which VM a MAC (an address, on links without MACs) was last seen to send from; a small direct-mapped
   // memory.
   using Station = std::array<std::uint8_t, 16>;
@@ -79,12 +89,16 @@ class Host {
   // A VM that is still on probation follows the host's other VMs.
   bool WritesTags(const Vm& vm, const PendingType& pending) const;
   bool Predicts() const { return config_.arm >= Arm::kPredictive; }
-  void LearnFromLabels(StageWork& work);
+  bool UsesModels(const CurrentPacket& current) const {
+    return models_ != nullptr && models_->Serves() && current.reading.tier != predict::Tier::kLearned;
+  }
+  void LearnFromLabels(const Arrival& arrival, StageWork& work);
+  void LearnType(const PendingType& pending, predict::PacketType truth, Nanos now, Work& work);
   void ScoreType(const PendingType& pending, predict::PacketType truth, Work& work);
   std::uint8_t QueueOfTag(flow::VmId vm, predict::PacketType type, std::uint16_t confidence,
                           std::uint8_t otherwise, Work& work) const;
-  predict::Prediction PredictType(const Vm& vm, const predict::Context& context, std::uint8_t header_queue,
-                                  Work& work) const;
+  predict::Prediction PredictType(const Vm& vm, const CurrentPacket& current, const predict::Context& context,
+                                  std::uint8_t header_queue, Work& work) const;
   predict::Prediction WorstPrediction(flow::VmId vm, std::uint8_t header_queue, Work& work) const;
   void Tag(const Arrival& arrival, Vm& vm, const predict::Context& context, Tagged& tagged, tag::TagMac& seal,
            StageWork& work);
@@ -119,6 +133,8 @@ class Host {
   TypeGovernors type_governors_;  // over all VMs
   predict::Labeler labeler_;
   std::vector<PendingType> pending_;  // ring, by packet number
+  std::unique_ptr<predict::TieredPredictor> models_;
+  std::vector<PendingReading> pending_readings_;  // as pending_
   std::vector<Speaker> speakers_;
   tag::TagSealer sealer_;
   const CurrentPacket* current_ = nullptr;  // during Process

@@ -60,6 +60,8 @@ PathConfig LaneShare(const PathConfig& config) {
   share.peers_per_vm = ShareOf(config.peers_per_vm, lanes);
   share.label_pending = ShareOf(config.label_pending, lanes);
   share.installs_per_second = ShareOf(config.installs_per_second, lanes);
+  share.conversations = ShareOf(config.conversations, lanes);
+  share.readings_per_second = ShareOf(config.readings_per_second, lanes);
   // Bursts stay whole: a share of one could be too small for a packet.
   for (tag::MeterConfig& meter : share.meters) {
     meter.committed_rate = BitsPerSecond(ShareOf(meter.committed_rate.count(), lanes));

@@ -21,8 +21,9 @@ std::uint16_t LaneOf(const Parsed& parsed, std::uint16_t lanes);
 std::uint16_t LaneOf(const flow::FlowKey& key, std::uint16_t lanes);
 
 // What one lane is given of a configuration: its share, rounded up, of everything that is a capacity or a
-// rate (flow entries, peers of a profile, waiting labels, installs a second, meters), so that the sum over
-// lanes is what was configured. Throws Refusal unless lanes is a power of two up to kMostLanes.
+// rate (flow entries, peers of a profile, waiting labels, conversations, installs and readings a second,
+// meters), so that the sum over lanes is what was configured. Throws Refusal unless lanes is a power of two
+// up to kMostLanes.
 PathConfig LaneShare(const PathConfig& config);
 
 // All lanes of one host and its device. A conversation stays on its lane and lanes share nothing, so that any
@@ -35,6 +36,8 @@ class Lanes {
 
   std::size_t size() const { return paths_.size(); }
   PacketPath& lane(std::size_t lane) { return *paths_[lane]; }
+  // See PacketPath::models.
+  const predict::TieredPredictor* models(std::size_t lane) const { return paths_[lane]->models(); }
 
   // PacketPath's calls, for a door that decides for all lanes on one core.
   void Process(const Arrival* arrivals, std::size_t count, Verdict* verdicts, StageWork* work);

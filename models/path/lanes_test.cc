@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "models/base/refusal.h"
+#include "models/predict/types_model_test.h"
 
 namespace foreflow::path {
 namespace {
@@ -94,7 +95,12 @@ TEST(LaneShare, RefusesOtherThanPowersOfTwo) {
   }
 }
 
-class LanesOnTraffic : public testing::TestWithParam<Arm> {
+struct LanesCase {
+  Arm arm;
+  bool has_models = false;
+};
+
+class LanesOnTraffic : public testing::TestWithParam<LanesCase> {
  protected:
   // UDP over IPv4 between a few hosts, back and forth, with garbage in between.
   void SetUp() override {
@@ -121,7 +127,12 @@ class LanesOnTraffic : public testing::TestWithParam<Arm> {
       arrivals_[i].time = arrivals_[i].sent = now;
     }
     future_ = std::make_unique<Future>(arrivals_, config_.label_horizon);
-    config_.arm = GetParam();
+    config_.arm = GetParam().arm;
+    if (GetParam().has_models) {
+      config_.table = predict::TypesModel(predict::ModelKind::kAutomaton, {50}, 0, 1);
+      config_.network = predict::TypesModel(predict::ModelKind::kGru, {16}, predict::kSequenceInputs, 2);
+      config_.conversations = 40;
+    }
     config_.lanes = 4;
     config_.flow_entries = 24;
     tag::Rule permit;
@@ -178,8 +189,9 @@ TEST_P(LanesOnTraffic, BurstsOfOneDecideTheSame) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Arms, LanesOnTraffic,
-                         testing::Values(Arm::kOff, Arm::kReactive, Arm::kPredictive, Arm::kOracle,
-                                         Arm::kAntiOracle));
+                         testing::Values(LanesCase{Arm::kOff}, LanesCase{Arm::kReactive},
+                                         LanesCase{Arm::kPredictive}, LanesCase{Arm::kPredictive, true},
+                                         LanesCase{Arm::kOracle}, LanesCase{Arm::kAntiOracle}));
 
 }  // namespace
 }  // namespace foreflow::path

@@ -2,11 +2,13 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <memory>
 #include <new>
 #include <random>
 #include <vector>
 
 #include "models/path/packet_path.h"
+#include "models/predict/types_model_test.h"
 
 namespace {
 bool g_counting = false;
@@ -58,9 +60,23 @@ TEST(NoAllocation, DecidingPacketsTakesNoMemory) {
     arrival.vm = static_cast<flow::VmId>(random() % 6);
     arrival.time = arrival.sent = now;
   }
-  for (const Arm arm : {Arm::kOff, Arm::kReactive, Arm::kPredictive, Arm::kOracle, Arm::kAntiOracle}) {
+  const auto table = predict::TypesModel(predict::ModelKind::kAutomaton, {50}, 0, 1);
+  const auto network = predict::TypesModel(predict::ModelKind::kGru, {16}, predict::kSequenceInputs, 2);
+  struct Case {
+    Arm arm;
+    std::shared_ptr<const predict::Model> table;
+    std::shared_ptr<const predict::Model> network;
+  };
+  const Case cases[] = {{Arm::kOff, nullptr, nullptr},        {Arm::kReactive, nullptr, nullptr},
+                        {Arm::kPredictive, nullptr, nullptr}, {Arm::kOracle, nullptr, nullptr},
+                        {Arm::kAntiOracle, nullptr, nullptr}, {Arm::kPredictive, table, nullptr},
+                        {Arm::kPredictive, nullptr, network}, {Arm::kPredictive, table, network}};
+  for (const Case& tested : cases) {
     PathConfig config;
-    config.arm = arm;
+    config.arm = tested.arm;
+    config.table = tested.table;
+    config.network = tested.network;
+    config.conversations = 64;
     config.vms = 5;
     config.flow_entries = 100;
     config.peers_per_vm = 50;
@@ -79,7 +95,9 @@ TEST(NoAllocation, DecidingPacketsTakesNoMemory) {
       path.Process(&arrival, 1, &verdict, &work);
     }
     g_counting = false;
-    EXPECT_EQ(g_allocations, 0u) << "arm " << static_cast<int>(arm);
+    EXPECT_EQ(g_allocations, 0u) << "arm " << static_cast<int>(tested.arm)
+                                 << (tested.table != nullptr ? ", table" : "")
+                                 << (tested.network != nullptr ? ", network" : "");
   }
 }
 

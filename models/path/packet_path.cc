@@ -74,6 +74,8 @@ PacketPath::~PacketPath() = default;
 void PacketPath::HostSide(const Arrival& arrival, const Parsed& parsed, Tagged& tagged, StageWork& work) {
   state_->parsed[0] = parsed;
   state_->host.Prepare(state_->parsed[0], state_->current[0]);
+  const Arrival* const arrivals[] = {&arrival};
+  state_->host.Read(arrivals, state_->current.data(), 1);
   state_->HostSide(arrival, 0, tagged, work);
 }
 
@@ -95,6 +97,11 @@ void PacketPath::Process(const Job* jobs, std::size_t count) {
   std::array<CurrentPacket, kBurst>& current = state_->current;
   for (std::size_t i = 0; i < count; ++i) state_->host.Prepare(*jobs[i].parsed, current[i]);
   for (std::size_t i = 0; i < count; ++i) state_->host.Prefetch(*jobs[i].arrival, current[i]);
+  if (state_->host.models() != nullptr) {
+    std::array<const Arrival*, kBurst> arrivals;
+    for (std::size_t i = 0; i < count; ++i) arrivals[i] = jobs[i].arrival;
+    state_->host.Read(arrivals.data(), current.data(), count);
+  }
   if (state_->device.IsSteppable()) return state_->InSteps(jobs, count);
   for (std::size_t i = 0; i < count; ++i) {
     Tagged& tagged = state_->tagged[i];
@@ -113,5 +120,7 @@ Description PacketPath::Describe(const Arrival& arrival) const {
 }
 
 const Counters& PacketPath::counters() const { return state_->counters; }
+
+const predict::TieredPredictor* PacketPath::models() const { return state_->host.models(); }
 
 }  // namespace foreflow::path

@@ -60,6 +60,8 @@ class PacketPath {
   Description Describe(const Arrival& arrival) const;
 
   const Counters& counters() const;
+  // The trained models that predict types, to look at; null where there are none.
+  const predict::TieredPredictor* models() const;
 
  private:
   struct State;

@@ -3,10 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <random>
 #include <vector>
 
 #include "models/base/refusal.h"
+#include "models/predict/types_model_test.h"
 #include "models/tag/queue_by_header.h"
 
 namespace foreflow::path {
@@ -183,6 +185,52 @@ TEST(PacketPath, BurstsDecideAsSinglePacketsDo) {
       for (std::size_t i = 0; i < singly.size(); ++i) ASSERT_EQ(Encode(singly[i]), Encode(in_bursts[i])) << i;
     }
   }
+}
+
+// With models that say anything, and governors that let them: so that each of their words is in a verdict.
+TEST(PacketPath, BurstsAreReadByModelsAsSinglePacketsAre) {
+  const auto table = predict::TypesModel(predict::ModelKind::kAutomaton, {200}, 0, 1);
+  const auto gru = predict::TypesModel(predict::ModelKind::kGru, {16}, predict::kSequenceInputs, 2);
+  struct Case {
+    std::shared_ptr<const predict::Model> table, network;
+  };
+  for (const Case& tested : {Case{table, nullptr}, Case{nullptr, gru}, Case{table, gru}}) {
+    for (const std::uint64_t seed : {1u, 2u}) {
+      SCOPED_TRACE(seed);
+      Traffic traffic = Random(seed, 3000);
+      PathConfig config = Config(Arm::kPredictive);
+      config.table = tested.table;
+      config.network = tested.network;
+      config.conversations = 64;
+      config.readings_per_second = 2000;
+      config.promotion_costs = config.demotion_costs = {0, 0, 1, 1'000'000};
+      Counters counters;
+      const auto singly = Decide(config, traffic.arrivals(), 1, &counters);
+      const auto in_bursts = Decide(config, traffic.arrivals(), kBurst);
+      std::size_t tags = 0;
+      for (std::size_t i = 0; i < singly.size(); ++i) {
+        ASSERT_EQ(Encode(singly[i]), Encode(in_bursts[i])) << i;
+        tags += singly[i].tag_status == tag::TagStatus::kValid ? 1 : 0;
+      }
+      EXPECT_GT(tags, 500u);
+      EXPECT_EQ(counters.types_by_tier[1] > 0, tested.table != nullptr);
+      EXPECT_EQ(counters.types_by_tier[2] > 0, tested.network != nullptr);
+    }
+  }
+}
+
+// Models that are always wrong lose to the learner beside them, which takes over.
+TEST(PacketPath, ModelsThatAreWrongGiveWayToWhatLearns) {
+  const auto gru = predict::TypesModel(predict::ModelKind::kGru, {16}, predict::kSequenceInputs, 2);
+  Traffic traffic = Random(5, 12000);
+  PathConfig config = Config(Arm::kPredictive);
+  config.network = gru;
+  Counters counters;
+  Decide(config, traffic.arrivals(), kBurst, &counters);
+  EXPECT_GT(counters.types_by_tier[0], 9 * counters.types_by_tier[2]);
+  EXPECT_GE(counters.watch_events[static_cast<std::size_t>(predict::ModelWatch::Event::kAlarm)] +
+                counters.watch_events[static_cast<std::size_t>(predict::ModelWatch::Event::kFellBack)],
+            1u);
 }
 
 // Whatever an arm predicts, and whoever meddles with the tags, the rules alone permit and drop.

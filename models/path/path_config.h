@@ -3,11 +3,13 @@
 #define FOREFLOW_MODELS_PATH_PATH_CONFIG_H_
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "models/base/units.h"
 #include "models/crypto/keyed_hash.h"
 #include "models/predict/governor.h"
+#include "models/predict/model_file.h"
 #include "models/predict/type_predictor.h"
 #include "models/tag/meter.h"
 #include "models/tag/rule.h"
@@ -41,8 +43,14 @@ struct PathConfig {
   std::uint16_t minimum_confidence = 19661;     // 0.3 of 65535: act on a destination from here
   std::uint16_t governor_margin = 1311;         // 0.02 of 65535
   predict::PredictorKind predictor = predict::PredictorKind::kMarkov3;
-  Nanos label_horizon = Millis(200);    // sender's clock
-  std::uint32_t label_pending = 32768;  // packets that may wait for their label
+  // Trained models that predict types in place of `predictor`, which learns on beside them and takes over
+  // while they do worse (predict/tiered_predictor.h): either alone, both in tiers, or none.
+  std::shared_ptr<const predict::Model> table;
+  std::shared_ptr<const predict::Model> network;
+  std::uint32_t conversations = 16'384;         // whose state is kept for the models
+  std::uint32_t readings_per_second = 100'000;  // of the network, where there is a table; burst of 32
+  Nanos label_horizon = Millis(200);            // sender's clock
+  std::uint32_t label_pending = 32768;          // packets that may wait for their label
   // In cycles of the host. A wrong destination costs classifying and installing (what it displaces is found
   // out in rehearsal); a right one saves a punt. Queues are unequal: a packet wrongly moved ahead delays
   // others by its own transmission, one rightly moved ahead is spared a full queue (50 times as much); and

@@ -183,6 +183,12 @@ OffloadNic::GetPathCounters() const
     return m_path->counters();
 }
 
+const path::Lanes&
+OffloadNic::GetPath() const
+{
+    return *m_path;
+}
+
 std::vector<hw::StationReport>
 OffloadNic::GetStations() const
 {

@@ -174,6 +174,12 @@ class OffloadNic : public FrameDevice
     GetPathCounters() const;
 
     /**
+     * @return the path itself, to look at
+     */
+    const path::Lanes&
+    GetPath() const;
+
+    /**
      * @return what the stations did, in the order in which packets pass them
      */
     std::vector<hw::StationReport>

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#ifndef FOREFLOW_MODELS_PREDICT_MODEL_WATCH_H_
+#define FOREFLOW_MODELS_PREDICT_MODEL_WATCH_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "models/predict/drift.h"
+
+namespace foreflow::predict {
+
+// Whether a trained model is to be believed, or the predictor that learns on beside it (the fall-back).
+//
+//   serving  -> fallback   at an alarm of Page and Hinkley's test on the model's losses; or when the
+//   fall-back's
+//                          mean loss has become lower by kMargin
+//   fallback -> serving    when, after kProbation outcomes of both, the model's mean loss is lower by kMargin
+//
+// An alarm says only that something has changed: so it costs at most kProbation outcomes of the fall-back,
+// and then the better of the two predicts. Means are of the first kWindow outcomes, then exponentially
+// weighted over about as many; they begin afresh at an alarm. So whatever comes, the model predicts only
+// while it has lately been better than the fall-back, or before the two could be told apart.
+class ModelWatch {
+ public:
+  static constexpr std::uint32_t kWindow = 256;
+  static constexpr std::uint32_t kProbation = 64;
+  static constexpr double kMargin = 0.02;  // bits
+
+  enum class State : std::uint8_t { kServing, kFallback };
+  enum class Event : std::uint8_t { kNone, kAlarm, kFellBack, kRecovered };
+
+  // An outcome of the model. Losses in bits, -log2 of the probability that the truth was given.
+  Event SeeModel(double loss);
+  // An outcome of both, after SeeModel of the same: may be a sample of all.
+  Event SeeBoth(double model_loss, double fallback_loss);
+
+  State state() const { return state_; }
+  bool Serves() const { return state_ == State::kServing; }
+  // Mean loss of the model less the fall-back's, bits, lately.
+  double gap() const { return gap_; }
+  double pressure() const { return test_.Pressure(); }
+
+ private:
+  // A rise of a loss by 0.3 bits is seen within some hundred outcomes (drift_test.cc).
+  PageHinkley test_{{0.1, 30, kWindow}};
+  double gap_ = 0;
+  std::uint32_t compared_ = 0;
+  State state_ = State::kServing;
+};
+
+constexpr std::size_t kWatchEvents = 4;
+
+// The snake_case names; nullptr out of range.
+const char* Name(ModelWatch::State state);
+const char* Name(ModelWatch::Event event);
+
+}  // namespace foreflow::predict
+
+#endif  // FOREFLOW_MODELS_PREDICT_MODEL_WATCH_H_

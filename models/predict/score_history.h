@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#ifndef FOREFLOW_MODELS_PREDICT_SCORE_HISTORY_H_
+#define FOREFLOW_MODELS_PREDICT_SCORE_HISTORY_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "models/base/units.h"
+#include "models/predict/model_watch.h"
+
+namespace foreflow::predict {
+
+// Which tier a type prediction came from: the predictor that learns on, a table, or a network.
+enum class Tier : std::uint8_t { kLearned, kTable, kNetwork };
+constexpr std::size_t kTiers = 3;
+// learned, table, network; nullptr out of range.
+constexpr const char* Name(Tier tier) {
+  switch (tier) {
+    case Tier::kLearned:
+      return "learned";
+    case Tier::kTable:
+      return "table";
+    case Tier::kNetwork:
+      return "network";
+  }
+  return nullptr;
+}
+
+// How predictions of types went over time, for people: cells of equal length from the first outcome on, at
+// most kCells. When they are full, neighbours are joined and each cell is twice as long. Constant memory;
+// never decides anything.
+class ScoreHistory {
+ public:
+  static constexpr std::size_t kCells = 256;
+
+  struct Cell {
+    std::array<std::uint32_t, kTiers> predicted{};  // outcomes by the tier that predicted
+    // Losses in 2^-12 bits, summed. The model's is of every outcome, the fall-back's of those it was asked
+    // about.
+    std::uint64_t model_loss = 0;
+    std::uint32_t compared = 0;
+    std::uint64_t fallback_loss = 0;
+    std::uint32_t scored = 0;  // outcomes whose predictor's loss is known: all but a few around a change
+    std::uint64_t loss = 0;    // of these
+    std::array<std::uint32_t, kWatchEvents> events{};
+  };
+
+  // The cell of an outcome at `now`; times that run backwards count as the latest.
+  Cell& At(Nanos now) {
+    if (!started_) {
+      started_ = true;
+      start_ = now;
+    }
+    std::size_t index = now > start_ ? IndexOf(now) : used_ == 0 ? 0 : used_ - 1;
+    while (index >= kCells) {
+      Join();
+      index = IndexOf(now);
+    }
+    if (index >= used_) used_ = index + 1;
+    return cell_[index];
+  }
+
+  Nanos start() const { return start_; }
+  Nanos cell_length() const { return length_; }
+  std::size_t size() const { return used_; }
+  const Cell& operator[](std::size_t index) const { return cell_[index]; }
+
+ private:
+  std::size_t IndexOf(Nanos now) const {
+    const std::uint64_t since =
+        static_cast<std::uint64_t>(now.count()) - static_cast<std::uint64_t>(start_.count());
+    return static_cast<std::size_t>(since / static_cast<std::uint64_t>(length_.count()));
+  }
+
+  void Join() {
+    for (std::size_t i = 0; i < kCells / 2; ++i) {
+      const Cell sum = Sum(cell_[2 * i], cell_[2 * i + 1]);
+      cell_[i] = sum;
+    }
+    for (std::size_t i = kCells / 2; i < kCells; ++i) cell_[i] = Cell{};
+    used_ = (used_ + 1) / 2;
+    length_ += length_;
+  }
+
+  static Cell Sum(const Cell& a, const Cell& b) {
+    Cell sum = a;
+    for (std::size_t i = 0; i < kTiers; ++i) sum.predicted[i] += b.predicted[i];
+    sum.model_loss += b.model_loss;
+    sum.compared += b.compared;
+    sum.fallback_loss += b.fallback_loss;
+    sum.scored += b.scored;
+    sum.loss += b.loss;
+    for (std::size_t i = 0; i < sum.events.size(); ++i) sum.events[i] += b.events[i];
+    return sum;
+  }
+
+  bool started_ = false;
+  Nanos start_;
+  Nanos length_ = Millis(1);
+  std::size_t used_ = 0;
+  std::array<Cell, kCells> cell_{};
+};
+
+}  // namespace foreflow::predict
+
+#endif  // FOREFLOW_MODELS_PREDICT_SCORE_HISTORY_H_
