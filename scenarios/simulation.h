@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "bindings/config/packet_count.h"
+#include "bindings/config/report_json.h"
 #include "bindings/config/run_config.h"
 #include "bindings/pcap/time_map.h"
 #include "models/path/counters.h"

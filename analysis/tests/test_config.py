@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -13,7 +14,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foreflow import config
+from foreflow import config, runner
 from foreflow.errors import Refused
 from foreflow.places import ROOT, SCENARIOS
 
@@ -66,6 +67,8 @@ def test_every_committed_scenario_resolves(file: Path) -> None:
         ("device.profile=fpga", ["device.profile = fpga", "fpga-250mhz"]),
         ("host.bus=x86-core", ["host.bus = x86-core", "kind bus"]),
         ("ruleset=nowhere", ["ruleset = nowhere", "datacentre"]),
+        ("predictor=lstm", ["prediction.predictor", "gru, tabulated, tiered"]),
+        ("prediction.conversations=0", ["from 1 to 4194304"]),
         ("load", ["key=value"]),
         ("device=big", ["unknown key device"]),
     ],
@@ -74,6 +77,47 @@ def test_override_is_refused(override: str, parts: list[str]) -> None:
     sentence = refusal("tag", override)
     for part in parts:
         assert part in sentence
+
+
+def test_models_are_named_by_their_contents(tmp_path: Path) -> None:
+    net, table = tmp_path / "net.model", tmp_path / "table.model"
+    net.write_bytes(b"one")
+    table.write_bytes(b"two")
+    words = [f"model={net}", f"table={table}"]
+
+    def named(predictor: str) -> dict:
+        resolved = config.resolve("tag", [f"predictor={predictor}", *words])
+        assert not {"model", "table"} & set(resolved["prediction"])
+        assert config.resolved_for_run(resolved, "predictive", 1, net, tmp_path)["models"] == resolved["models"]
+        return resolved["models"]
+
+    def entry(file: Path) -> dict:
+        return {"file": str(file), "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+
+    assert named("markov3") == {"table": None, "network": None}
+    assert named("gru") == {"table": None, "network": entry(net)}
+    assert named("tabulated") == {"table": entry(table), "network": None}
+    assert named("tiered") == {"table": entry(table), "network": entry(net)}
+
+
+def test_the_run_depends_on_what_a_model_holds_not_on_where_it_lies(tmp_path: Path) -> None:
+    capture, program = tmp_path / "c", tmp_path / "p"
+    capture.write_bytes(b"c")
+    program.write_bytes(b"p")
+    for name, text in (("a", b"one"), ("b", b"one"), ("c", b"two")):
+        (tmp_path / f"{name}.model").write_bytes(text)
+    key = {
+        name: runner.plan(config.resolve("tag", ["predictor=gru", f"model={tmp_path / name}.model"]), "predictive", 1, capture, program).key
+        for name in "abc"
+    }
+    assert key["a"] == key["b"] != key["c"]
+
+
+def test_a_model_that_is_not_there_is_refused_with_the_next_step(tmp_path: Path) -> None:
+    sentence = refusal("tag", "predictor=gru", f"model={tmp_path}/gone.model")
+    assert "command line: prediction.model" in sentence
+    assert "no such file" in sentence
+    assert "no such file in" in refusal("tag", "predictor=tabulated", "table=next-type-automatno")
 
 
 def test_short_names_and_dotted_keys() -> None:
