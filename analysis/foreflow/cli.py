@@ -249,8 +249,8 @@ def validate(profile: str | None, quick: bool, as_json: bool) -> None:
 
 @commands.command()
 @click.argument("task", metavar="TASK")
-@click.option("--data", multiple=True, metavar="NAME|FILE", help="Dataset, capture or input to be judged on; may be repeated.  [default: as train]")
-@click.option("--train-data", "training", multiple=True, metavar="NAME|FILE", help="Whose training rows baselines learn from.  [default: --data]")
+@click.option("--data", multiple=True, metavar="NAME|FILE", help="Dataset, capture or input to be judged on; may be repeated.  [default: the captures kept out of training]")
+@click.option("--train-data", "training", multiple=True, metavar="NAME|FILE", help="Whose training rows baselines learn from.  [default: --data, or what is trained on]")
 @click.option("--models", metavar="MODEL,...", help="Baselines' names and model files.  [default: all baselines, and the committed models]")
 @click.option("--target", "targets", multiple=True, metavar="NAME", help="What is to be predicted; may be repeated.  [default: the task's first]")
 @click.option("--control", type=click.Choice(["none", "random-labels", "planted-shift"]), default="none", show_default=True, help="Judge on data whose answer is known.")
@@ -268,10 +268,11 @@ def evaluate(
 
     Every model sees the same rows in order of time. Online learners see earlier rows too; the later slice is scored.
     """
+    from foreflow import data as datasets
     from foreflow import evaluation
 
-    if task not in evaluation.TASKS:
-        raise Refused(f"command line: TASK = {task}; allowed is one of {', '.join(evaluation.TASKS)}")
+    if task not in datasets.TASKS:
+        raise Refused(f"command line: TASK = {task}; allowed is one of {', '.join(datasets.TASKS)}")
     chosen = models.split(",") if models else evaluation.default_models(task)
     wanted = evaluation.Wanted(task, list(data), list(training), chosen, list(targets), control, profile, list(scored), seed, resamples)
     document = evaluation.evaluate(wanted, out)

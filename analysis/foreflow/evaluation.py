@@ -15,7 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from foreflow import config, controls, evaluation_plots, recovery, scores, stats
+from foreflow import config, controls, data, evaluation_plots, recovery, scores, stats
 from foreflow.build import build, program
 from foreflow.errors import Failed, Refused
 from foreflow.inputs import sha256_of
@@ -23,7 +23,6 @@ from foreflow.places import ROOT, RUNS
 from foreflow.scores import Blocks, Measure, Scored
 from foreflow.table import grid, with_interval
 
-TASKS = ("next-type", "next-destination", "flow-size", "fragment-fate", "next-packet")
 BASELINES = (
     "random", "base-rate", "persistence", "majority", "markov1", "markov2", "markov3", "markov3-warm", "markov3-flow",
     "ewma", "ewma-variance", "holt-winters", "size-so-far", "last-of-peers", "oracle",
@@ -100,8 +99,19 @@ def read_rows(dataset: Path, row: np.ndarray) -> Rows:
         )
 
 
-def _names(model: str) -> str:
-    return Path(model).stem if model.endswith(".model") else model
+ONLINE = "+online"  # after a model file's name: with online calibration and fall-back, as on the data path
+
+
+def _file(model: str) -> Path | None:
+    """The file that a model's name means."""
+    path = model.removesuffix(ONLINE)
+    return Path(path) if path.endswith(".model") else None
+
+
+def _name(model: str) -> str:
+    """What its predictions are kept by."""
+    file = _file(model)
+    return model if file is None else file.stem + ONLINE * model.endswith(ONLINE)
 
 
 def predict(dataset: Path, training: Path, models: list[str], targets: list[str], seed: int, out: Path) -> None:
@@ -207,12 +217,14 @@ class Evaluation:
 
     def _read(self, path: Path) -> None:
         with h5py.File(path) as file:
-            if not np.array_equal(file["rows"][()], self.rows.row):
-                raise Refused(f"{path}: was made of other rows than are scored here; make it again of the same dataset")
+            own_rows = file["rows"][()]
+            at = np.minimum(np.searchsorted(own_rows, self.rows.row), max(len(own_rows) - 1, 0))
+            if len(own_rows) == 0 or not np.array_equal(own_rows[at], self.rows.row):
+                raise Refused(f"{path}: lacks rows that are scored here; make it again of the same dataset")
             for model, group in file["models"].items():
                 if "work" in group:
                     items = _texts(group["work"].attrs["items"])
-                    work = group["work"][()].astype(float)
+                    work = group["work"][()][at].astype(float)
                     self.cycles[model] = self.prices.cycles(work, items)
                     self.work[model] = {item: column for item, column in zip(items, work.T, strict=True) if column.any()}
                 for name, target in self.rows.targets.items():
@@ -221,11 +233,11 @@ class Evaluation:
                     own = group[name]
                     kind = "probability" if target.classes else "quantiles"
                     levels = None if target.classes else own[kind].attrs["levels"]
-                    self.judged.setdefault(name, {})[model] = Judged(model, target, own[kind][()], levels)
+                    self.judged.setdefault(name, {})[model] = Judged(model, target, own[kind][()][at], levels)
                     if "covered" in own:
                         alarms = own["alarms"][()].reshape(-1, 2) if len(own["alarms"]) else np.zeros((0, 2), dtype=np.int64)
                         self.guard[name, model] = {
-                            "covered": own["covered"][()], "set_size": own["set_size"][()], "alarms": alarms,
+                            "covered": own["covered"][()][at], "set_size": own["set_size"][()][at], "alarms": alarms,
                             "detectors": _texts(own["alarms"].attrs["detectors"]),
                         }  # fmt: skip
 
@@ -249,11 +261,19 @@ class Evaluation:
         for name, judged in models.items():
             own = class_measures(judged, rows) if judged.target.classes else value_measures(judged, rows, naive)
             found[name] = {metric: _filled(measure, rows, total) for metric, measure in own.items()}
+        if not self.rows.targets[target].classes:
+            value = self.rows.targets[target].truth[rows]
+            for name, fires in (("always-fire", True), ("never-fire", False)):
+                large, flagged = scores.upper(value, LARGE), np.full(len(rows), fires)
+                own = {"precision": scores.ratio(large & flagged, flagged, "share"), "recall": scores.ratio(large & flagged, large, "share")}
+                found[name] = {f"largest_1_percent_{what}": _filled(measure, rows, total) for what, measure in own.items()}
         loss = "log_loss" if self.rows.targets[target].classes else "pinball"
         reference = next((name for name in REFERENCE if name in found), None)
         rival = next((name for name in RIVAL if name in found), None)
         best = CEILING if CEILING in found else None
         for name, own in found.items():
+            if loss not in own:
+                continue
             if reference and name != reference:
                 ceiling = found[best][loss] if best else None
                 own["gap_closed"] = scores.gap_share(found[reference][loss], own[loss], ceiling)
@@ -282,7 +302,12 @@ class Evaluation:
         deadline = self.rows.next_time_ns[rows]
         due = deadline >= 0
         ready = self.rows.time_ns[rows] + cycles * 1e9 / self.prices.clock_hz
-        own["late"] = _filled(scores.ratio(due & (ready > deadline), due, "share"), rows, total)
+        late = due & (ready > deadline)
+        own["late"] = _filled(scores.ratio(late, due, "share"), rows, total)
+        if self.rows.targets[target].classes:
+            said, truth = self.judged[target][name].on(rows)
+            right = (said.argmax(axis=1) == truth) & ~late
+            own["accuracy_in_time"] = _filled(scores.ratio(right, unit="share"), rows, total)
 
     def strata(self, target: str) -> dict[str, np.ndarray]:
         """Rows by how many packets of the flow were known, where a task has rows at a few such points."""
@@ -402,21 +427,28 @@ def _over_sources(values: list[Any], unit: str) -> Scored:
     return Scored(estimate.mean, estimate.low, estimate.high, unit)
 
 
-def _resolve(words: list[str], task: str) -> Path:
-    """The dataset file that `--data` names."""
-    if len(words) == 1 and words[0].endswith(".h5"):
-        path = Path(words[0]).absolute()
-        if not path.is_file():
-            raise Refused(f"{words[0]}: no such file; `./foreflow evaluate {task} --data CAPTURE` makes a dataset of a capture")
-        return path
-    from foreflow import data
+def _has_training_rows(dataset: Path) -> bool:
+    try:
+        with h5py.File(dataset) as file:
+            return bool((file["rows/split"][()] == 0).any())
+    except (OSError, KeyError) as error:
+        raise Refused(f"{dataset}: is no dataset: {error}; foreflow-dataset makes one") from None
 
-    return data.dataset(task, words)
+
+def _datasets(wanted: Wanted) -> tuple[Path, Path]:
+    """What is judged, and whose training rows baselines learn from: the same, where it has any."""
+    default = data.default_words(wanted.task)
+    words = wanted.data or ([data.KEPT_OUT] if default == [data.TRAINING] else default)
+    judged = data.dataset(wanted.task, words)
+    if wanted.training:
+        return judged, data.dataset(wanted.task, wanted.training)
+    return judged, judged if _has_training_rows(judged) else data.dataset(wanted.task, default)
 
 
 def default_models(task: str) -> list[str]:
-    """All baselines, and the committed models of the task."""
-    return [*BASELINES, *(str(path) for path in sorted(TRAINED.glob(f"{task}-*.model")))]
+    """All baselines, and the committed models of the task: as trained, and where packet types are predicted as served."""
+    files = [str(path) for path in sorted(TRAINED.glob(f"{task}-*.model"))]
+    return [*BASELINES, *files, *(file + ONLINE for file in files if task == "next-type")]
 
 
 def _check(wanted: Wanted, dataset: Path) -> list[str]:
@@ -431,18 +463,18 @@ def _check(wanted: Wanted, dataset: Path) -> list[str]:
     for name in wanted.targets:
         if name not in known:
             raise Refused(f"command line: --target = {name}; allowed is one of {', '.join(known)}")
-    names = [_names(model) for model in wanted.models]
+    names = [_name(model) for model in wanted.models]
     for name in names:
         if names.count(name) > 1:
             raise Refused(f"command line: --models names {name} twice; results are kept by name")
     for model in wanted.models:
-        if model.endswith(".model") and not Path(model).is_file():
-            raise Refused(f"{model}: no such file; `./foreflow train {wanted.task} --out {model}` makes one")
+        if (file := _file(model)) and not file.is_file():
+            raise Refused(f"{file}: no such file; `./foreflow train {wanted.task} --out {file}` makes one")
     return wanted.targets or known[:1]
 
 
 def _folder(wanted: Wanted, dataset: Path, training: Path) -> Path:
-    files = [dataset, training, *(Path(model) for model in wanted.models if model.endswith(".model")), *wanted.scored]
+    files = [dataset, training, *(file for model in wanted.models if (file := _file(model))), *wanted.scored]
     said = [wanted.task, wanted.models, wanted.targets, wanted.control, wanted.profile, wanted.seed, wanted.resamples]
     digest = hashlib.sha256(json.dumps([said, [sha256_of(path) for path in files]]).encode())
     return RUNS / f"evaluate-{wanted.task}-{digest.hexdigest()[:10]}"
@@ -450,8 +482,7 @@ def _folder(wanted: Wanted, dataset: Path, training: Path) -> Path:
 
 def evaluate(wanted: Wanted, out: Path | None) -> dict[str, Any]:
     """Predicts, judges, draws; the document of --json."""
-    dataset = _resolve(wanted.data, wanted.task)
-    training = _resolve(wanted.training, wanted.task) if wanted.training else dataset
+    dataset, training = _datasets(wanted)
     targets = _check(wanted, dataset)
     Prices(wanted.profile)
     folder = (out or _folder(wanted, dataset, training)).absolute()
@@ -502,14 +533,19 @@ def evaluate(wanted: Wanted, out: Path | None) -> dict[str, Any]:
 
 def _draw(evaluation: Evaluation, target: str, lines: dict[str, dict[str, Any]] | None, folder: Path) -> list[Path]:
     judged = evaluation.judged.get(target, {})
-    if not judged or not evaluation.rows.targets[target].classes:
-        return []
-    rows = evaluation.common_rows(target)
+    rows = evaluation.common_rows(target) if judged else np.zeros(0)
     if len(rows) == 0:
         return []
     blocks = Blocks(evaluation.rows.sequence[rows], evaluation.rows.source[rows], evaluation.wanted.seed, evaluation.wanted.resamples)
     shown = [name for name in judged if name not in ("oracle", "random", "base-rate", CEILING)]
     caption = f"{evaluation.wanted.task}, {target}, n = {len(rows)} packets in {blocks.count} blocks"
+    if not evaluation.rows.targets[target].classes:
+        levels = {
+            name: [(float(level), blocks.score(scores.ratio(one.target.truth[rows] <= one.said[rows, i], unit="share"))) for i, level in enumerate(one.levels)]
+            for name, one in judged.items()
+            if one.levels is not None and name != "oracle"
+        }
+        return evaluation_plots.quantiles(levels, caption, folder)
     bins = {name: blocks.reliability(*judged[name].on(rows)) for name in shown}
     curves = {
         name: [(coverage, blocks.score(measure)) for coverage, measure in scores.risk_coverage(*judged[name].on(rows))] for name in shown

@@ -55,6 +55,27 @@ def reliability(models: dict[str, list[Any]], caption: str, folder: Path) -> lis
     return paths
 
 
+def quantiles(models: dict[str, list[tuple[float, Any]]], caption: str, folder: Path) -> list[Path]:
+    """`models`: (level, Scored share of values at most the quantile) by model."""
+    with plt.rc_context(STYLE):
+        figure, axis = plt.subplots(figsize=(5.2, 4.2))
+        axis.plot([0, 1], [0, 1], color="#999999", linewidth=0.8)
+        for place, (name, points) in enumerate(models.items()):
+            x = [level + 0.004 * (place - len(models) / 2) for level, _ in points]
+            y = [share.mean for _, share in points]
+            error = None
+            if all(share.low is not None for _, share in points):
+                error = [[max(share.mean - share.low, 0) for _, share in points], [max(share.high - share.mean, 0) for _, share in points]]
+            axis.errorbar(x, y, error, label=name, marker="o", markersize=3, capsize=2, linewidth=1, **_style(place))
+        axis.set_xlabel(f"level of the quantile\n{caption}", fontsize=8)
+        axis.set_ylabel("share of values at most the quantile (95 % interval)")
+        axis.legend(fontsize=7, frameon=False)
+        paths = save(figure, folder, "quantiles")
+    rows = [(name, level, e.mean, e.low, e.high) for name, points in models.items() for level, e in points]
+    _write(folder / "quantiles.csv", ["model", "level", "share", "low", "high"], rows)
+    return paths
+
+
 def risk_coverage(models: dict[str, list[tuple[float, Any]]], caption: str, folder: Path) -> list[Path]:
     """`models`: (coverage, Scored error) by model."""
     with plt.rc_context(STYLE):

@@ -123,7 +123,7 @@ def test_permuted_labels_are_the_same_labels(known: tuple[Path, np.ndarray], tmp
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--models", "markov9"], "--model is markov9, allowed: oracle, random"),
+        (["--models", "markov9"], "--model is markov9, allowed: a file that ends in .model"),
         (["--models", "markov1,markov1"], "twice"),
         (["--models", "nothing.model"], "nothing.model: no such file"),
         (["--target", "colour"], "--target = colour; allowed is one of type"),

@@ -14,7 +14,6 @@
 #include "bindings/evaluate/classifier.h"
 #include "models/base/rng.h"
 #include "models/predict/forecaster.h"
-#include "models/predict/packet_type.h"
 
 namespace foreflow::evaluate {
 namespace {
@@ -27,14 +26,6 @@ constexpr std::array<double, kLevels> kNormal = {-1.6448536, -1.2815516, -0.6744
 using VmOfSource = std::pair<std::uint16_t, std::uint16_t>;
 
 VmOfSource VmOf(const Dataset& data, std::size_t row) { return {data.source[row], data.vm[row]}; }
-
-bool ArePacketTypes(const Target& target) {
-  if (target.classes.size() != predict::kPacketTypes) return false;
-  for (std::size_t i = 0; i < predict::kPacketTypes; ++i) {
-    if (target.classes[i] != predict::Name(static_cast<predict::PacketType>(i))) return false;
-  }
-  return true;
-}
 
 class Oracle : public RowModel {
  public:
@@ -420,7 +411,8 @@ class Persistence : public RowModel {
 
  private:
   static std::unique_ptr<Classifier> Make(const Target& target) {
-    if (ArePacketTypes(target)) return std::make_unique<PathClassifier>(predict::PredictorKind::kPersistence);
+    if (target.ArePacketTypes())
+      return std::make_unique<PathClassifier>(predict::PredictorKind::kPersistence);
     return std::make_unique<PersistenceClassifier>(target.classes.size());
   }
 
@@ -474,7 +466,7 @@ std::unique_ptr<RowModel> MakeBaseline(const std::string& name, const Dataset& d
   const std::optional<MarkovName> markov = ParseMarkov(name);
   if (!markov) return nullptr;
   const MakeClassifier make = [markov = *markov](const Target& target) -> std::unique_ptr<Classifier> {
-    if (markov.feed != Feed::kFlow && ArePacketTypes(target)) {
+    if (markov.feed != Feed::kFlow && target.ArePacketTypes()) {
       constexpr auto kMajority = static_cast<std::size_t>(predict::PredictorKind::kMajority);
       return std::make_unique<PathClassifier>(static_cast<predict::PredictorKind>(kMajority + markov.order));
     }

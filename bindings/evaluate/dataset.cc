@@ -6,6 +6,7 @@
 
 #include "bindings/evaluate/hdf5_id.h"
 #include "models/base/refusal.h"
+#include "models/predict/packet_type.h"
 
 namespace foreflow::evaluate {
 namespace {
@@ -165,6 +166,14 @@ void AddHistories(const Reader& reader, const std::vector<std::uint8_t>& context
 }
 
 }  // namespace
+
+bool Target::ArePacketTypes() const {
+  if (classes.size() != predict::kPacketTypes) return false;
+  for (std::size_t i = 0; i < predict::kPacketTypes; ++i) {
+    if (classes[i] != predict::Name(static_cast<predict::PacketType>(i))) return false;
+  }
+  return true;
+}
 
 bool Dataset::HasLabel(std::size_t row) const {
   return std::any_of(targets.begin(), targets.end(), [&](const Target& each) { return each.IsKnown(row); });

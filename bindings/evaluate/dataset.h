@@ -23,6 +23,8 @@ struct Target {
   std::vector<std::int64_t> resolved_ns;
 
   bool IsKnown(std::size_t row) const { return classes.empty() ? value[row] == value[row] : label[row] >= 0; }
+  // Whether its classes are those of models/predict/packet_type.h.
+  bool ArePacketTypes() const;
 };
 
 // The last symbols of a VM or a conversation, newest first.

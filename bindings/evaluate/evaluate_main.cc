@@ -14,6 +14,7 @@
 #include "bindings/evaluate/dataset.h"
 #include "bindings/evaluate/file_model.h"
 #include "bindings/evaluate/monitor.h"
+#include "bindings/evaluate/online_model.h"
 #include "bindings/evaluate/predictions_file.h"
 #include "bindings/evaluate/row_model.h"
 #include "models/base/refusal.h"
@@ -23,6 +24,7 @@ namespace {
 
 constexpr int kFailed = 1;
 constexpr int kRefused = 2;
+constexpr const char* kOnline = "+online";  // after a model file's name: as OnlineModel serves it
 
 struct Options {
   std::string data;
@@ -124,10 +126,15 @@ void Run(const Options& options) {
       models.emplace_back(NameOfModelFile(name), std::make_unique<FileModel>(name, data));
       continue;
     }
+    const std::string file = name.substr(0, name.find(kOnline));
+    if (file != name && IsModelFile(file)) {
+      models.emplace_back(NameOfModelFile(file) + kOnline, std::make_unique<OnlineModel>(file, data));
+      continue;
+    }
     auto model = MakeBaseline(name, data, training, options.seed);
     if (!model)
       throw Refusal("command line", "--model", name,
-                    std::string("a file that ends in .model, ") + BaselineNames());
+                    std::string("a file that ends in .model, such a file with +online, ") + BaselineNames());
     models.emplace_back(name, std::move(model));
   }
   PredictionsFile file(options.out, data, rows, options.seed);

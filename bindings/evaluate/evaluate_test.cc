@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -16,10 +17,12 @@
 #include "bindings/evaluate/classifier.h"
 #include "bindings/evaluate/file_model.h"
 #include "bindings/evaluate/monitor.h"
+#include "bindings/evaluate/online_model.h"
 #include "bindings/evaluate/row_model.h"
 #include "models/base/refusal.h"
 #include "models/base/rng.h"
 #include "models/predict/model_file.h"
+#include "models/predict/packet_type.h"
 
 namespace foreflow::evaluate {
 namespace {
@@ -236,6 +239,46 @@ TEST_F(ModelInFile, StepsOneStateASequence) {
   });
 }
 
+// A model that is certain of what is right for the first half, and wrong from then on.
+TEST_F(ModelInFile, OnlineFallsBackToWhatLearnsWhenTheModelIsWrong) {
+  constexpr std::size_t kRows = 8000;
+  std::vector<std::int8_t> label;
+  for (std::size_t row = 0; row < kRows; ++row) {
+    const std::size_t before = (row + 3) % kSymbols;
+    label.push_back(static_cast<std::int8_t>(row < kRows / 2 ? before : (before + 1) % kSymbols));
+  }
+  data_ = Rows(label, predict::kPacketTypes);
+  data_.task = "next-type";
+  data_.feature_set = 1;
+  Target& target = data_.targets[0];
+  for (std::size_t i = 0; i < predict::kPacketTypes; ++i) {
+    target.classes[i] = predict::Name(static_cast<predict::PacketType>(i));
+  }
+  model_.heads[0].classes = target.classes;
+  predict::Tensor& output = model_.tensors[0];
+  output = {"output", {kSymbols, static_cast<std::uint32_t>(predict::kPacketTypes)}, {}};
+  for (std::size_t state = 0; state < kSymbols; ++state) {  // the state is the row's own symbol
+    for (std::size_t type = 0; type < predict::kPacketTypes; ++type) {
+      output.value.push_back(type == (state + 3) % kSymbols ? 0.94f : 0.01f);
+    }
+  }
+  OnlineModel online(Written(), data_);
+  FileModel alone(path_, data_);
+  std::vector<double> right[2];
+  for (RowModel* model : {static_cast<RowModel*>(&online), static_cast<RowModel*>(&alone)}) {
+    std::vector<double>& own = right[model == &alone ? 1 : 0];
+    own.resize(2);
+    Walk(data_, *model, [&](std::size_t row, const Output& said, const Work&) {
+      const auto likeliest = std::max_element(said[0].begin(), said[0].end()) - said[0].begin();
+      own[row / (kRows / 2)] += likeliest == label[row] ? 2.0 / kRows : 0.0;
+    });
+  }
+  EXPECT_GT(right[0][0], 0.99);
+  EXPECT_GT(right[1][0], 0.99);
+  EXPECT_LT(right[1][1], 0.01);
+  EXPECT_GT(right[0][1], 0.8);
+}
+
 TEST_F(ModelInFile, RefusesWhatIsNotOfTheDataset) {
   EXPECT_EQ(Refused(), "");
   EXPECT_THAT([] { FileModel("/nowhere/x.model", Dataset()); },
@@ -253,6 +296,10 @@ TEST_F(ModelInFile, RefusesWhatIsNotOfTheDataset) {
   EXPECT_THAT(Refused(), testing::HasSubstr("its classes of class are not those of"));
   data_.targets[0].name = "another";
   EXPECT_THAT(Refused(), testing::HasSubstr("predicts no target"));
+  data_.targets[0].name = "class";
+  data_.targets[0].classes[2] = "2";
+  EXPECT_THAT([&] { OnlineModel(Written(), data_); },
+              testing::ThrowsMessage<Refusal>(testing::HasSubstr("+online is for targets")));
 }
 
 TEST(Monitor, CoversAsOftenAsItSaysBeforeAndAfterAChange) {

@@ -57,7 +57,7 @@ class Monitor {
   struct Source {
     std::priority_queue<Pending, std::vector<Pending>, std::greater<>> pending;
     predict::AdaptiveConformal conformal{static_cast<std::uint16_t>((1 - kCoverage) * 65536)};
-    predict::PageHinkley page_hinkley{{}};
+    predict::PageHinkley page_hinkley{{0.1, 30, 256}};  // as predict::ModelWatch
     predict::Adwin adwin{kGreatestLoss, kOneIn};
   };
 
