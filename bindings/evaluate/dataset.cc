@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <unordered_map>
 
-#include "bindings/evaluate/hdf5_id.h"
+#include "bindings/hdf5/definitions.h"
 #include "models/base/refusal.h"
 #include "models/predict/packet_type.h"
 
@@ -30,31 +30,33 @@ class QuietErrors {
   void* data_ = nullptr;
 };
 
+using hdf5::Id;
+
 bool IsOfNext(const std::string& target) { return target.rfind("next_", 0) == 0; }
 
 class Reader {
  public:
   explicit Reader(const std::string& path)
-      : path_(path), file_(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose) {
-    if (!file_.valid()) Refuse("is no HDF5 file that can be read; make one with foreflow-dataset");
-  }
+      : path_(path),
+        file_(Opened(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose,
+                     "is no HDF5 file that can be read")) {}
 
   [[noreturn]] void Refuse(const std::string& what) const { throw Refusal(path_ + ": " + what); }
 
   std::int64_t Number(const std::string& name) const {
-    const Id attribute(H5Aopen(file_.get(), name.c_str(), H5P_DEFAULT), H5Aclose);
+    const Id attribute = Opened(H5Aopen(file_.get(), name.c_str(), H5P_DEFAULT), H5Aclose,
+                                "lacks the number '" + name + "' among its attributes");
     std::int64_t value = 0;
-    if (!attribute.valid() || H5Aread(attribute.get(), H5T_NATIVE_INT64, &value) < 0) {
-      Refuse("lacks the number '" + name + "' among its attributes; make it again with foreflow-dataset");
-    }
+    if (H5Aread(attribute.get(), H5T_NATIVE_INT64, &value) < 0)
+      Refuse("attribute '" + name + "' is no number");
     return value;
   }
 
   // Texts of an attribute of `object` ("/" or a dataset), of any string type; one element for a scalar.
   std::vector<std::string> Texts(const std::string& object, const std::string& name) const {
-    const Id attribute(H5Aopen_by_name(file_.get(), object.c_str(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT),
-                       H5Aclose);
-    if (!attribute.valid()) Refuse(object + " lacks the attribute '" + name + "'");
+    const Id attribute =
+        Opened(H5Aopen_by_name(file_.get(), object.c_str(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT), H5Aclose,
+               "lacks the attribute '" + name + "' of " + object);
     const Id space(H5Aget_space(attribute.get()), H5Sclose);
     const hssize_t points = H5Sget_simple_extent_npoints(space.get());
     if (points <= 0) return {};
@@ -62,7 +64,6 @@ class Reader {
     const Id type(H5Aget_type(attribute.get()), H5Tclose);
     std::vector<std::string> texts;
     if (H5Tget_class(type.get()) != H5T_STRING) {
-      // An empty list of names comes as numbers from some writers.
       Refuse(object + ": the attribute '" + name + "' holds no text");
     }
     if (H5Tis_variable_str(type.get()) > 0) {
@@ -93,8 +94,8 @@ class Reader {
   template <typename T>
   std::vector<T> Column(const std::string& name, hid_t memory_type, std::size_t rows,
                         std::size_t width = 1) const {
-    const Id dataset(H5Dopen2(file_.get(), name.c_str(), H5P_DEFAULT), H5Dclose);
-    if (!dataset.valid()) Refuse("lacks the dataset " + name + "; make it again with foreflow-dataset");
+    const Id dataset =
+        Opened(H5Dopen2(file_.get(), name.c_str(), H5P_DEFAULT), H5Dclose, "lacks the dataset " + name);
     const Id space(H5Dget_space(dataset.get()), H5Sclose);
     hsize_t dimension[2] = {0, 1};
     const int dimensions = H5Sget_simple_extent_ndims(space.get());
@@ -114,6 +115,11 @@ class Reader {
   }
 
  private:
+  Id Opened(hid_t id, Id::Closer closer, const std::string& otherwise) const {
+    if (id < 0) Refuse(otherwise + "; make it again with foreflow-dataset");
+    return Id(id, closer);
+  }
+
   std::string path_;
   Id file_;
 };
@@ -126,10 +132,13 @@ void CheckRows(const Reader& reader, const Dataset& data) {
                     std::to_string(value) + ", allowed: " + allowed);
     };
     if (data.source[row] >= data.sources.size()) {
-      at("source", data.source[row], "0 to " + std::to_string(data.sources.size()) + " less 1");
+      at("source", data.source[row], "below " + std::to_string(data.sources.size()));
+    }
+    if (data.sequence[row] >= data.rows()) {
+      at("sequence", data.sequence[row], "below the number of rows");
     }
     if (data.symbol[row] >= data.symbols) {
-      at("symbol", data.symbol[row], "0 to " + std::to_string(data.symbols) + " less 1");
+      at("symbol", data.symbol[row], "below " + std::to_string(data.symbols));
     }
     if (data.time_ns[row] < last[data.source[row]]) {
       at("time_ns", data.time_ns[row], "not before the row before of the same source");
@@ -138,8 +147,8 @@ void CheckRows(const Reader& reader, const Dataset& data) {
     for (const Target& target : data.targets) {
       if (!target.classes.empty() && target.label[row] >= static_cast<int>(target.classes.size())) {
         reader.Refuse("/targets/" + target.name + "[" + std::to_string(row) + "] is " +
-                      std::to_string(target.label[row]) + ", allowed: -1 to " +
-                      std::to_string(target.classes.size()) + " less 1");
+                      std::to_string(target.label[row]) + ", allowed: -1, or below " +
+                      std::to_string(target.classes.size()));
       }
     }
   }

@@ -10,6 +10,8 @@
 namespace foreflow::evaluate {
 namespace {
 
+using hdf5::Id;
+
 constexpr std::int64_t kFormat = 1;
 constexpr unsigned kDeflateLevel = 1;
 constexpr hsize_t kChunkRows = 16384;
@@ -22,31 +24,12 @@ class Writer {
  public:
   Writer(hid_t object, const std::string& path) : object_(object), path_(path) {}
 
-  void Number(const char* name, std::int64_t value) const {
-    const Id space(H5Screate(H5S_SCALAR), H5Sclose);
-    const Id attribute(H5Acreate2(object_, name, H5T_STD_I64LE, space.get(), H5P_DEFAULT, H5P_DEFAULT),
-                       H5Aclose);
-    Check(attribute.valid() && H5Awrite(attribute.get(), H5T_NATIVE_INT64, &value) >= 0, path_);
-  }
-
-  void Texts(const char* name, const std::vector<std::string>& texts, bool is_scalar = false) const {
-    const Id type(H5Tcopy(H5T_C_S1), H5Tclose);
-    Check(H5Tset_size(type.get(), H5T_VARIABLE) >= 0 && H5Tset_cset(type.get(), H5T_CSET_UTF8) >= 0, path_);
-    const hsize_t count = texts.size();
-    const Id space(is_scalar ? H5Screate(H5S_SCALAR) : H5Screate_simple(1, &count, nullptr), H5Sclose);
-    const Id attribute(H5Acreate2(object_, name, type.get(), space.get(), H5P_DEFAULT, H5P_DEFAULT),
-                       H5Aclose);
-    std::vector<const char*> pointers;
-    for (const std::string& each : texts) pointers.push_back(each.c_str());
-    Check(attribute.valid() && H5Awrite(attribute.get(), type.get(), pointers.data()) >= 0, path_);
-  }
-
   void Floats(const char* name, const std::vector<float>& values) const {
     const hsize_t count = values.size();
     const Id space(H5Screate_simple(1, &count, nullptr), H5Sclose);
     const Id attribute(H5Acreate2(object_, name, H5T_IEEE_F32LE, space.get(), H5P_DEFAULT, H5P_DEFAULT),
                        H5Aclose);
-    Check(attribute.valid() && H5Awrite(attribute.get(), H5T_NATIVE_FLOAT, values.data()) >= 0, path_);
+    Check(H5Awrite(attribute.get(), H5T_NATIVE_FLOAT, values.data()) >= 0, path_);
   }
 
   // A dataset of rows of `width` values (0: plain numbers).
@@ -67,7 +50,6 @@ class Writer {
     }
     Id dataset(H5Dcreate2(object_, name, file_type, space.get(), H5P_DEFAULT, properties.get(), H5P_DEFAULT),
                H5Dclose);
-    Check(dataset.valid(), path_);
     if (!values.empty()) {
       Check(H5Dwrite(dataset.get(), memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) >= 0, path_);
     }
@@ -75,9 +57,7 @@ class Writer {
   }
 
   Id Group(const std::string& name) const {
-    Id group(H5Gcreate2(object_, name.c_str(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), H5Gclose);
-    Check(group.valid(), path_);
-    return group;
+    return Id(H5Gcreate2(object_, name.c_str(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), H5Gclose);
   }
 
  private:
@@ -101,7 +81,7 @@ void WriteTarget(const Writer& writer, const TargetPredictions& target, const st
     alarms.push_back(static_cast<std::int64_t>(each.row));
   }
   const Id dataset = writer.Column("alarms", H5T_STD_I64LE, H5T_NATIVE_INT64, alarms, 2);
-  Writer(dataset.get(), path).Texts("detectors", {kDetectors.begin(), kDetectors.end()});
+  hdf5::SetTexts(dataset.get(), "detectors", {kDetectors.begin(), kDetectors.end()});
 }
 
 }  // namespace
@@ -112,13 +92,15 @@ bool TargetPredictions::IsSilent() const {
 
 PredictionsFile::PredictionsFile(const std::string& path, const Dataset& data,
                                  const std::vector<std::int64_t>& rows, std::uint64_t seed)
-    : path_(path), file_(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), H5Fclose) {
-  if (!file_.valid()) throw Refusal(path + ": cannot be created; name a file in a folder that exists");
-  const Writer root(file_.get(), path_);
-  root.Number("format", kFormat);
-  root.Number("seed", static_cast<std::int64_t>(seed));
-  root.Texts("task", {data.task}, true);
-  root.Texts("dataset", {data.path}, true);
+    : path_(path) {
+  const hid_t file = H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+  if (file < 0) throw Refusal(path + ": cannot be created; name a file in a folder that exists");
+  file_ = Id(file, H5Fclose);
+  const Writer root(file, path_);
+  hdf5::SetNumber(file, "format", kFormat);
+  hdf5::SetNumber(file, "seed", static_cast<std::int64_t>(seed));
+  hdf5::SetText(file, "task", data.task);
+  hdf5::SetText(file, "dataset", data.path);
   root.Column("rows", H5T_STD_I64LE, H5T_NATIVE_INT64, rows, 0);
   root.Group("models");
 }
@@ -130,7 +112,7 @@ void PredictionsFile::Write(const Dataset& data, const ModelPredictions& model) 
   const Id work = writer.Column("work", H5T_STD_U32LE, H5T_NATIVE_UINT32, model.work, kWorkItems);
   std::vector<std::string> items;
   for (std::size_t i = 0; i < kWorkItems; ++i) items.emplace_back(Name(static_cast<WorkItem>(i)));
-  Writer(work.get(), path_).Texts("items", items);
+  hdf5::SetTexts(work.get(), "items", items);
   for (std::size_t t = 0; t < model.targets.size(); ++t) {
     if (model.targets[t].IsSilent()) continue;
     const Id target = writer.Group(data.targets[t].name);
@@ -140,7 +122,7 @@ void PredictionsFile::Write(const Dataset& data, const ModelPredictions& model) 
 
 void PredictionsFile::Close() {
   Check(H5Fflush(file_.get(), H5F_SCOPE_GLOBAL) >= 0, path_);
-  file_ = Id();
+  Check(file_.Close(), path_);
 }
 
 }  // namespace foreflow::evaluate

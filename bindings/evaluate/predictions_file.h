@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "bindings/evaluate/dataset.h"
-#include "bindings/evaluate/hdf5_id.h"
 #include "bindings/evaluate/monitor.h"
+#include "bindings/hdf5/definitions.h"
 #include "models/base/work.h"
 
 namespace foreflow::evaluate {
@@ -54,7 +54,7 @@ class PredictionsFile {
 
  private:
   std::string path_;
-  Id file_;
+  hdf5::Id file_;
 };
 
 }  // namespace foreflow::evaluate
