@@ -28,7 +28,7 @@ BASELINES = (
     "ewma", "ewma-variance", "holt-winters", "size-so-far", "last-of-peers", "oracle",
 )  # fmt: skip
 TRAINED = ROOT / "models" / "trained"
-CEILING = "ceiling"  # the true law, where a source's is known: no model, nothing is above it
+CEILING = "ceiling"  # the true law, where it is known: no model, nothing can be better but by chance
 RESAMPLES = 1000
 REFERENCE = ("markov1", "persistence", "base-rate")  # the lower end of the gap: the first that is there
 RIVAL = ("markov3", "persistence", "base-rate")  # what a paired difference is taken to
@@ -211,9 +211,21 @@ class Evaluation:
         for path in predictions:
             self._read(path)
         for name, target in self.rows.targets.items():
-            if target.law is not None and name in self.judged:
-                self.judged[name][CEILING] = Judged(CEILING, target, target.law, None)
+            law = self._rates(target) if wanted.control == "random-labels" else target.law
+            if law is not None and name in self.judged:
+                self.judged[name][CEILING] = Judged(CEILING, target, law, None)
         self.blocks = Blocks(self.rows.sequence, self.rows.source, wanted.seed, wanted.resamples)
+
+    def _rates(self, target: Target) -> np.ndarray | None:
+        """The law of permuted labels: how often each class came among the scored rows of a source."""
+        if not target.classes:
+            return None
+        law = np.full((len(target.truth), len(target.classes)), np.nan)
+        for each in np.unique(self.rows.source):
+            inside = (self.rows.source == each) & target.known
+            count = np.bincount(target.truth[inside], minlength=len(target.classes))
+            law[self.rows.source == each] = count / max(1, count.sum())
+        return law
 
     def _read(self, path: Path) -> None:
         with h5py.File(path) as file:

@@ -247,7 +247,9 @@ class Blocks:
         if self.count < 2 or len(draws) < self.resamples // 2:
             return Scored(value, None, None, measure.unit)
         low, high = (float(np.quantile(draws, end)) for end in ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2))
-        if high - low <= 1e-9 * abs(value):  # exact, where sums round
+        if abs(value) < 1e-12:  # nothing but rounding
+            value = 0.0
+        if high - low <= max(1e-9 * abs(value), 1e-12):  # exact, where sums round
             low = high = value
         if measure.reflected:
             low, high = max(0.0, 2 * value - high), max(0.0, 2 * value - low)

@@ -289,9 +289,12 @@ TEST_F(ModelInFile, RefusesWhatIsNotOfTheDataset) {
   data_.feature_set = 2;
   EXPECT_NE(Refused(), "");
   data_.feature_set = 1;
-  data_.inputs_per_row = 1;
-  EXPECT_THAT(Refused(), testing::HasSubstr("symbols and inputs is 4 and 0, allowed: 4 and 1"));
-  data_.inputs_per_row = 0;
+  data_.symbols = 5;
+  EXPECT_THAT(Refused(), testing::HasSubstr("symbols and inputs is 4 and 0, allowed: 5 and 0 or 0"));
+  data_.symbols = 4;
+  data_.inputs_per_row = 1;  // which the model need not take
+  data_.inputs.resize(data_.rows());
+  EXPECT_EQ(Refused(), "");
   data_.targets[0].classes[2] = "other";
   EXPECT_THAT(Refused(), testing::HasSubstr("its classes of class are not those of"));
   data_.targets[0].name = "another";

@@ -29,11 +29,11 @@ predict::Model Load(const std::string& path) {
 FileModel::FileModel(const std::string& path, const Dataset& data) : data_(data), head_(data.targets.size()) {
   const predict::Model model = Load(path);
   predict::RequireUse(model, path, data.task, data.feature_set);
-  if (model.symbols < data.symbols || model.inputs != data.inputs_per_row) {
+  if (model.symbols < data.symbols || (model.inputs != 0 && model.inputs != data.inputs_per_row)) {
     throw Refusal(path, "symbols and inputs",
                   std::to_string(model.symbols) + " and " + std::to_string(model.inputs),
-                  std::to_string(data.symbols) + " and " + std::to_string(data.inputs_per_row) + ", as in " +
-                      data.path);
+                  std::to_string(data.symbols) + " and 0 or " + std::to_string(data.inputs_per_row) +
+                      ", as in " + data.path);
   }
   std::size_t first = 0;
   bool is_any = false;
@@ -65,7 +65,7 @@ std::vector<float> FileModel::Levels(std::size_t target) const {
 void FileModel::Step(std::size_t row, Output& output, Work& work) {
   predict::ModelStep step;
   step.state = state_.data() + words_ * data_.sequence[row];
-  step.inputs = data_.inputs_per_row > 0 ? &data_.inputs[row * data_.inputs_per_row] : nullptr;
+  step.inputs = model_->inputs() > 0 ? &data_.inputs[row * data_.inputs_per_row] : nullptr;
   step.symbol = data_.symbol[row];
   step.output = data_.HasLabel(row) ? output_.data() : nullptr;
   model_->Step(&step, 1, work);
