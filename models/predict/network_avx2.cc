@@ -67,6 +67,8 @@ struct EightLanes {
 struct Avx2 {
   using Wide = EightLanes;
   using Eight = EightLanes;
+  template <std::size_t B>
+  using Rows = Pack<EightLanes, B>;
   template <std::size_t G>
   static constexpr std::size_t kBatch = G == 4 ? 2 : 4;
   template <std::size_t B, std::size_t G>

@@ -97,10 +97,48 @@ struct SixteenLanes {
   return {_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p.v), exponent))};
 }
 
+// Two rows of eight in one vector, one in each half: what goes across lanes stays within a half.
+[[gnu::always_inline]] inline SixteenLanes SumOfLanes(SixteenLanes a) {
+  __m512 sum = _mm512_add_ps(a.v, _mm512_maskz_shuffle_f32x4(kAll, a.v, a.v, 0xb1));
+  sum = _mm512_add_ps(sum, _mm512_maskz_permute_ps(kAll, sum, 0x4e));
+  return {_mm512_add_ps(sum, _mm512_maskz_permute_ps(kAll, sum, 0xb1))};
+}
+[[gnu::always_inline]] inline SixteenLanes MaxOfLanes(SixteenLanes a) {
+  __m512 greatest = _mm512_maskz_max_ps(kAll, a.v, _mm512_maskz_shuffle_f32x4(kAll, a.v, a.v, 0xb1));
+  greatest = _mm512_maskz_max_ps(kAll, greatest, _mm512_maskz_permute_ps(kAll, greatest, 0x4e));
+  return {_mm512_maskz_max_ps(kAll, greatest, _mm512_maskz_permute_ps(kAll, greatest, 0xb1))};
+}
+[[gnu::always_inline]] inline void LoadRows(const float* from, std::size_t stride,
+                                            Pack<SixteenLanes, 2>& rows) {
+  for (std::size_t i = 0; i < 2; ++i) {
+    const __m256 low = _mm256_loadu_ps(from + 2 * i * stride),
+                 high = _mm256_loadu_ps(from + (2 * i + 1) * stride);
+    rows.v[i].v = _mm512_maskz_insertf32x8(kAll, _mm512_castps256_ps512(low), high, 1);
+  }
+}
+[[gnu::always_inline]] inline void StoreRow(const Pack<SixteenLanes, 2>& rows, std::size_t i, float* to,
+                                            std::size_t count) {
+  const __m512 pair = rows.v[i / 2].v;
+  const __m256 low = _mm512_maskz_extractf32x8_ps(0xff, pair, 0),
+               high = _mm512_maskz_extractf32x8_ps(0xff, pair, 1);
+  EightLanes{i % 2 == 0 ? low : high}.StoreFirst(to, count);
+}
+
+template <std::size_t B>
+struct RowsOf {
+  using Type = Pack<EightLanes, B>;
+};
+template <>
+struct RowsOf<4> {
+  using Type = Pack<SixteenLanes, 2>;
+};
+
 // 32 registers: 24 sums, 4 states and a row of weights.
 struct Avx512 {
   using Wide = SixteenLanes;
   using Eight = EightLanes;
+  template <std::size_t B>
+  using Rows = typename RowsOf<B>::Type;
   template <std::size_t G>
   static constexpr std::size_t kBatch = 4;
   template <std::size_t B, std::size_t G>

@@ -8,6 +8,8 @@ namespace {
 struct Scalar {
   using Wide = ScalarLane;
   using Eight = ScalarEight;
+  template <std::size_t B>
+  using Rows = Pack<ScalarEight, B>;
   template <std::size_t G>
   static constexpr std::size_t kBatch = 1;
   template <std::size_t B, std::size_t G>

@@ -5,19 +5,22 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "models/predict/lane_pack.h"
 #include "models/predict/network_weights.h"
 #include "models/predict/vector_math.h"
 
 // The steps of gru, lstm and mlp, once, for any instruction set `Set`:
 //   Set::Wide, Set::Eight     vectors, see scalar_lanes.h
-//   Set::kBatch               sequences that share a load of weights
+//   Set::Rows<B>              B rows of eight floats, see vector_math::Softmax
+//   Set::kBatch<G>            sequences that share a load of weights
 //   Set::kColumns<B, G>       vectors of units times B sequences times G gates that fit in registers
 // Included by the file of each instruction set, whose compiler options decide what the code becomes. What a
 // lane computes, and in which order, does not depend on any of the three: sums begin with embedding or bias,
 // add inputs, then hidden units in ascending order, each by one fused multiply-add.
 namespace foreflow::predict::network_step {
 
-constexpr std::size_t kMaxBatch = 4;
+// Vectors that go through the gates' functions side by side.
+constexpr std::size_t kPack = 4;
 
 // What one batch of steps works on.
 template <std::size_t B>
@@ -52,28 +55,31 @@ template <class V, std::size_t B>
   }
 }
 
-// head_bias + hidden * head for one vector of outputs, even and odd units apart: two chains instead of one.
+// head_bias + hidden * head for one vector of outputs, in four sums of every fourth unit: the first with the
+// bias, then (first + second) + (third + fourth).
 template <class V, std::size_t B>
 [[gnu::always_inline]] inline void HeadColumn(const NetworkWeights& weights, std::size_t depth,
                                               const Batch<B>& batch, std::size_t at,
                                               float (&value)[B][kMaxHeadWidth]) {
-  V even[B], odd[B];
+  V sum[4][B];
 #pragma GCC unroll 4
   for (std::size_t b = 0; b < B; ++b) {
-    even[b] = V::Load(weights.head_bias + at);
-    odd[b] = V::Broadcast(0);
+    sum[0][b] = V::Load(weights.head_bias + at);
+    sum[1][b] = sum[2][b] = sum[3][b] = V::Broadcast(0);
   }
   const float* row = weights.head + at;
-  for (std::size_t k = 0; k < depth; k += 2, row += 2 * weights.head_width) {
-    const V first = V::Load(row), second = V::Load(row + weights.head_width);
+  for (std::size_t k = 0; k < depth; k += 4) {
 #pragma GCC unroll 4
-    for (std::size_t b = 0; b < B; ++b) {
-      even[b] = Fma(first, V::Broadcast(batch.hidden[b][k]), even[b]);
-      odd[b] = Fma(second, V::Broadcast(batch.hidden[b][k + 1]), odd[b]);
+    for (std::size_t i = 0; i < 4; ++i, row += weights.head_width) {
+      const V weight = V::Load(row);
+#pragma GCC unroll 4
+      for (std::size_t b = 0; b < B; ++b)
+        sum[i][b] = Fma(weight, V::Broadcast(batch.hidden[b][k + i]), sum[i][b]);
     }
   }
 #pragma GCC unroll 4
-  for (std::size_t b = 0; b < B; ++b) (even[b] + odd[b]).Store(&value[b][at]);
+  for (std::size_t b = 0; b < B; ++b)
+    ((sum[0][b] + sum[1][b]) + (sum[2][b] + sum[3][b])).Store(&value[b][at]);
 }
 
 template <class Set, std::size_t B>
@@ -91,27 +97,61 @@ template <class Set, std::size_t B>
   std::size_t written = 0;
   for (std::size_t i = 0; i < weights.head_count; ++i) {
     const NetworkWeights::HeadShape& head = weights.heads[i];
+    float* output[B];
 #pragma GCC unroll 4
-    for (std::size_t b = 0; b < B; ++b) {
-      if (batch.steps[b].output == nullptr) continue;
-      float* output = batch.steps[b].output + written;
-      float* from = &value[b][head.first];
-      if (head.is_class) {
-        vector_math::Softmax<Eight>(from, head.outputs, output);
-      } else {
-        vector_math::RunningMaximum(from, head.outputs, output);
+    for (std::size_t b = 0; b < B; ++b)
+      output[b] = batch.steps[b].output == nullptr ? nullptr : batch.steps[b].output + written;
+    if (head.is_class) {
+      vector_math::Softmax<typename Set::template Rows<B>>(&value[0][head.first], kMaxHeadWidth, head.outputs,
+                                                           output);
+    } else {
+      for (std::size_t b = 0; b < B; ++b) {
+        if (output[b] != nullptr) vector_math::RunningMaximum(&value[b][head.first], head.outputs, output[b]);
       }
     }
     written += head.outputs;
   }
 }
 
-// The sums of G gates of U vectors of units, beginning at vector `column`, in `acc`; from what `acc` holds.
-template <class V, std::size_t G, std::size_t H, std::size_t B, std::size_t U>
+// What embedding and inputs give gates first..first + K - 1 of U vectors of units, from vector `column` on,
+// for each of B sequences: sum[gate][u * B + b].
+template <class V, std::size_t G, std::size_t K, std::size_t B, std::size_t N>
+[[gnu::always_inline]] inline void FromInput(const NetworkWeights& weights, const Batch<B>& batch,
+                                             std::size_t column, std::size_t first, V (&sum)[K][N]) {
+  constexpr std::size_t kPerBlock = kBlock / V::kLanes, U = N / B;
+#pragma GCC unroll 4
+  for (std::size_t u = 0; u < U; ++u) {
+    const std::size_t block = (column + u) / kPerBlock, lane = (column + u) % kPerBlock * V::kLanes;
+#pragma GCC unroll 4
+    for (std::size_t g = 0; g < K; ++g) {
+      const std::size_t at = (block * G + first + g) * kBlock + lane;
+#pragma GCC unroll 4
+      for (std::size_t b = 0; b < B; ++b) sum[g][u * B + b] = V::Load(batch.row[b] + at);
+    }
+  }
+  for (std::size_t f = 0; f < weights.inputs; ++f) {
+#pragma GCC unroll 4
+    for (std::size_t u = 0; u < U; ++u) {
+      const std::size_t block = (column + u) / kPerBlock, lane = (column + u) % kPerBlock * V::kLanes;
+#pragma GCC unroll 4
+      for (std::size_t g = 0; g < K; ++g) {
+        const std::size_t at = ((block * weights.inputs + f) * G + first + g) * kBlock + lane;
+        const V weight = V::Load(weights.input + at);
+#pragma GCC unroll 4
+        for (std::size_t b = 0; b < B; ++b)
+          sum[g][u * B + b] = Fma(weight, V::Broadcast(batch.input[b][f]), sum[g][u * B + b]);
+      }
+    }
+  }
+}
+
+// Adds the product of the recurrent matrix and the hidden states, of H units each, to the sums of all G
+// gates.
+template <class V, std::size_t G, std::size_t H, std::size_t B, std::size_t N>
 [[gnu::always_inline]] inline void AddRecurrent(const NetworkWeights& weights,
                                                 const float* const (&hidden)[B], std::size_t column,
-                                                V (&acc)[B][U][G]) {
-  constexpr std::size_t kPerBlock = kBlock / V::kLanes;
+                                                V (&sum)[G][N]) {
+  constexpr std::size_t kPerBlock = kBlock / V::kLanes, U = N / B;
   const float* matrix[U];
   for (std::size_t u = 0; u < U; ++u) {
     const std::size_t block = (column + u) / kPerBlock;
@@ -127,24 +167,19 @@ template <class V, std::size_t G, std::size_t H, std::size_t B, std::size_t U>
       for (std::size_t g = 0; g < G; ++g) {
         const V weight = V::Load(matrix[u] + (k * G + g) * kBlock);
 #pragma GCC unroll 4
-        for (std::size_t b = 0; b < B; ++b) acc[b][u][g] = Fma(weight, state[b], acc[b][u][g]);
+        for (std::size_t b = 0; b < B; ++b) sum[g][u * B + b] = Fma(weight, state[b], sum[g][u * B + b]);
       }
     }
   }
 }
 
-// What embedding and inputs give gate g of the units of one vector.
-template <class V, std::size_t G, std::size_t B>
-[[gnu::always_inline]] inline V FromInput(const NetworkWeights& weights, const Batch<B>& batch, std::size_t b,
-                                          std::size_t column, std::size_t g) {
-  constexpr std::size_t kPerBlock = kBlock / V::kLanes;
-  const std::size_t block = column / kPerBlock, lane = column % kPerBlock * V::kLanes;
-  V sum = V::Load(batch.row[b] + (block * G + g) * kBlock + lane);
-  for (std::size_t f = 0; f < weights.inputs; ++f) {
-    sum = Fma(V::Load(weights.input + ((block * weights.inputs + f) * G + g) * kBlock + lane),
-              V::Broadcast(batch.input[b][f]), sum);
-  }
-  return sum;
+// Vectors first..first + P - 1 of an array.
+template <std::size_t P, class V, std::size_t N>
+[[gnu::always_inline]] inline Pack<V, P> PackOf(const V (&vectors)[N], std::size_t first) {
+  Pack<V, P> pack;
+#pragma GCC unroll 4
+  for (std::size_t i = 0; i < P; ++i) pack.v[i] = vectors[first + i];
+  return pack;
 }
 
 // r = 1 / (1 + R), z = 1 / (1 + Z), n = (N - 1) / (N + 1) with powers of two R, Z, N; the new state is
@@ -173,42 +208,50 @@ template <class V>
   return (squashed - one) / ((squashed + one) * (one + vector_math::Exp2(o)));
 }
 
+// Writes what was computed for the heads back to the states.
+template <class V, std::size_t H, std::size_t B>
+[[gnu::always_inline]] inline void StoreHidden(const Batch<B>& batch) {
+  for (std::size_t b = 0; b < B; ++b) {
+    for (std::size_t unit = 0; unit < H; unit += V::kLanes)
+      V::Load(&batch.hidden[b][unit]).Store(static_cast<float*>(batch.steps[b].state) + unit);
+  }
+}
+
 template <class Set, std::size_t H, std::size_t B>
 void Gru(const NetworkWeights& weights, const ModelStep* steps) {
   using V = typename Set::Wide;
   constexpr std::size_t kGates = 3, kVectors = H / V::kLanes, kFit = Set::template kColumns<B, kGates>;
-  constexpr std::size_t U = kFit < kVectors ? kFit : kVectors;
+  constexpr std::size_t U = kFit < kVectors ? kFit : kVectors, N = U * B, P = N < kPack ? N : kPack;
   Batch<B> batch;
   Begin(weights, steps, kGates * H, batch);
   const float* hidden[B];
   for (std::size_t b = 0; b < B; ++b) hidden[b] = static_cast<const float*>(steps[b].state);
   for (std::size_t column = 0; column < kVectors; column += U) {
-    V acc[B][U][kGates];
-#pragma GCC unroll 4
-    for (std::size_t u = 0; u < U; ++u) {
-#pragma GCC unroll 4
-      for (std::size_t b = 0; b < B; ++b) {
-        acc[b][u][0] = FromInput<V, kGates>(weights, batch, b, column + u, 0);
-        acc[b][u][1] = FromInput<V, kGates>(weights, batch, b, column + u, 1);
-        acc[b][u][2] = V::Load(weights.bias_hn + (column + u) * V::kLanes);
+    V sum[kGates][N], n_input[1][N], old[N];
+    {
+      V start[2][N];
+      FromInput<V, kGates>(weights, batch, column, 0, start);
+#pragma GCC unroll 16
+      for (std::size_t i = 0; i < N; ++i) {
+        sum[0][i] = start[0][i];
+        sum[1][i] = start[1][i];
+        sum[2][i] = V::Load(weights.bias_hn + (column + i / B) * V::kLanes);
       }
     }
-    AddRecurrent<V, kGates, H, B, U>(weights, hidden, column, acc);
+    AddRecurrent<V, kGates, H>(weights, hidden, column, sum);
+    FromInput<V, kGates>(weights, batch, column, 2, n_input);
+#pragma GCC unroll 16
+    for (std::size_t i = 0; i < N; ++i) old[i] = V::Load(hidden[i % B] + (column + i / B) * V::kLanes);
 #pragma GCC unroll 4
-    for (std::size_t u = 0; u < U; ++u) {
+    for (std::size_t i = 0; i < N; i += P) {
+      const Pack<V, P> next = GruUpdate(PackOf<P>(sum[0], i), PackOf<P>(sum[1], i), PackOf<P>(n_input[0], i),
+                                        PackOf<P>(sum[2], i), PackOf<P>(old, i));
 #pragma GCC unroll 4
-      for (std::size_t b = 0; b < B; ++b) {
-        const std::size_t unit = (column + u) * V::kLanes;
-        const V n_input = FromInput<V, kGates>(weights, batch, b, column + u, 2);
-        GruUpdate(acc[b][u][0], acc[b][u][1], n_input, acc[b][u][2], V::Load(hidden[b] + unit))
-            .Store(&batch.hidden[b][unit]);
-      }
+      for (std::size_t p = 0; p < P; ++p)
+        next.v[p].Store(&batch.hidden[(i + p) % B][(column + (i + p) / B) * V::kLanes]);
     }
   }
-  for (std::size_t b = 0; b < B; ++b) {
-    for (std::size_t unit = 0; unit < H; unit += V::kLanes)
-      V::Load(&batch.hidden[b][unit]).Store(static_cast<float*>(steps[b].state) + unit);
-  }
+  StoreHidden<V, H>(batch);
   Heads<Set>(weights, H, batch);
 }
 
@@ -217,39 +260,31 @@ template <class Set, std::size_t H, std::size_t B>
 void Lstm(const NetworkWeights& weights, const ModelStep* steps) {
   using V = typename Set::Wide;
   constexpr std::size_t kGates = 4, kVectors = H / V::kLanes, kFit = Set::template kColumns<B, kGates>;
-  constexpr std::size_t U = kFit < kVectors ? kFit : kVectors;
+  constexpr std::size_t U = kFit < kVectors ? kFit : kVectors, N = U * B, P = N < kPack ? N : kPack;
   Batch<B> batch;
   Begin(weights, steps, kGates * H, batch);
   const float* hidden[B];
   for (std::size_t b = 0; b < B; ++b) hidden[b] = static_cast<const float*>(steps[b].state);
   for (std::size_t column = 0; column < kVectors; column += U) {
-    V acc[B][U][kGates];
+    V sum[kGates][N], cell[N];
+    FromInput<V, kGates>(weights, batch, column, 0, sum);
+    AddRecurrent<V, kGates, H>(weights, hidden, column, sum);
+#pragma GCC unroll 16
+    for (std::size_t i = 0; i < N; ++i) cell[i] = V::Load(hidden[i % B] + H + (column + i / B) * V::kLanes);
 #pragma GCC unroll 4
-    for (std::size_t u = 0; u < U; ++u) {
+    for (std::size_t i = 0; i < N; i += P) {
+      Pack<V, P> c = PackOf<P>(cell, i);
+      const Pack<V, P> next = LstmUpdate(PackOf<P>(sum[0], i), PackOf<P>(sum[1], i), PackOf<P>(sum[2], i),
+                                         PackOf<P>(sum[3], i), c);
 #pragma GCC unroll 4
-      for (std::size_t b = 0; b < B; ++b) {
-#pragma GCC unroll 4
-        for (std::size_t g = 0; g < kGates; ++g)
-          acc[b][u][g] = FromInput<V, kGates>(weights, batch, b, column + u, g);
-      }
-    }
-    AddRecurrent<V, kGates, H, B, U>(weights, hidden, column, acc);
-#pragma GCC unroll 4
-    for (std::size_t u = 0; u < U; ++u) {
-#pragma GCC unroll 4
-      for (std::size_t b = 0; b < B; ++b) {
-        const std::size_t unit = (column + u) * V::kLanes;
-        float* cell = static_cast<float*>(steps[b].state) + H + unit;
-        V c = V::Load(cell);
-        LstmUpdate(acc[b][u][0], acc[b][u][1], acc[b][u][2], acc[b][u][3], c).Store(&batch.hidden[b][unit]);
-        c.Store(cell);
+      for (std::size_t p = 0; p < P; ++p) {
+        const std::size_t b = (i + p) % B, unit = (column + (i + p) / B) * V::kLanes;
+        next.v[p].Store(&batch.hidden[b][unit]);
+        c.v[p].Store(static_cast<float*>(steps[b].state) + H + unit);
       }
     }
   }
-  for (std::size_t b = 0; b < B; ++b) {
-    for (std::size_t unit = 0; unit < H; unit += V::kLanes)
-      V::Load(&batch.hidden[b][unit]).Store(static_cast<float*>(steps[b].state) + unit);
-  }
+  StoreHidden<V, H>(batch);
   Heads<Set>(weights, H, batch);
 }
 
@@ -260,8 +295,10 @@ void Mlp(const NetworkWeights& weights, const ModelStep* steps) {
   Batch<B> batch;
   Begin(weights, steps, weights.hidden, batch);
   for (std::size_t unit = 0; unit < weights.hidden; unit += V::kLanes) {
-    for (std::size_t b = 0; b < B; ++b)
-      Max(FromInput<V, 1>(weights, batch, b, unit / V::kLanes, 0), zero).Store(&batch.hidden[b][unit]);
+    V sum[1][B];
+    FromInput<V, 1>(weights, batch, unit / V::kLanes, 0, sum);
+#pragma GCC unroll 4
+    for (std::size_t b = 0; b < B; ++b) Max(sum[0][b], zero).Store(&batch.hidden[b][unit]);
   }
   std::size_t depth = weights.hidden;
   if (weights.hidden_2 > 0) {
@@ -333,6 +370,12 @@ NetworkStep LstmOf() {
 }
 
 template <class Set>
+void Softmax(float* logit, std::size_t outputs, float* output) {
+  float* const outputs_of_one[1] = {output};
+  vector_math::Softmax<typename Set::template Rows<1>>(logit, 0, outputs, outputs_of_one);
+}
+
+template <class Set>
 NetworkKernels KernelsOf() {
   constexpr std::size_t B = Set::template kBatch<1>;
   NetworkKernels kernels;
@@ -343,7 +386,7 @@ NetworkKernels KernelsOf() {
   kernels.lstm[1] = LstmOf<Set, 32>();
   kernels.lstm[2] = LstmOf<Set, 64>();
   kernels.mlp = Run<B, 0, Mlp<Set, B>, Mlp<Set, 1>>;
-  kernels.softmax = vector_math::Softmax<typename Set::Eight>;
+  kernels.softmax = Softmax<Set>;
   return kernels;
 }
 

@@ -4,6 +4,8 @@
 
 #include <cstddef>
 
+#include "models/predict/lane_pack.h"
+
 // exp, logistic function and tanh of float vectors, as one fixed sequence of correctly rounded operations:
 // the same bits with every width of vector, compiler and optimisation level. Largest errors, over every float
 // (vector_math_test):
@@ -66,25 +68,51 @@ template <class V>
   return (e - V::Broadcast(1)) / (e + V::Broadcast(1));
 }
 
-// Probabilities of `outputs` logits, in vectors of eight, `Eight`: softmax. Lanes past the outputs, up to a
-// multiple of eight, hold logits below the others by 87 or more, which add nothing: the sum is at least 1.
-// Sums run over the vectors first, then across the lanes. Overwrites the logits.
-template <class Eight>
-inline void Softmax(float* logit, std::size_t outputs, float* output) {
-  constexpr std::size_t kLanes = Eight::kLanes;
-  Eight greatest = Eight::Load(logit);
-  for (std::size_t at = kLanes; at < outputs; at += kLanes) greatest = Max(greatest, Eight::Load(logit + at));
-  greatest = MaxOfLanes(greatest);
-  Eight sum = Eight::Broadcast(0);
-  for (std::size_t at = 0; at < outputs; at += kLanes) {
-    const Eight power = Exp(Eight::Load(logit + at) - greatest);
-    sum = sum + power;
-    power.Store(logit + at);
+// Rows of eight floats at `from`, `from + stride`, ..., one a vector; and row i's first `count` back.
+template <class Eight, std::size_t N>
+[[gnu::always_inline]] inline void LoadRows(const float* from, std::size_t stride, Pack<Eight, N>& rows) {
+#pragma GCC unroll 4
+  for (std::size_t i = 0; i < N; ++i) rows.v[i] = Eight::Load(from + i * stride);
+}
+template <class Eight, std::size_t N>
+[[gnu::always_inline]] inline void StoreRow(const Pack<Eight, N>& rows, std::size_t i, float* to,
+                                            std::size_t count) {
+  rows.v[i].StoreFirst(to, count);
+}
+
+// Softmax of N rows of `outputs` logits; rows are `stride` apart, and `Rows` holds eight floats of each: a
+// Pack, or what LoadRows and StoreRow are written for. Floats past the outputs, up to a multiple of eight,
+// are logits below the others by 87 or more, which add nothing: a sum is at least 1. Sums run over the eights
+// first, then across each. Overwrites the logits; leaves out the rows whose output is null.
+template <class Rows, std::size_t N>
+[[gnu::always_inline]] inline void Softmax(float* logit, std::size_t stride, std::size_t outputs,
+                                           float* const (&output)[N]) {
+  constexpr std::size_t kEight = 8;
+  Rows greatest, power;
+  LoadRows(logit, stride, greatest);
+  for (std::size_t at = kEight; at < outputs; at += kEight) {
+    LoadRows(logit + at, stride, power);
+    greatest = Max(greatest, power);
   }
-  const Eight share = Eight::Broadcast(1) / SumOfLanes(sum);
-  for (std::size_t at = 0; at < outputs; at += kLanes) {
+  greatest = MaxOfLanes(greatest);
+  Rows sum = Rows::Broadcast(0);
+  for (std::size_t at = 0; at < outputs; at += kEight) {
+    LoadRows(logit + at, stride, power);
+    power = Exp(power - greatest);
+    sum = sum + power;
+    if (outputs <= kEight) break;
+#pragma GCC unroll 4
+    for (std::size_t i = 0; i < N; ++i) StoreRow(power, i, logit + i * stride + at, kEight);
+  }
+  const Rows share = Rows::Broadcast(1) / SumOfLanes(sum);
+  for (std::size_t at = 0; at < outputs; at += kEight) {
+    if (outputs > kEight) LoadRows(logit + at, stride, power);
+    const Rows part = power * share;
     const std::size_t left = outputs - at;
-    (Eight::Load(logit + at) * share).StoreFirst(output + at, left < kLanes ? left : kLanes);
+#pragma GCC unroll 4
+    for (std::size_t i = 0; i < N; ++i) {
+      if (output[i] != nullptr) StoreRow(part, i, output[i] + at, left < kEight ? left : kEight);
+    }
   }
 }
 

@@ -73,14 +73,16 @@ TEST(VectorMath, SoftmaxIsADistributionOfAnyWidth) {
     long double sum = 0;
     for (std::size_t i = 0; i < outputs; ++i) logit[i] = exact[i] = 0.9f * static_cast<float>(i * 7 % 11) - 3;
     for (const float value : exact) sum += std::exp(static_cast<long double>(value));
-    Softmax<ScalarEight>(logit.data(), outputs, output.data());
+    float* const row[1] = {output.data()};
+    Softmax<Pack<ScalarEight, 1>>(logit.data(), 0, outputs, row);
     for (std::size_t i = 0; i < outputs; ++i)
       EXPECT_NEAR(output[i], static_cast<double>(std::exp(static_cast<long double>(exact[i])) / sum), 3e-7);
     EXPECT_EQ(output[outputs], -5) << "written past the end";
   }
   // One logit that is far above: nothing is lost, nothing overflows.
   float logit[8] = {1e5f, -1e5f, 0, 1, 2, 3, 4, 5}, output[8];
-  Softmax<ScalarEight>(logit, 8, output);
+  float* const row[1] = {output};
+  Softmax<Pack<ScalarEight, 1>>(logit, 0, 8, row);
   EXPECT_EQ(output[0], 1);
   EXPECT_LT(output[1], 1e-30f);
 }
