@@ -16,7 +16,6 @@ namespace {
 
 // See scalar_lanes.h.
 struct EightLanes {
-  static constexpr std::size_t kLanes = 8;
   __m256 v;
 
   [[gnu::always_inline]] static EightLanes Broadcast(float value) { return {_mm256_set1_ps(value)}; }
