@@ -99,19 +99,20 @@ def read_rows(dataset: Path, row: np.ndarray) -> Rows:
         )
 
 
-ONLINE = "+online"  # after a model file's name: with online calibration and fall-back, as on the data path
+# After a model file's name: with online calibration and fall-back as on the data path, or mixed with what learns online.
+TOGETHER = ("+online", "+mixed")
 
 
 def _file(model: str) -> Path | None:
     """The file that a model's name means."""
-    path = model.removesuffix(ONLINE)
-    return Path(path) if path.endswith(".model") else None
+    path, _, ending = model.partition("+")
+    return Path(path) if path.endswith(".model") and (not ending or f"+{ending}" in TOGETHER) else None
 
 
 def _name(model: str) -> str:
     """What its predictions are kept by."""
     file = _file(model)
-    return model if file is None else file.stem + ONLINE * model.endswith(ONLINE)
+    return model if file is None else file.stem + "".join(model.partition("+")[1:])
 
 
 def predict(dataset: Path, training: Path, models: list[str], targets: list[str], seed: int, out: Path) -> None:
@@ -460,7 +461,7 @@ def _datasets(wanted: Wanted) -> tuple[Path, Path]:
 def default_models(task: str) -> list[str]:
     """All baselines, and the committed models of the task: as trained, and where packet types are predicted as served."""
     files = [str(path) for path in sorted(TRAINED.glob(f"{task}-*.model"))]
-    return [*BASELINES, *files, *(file + ONLINE for file in files if task == "next-type")]
+    return [*BASELINES, *files, *(file + ending for file in files if task == "next-type" for ending in TOGETHER)]
 
 
 def _check(wanted: Wanted, dataset: Path) -> list[str]:

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdio>
 #include <exception>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -24,7 +25,9 @@ namespace {
 
 constexpr int kFailed = 1;
 constexpr int kRefused = 2;
-constexpr const char* kOnline = "+online";  // after a model file's name: as OnlineModel serves it
+// After a model file's name.
+const std::map<std::string, Together> kTogether = {{"+online", Together::kWatched},
+                                                   {"+mixed", Together::kMixed}};
 
 struct Options {
   std::string data;
@@ -126,15 +129,18 @@ void Run(const Options& options) {
       models.emplace_back(NameOfModelFile(name), std::make_unique<FileModel>(name, data));
       continue;
     }
-    const std::string file = name.substr(0, name.find(kOnline));
-    if (file != name && IsModelFile(file)) {
-      models.emplace_back(NameOfModelFile(file) + kOnline, std::make_unique<OnlineModel>(file, data));
+    const std::string file = name.substr(0, name.find('+')), ending = name.substr(file.size());
+    const auto together = kTogether.find(ending);
+    if (IsModelFile(file) && together != kTogether.end()) {
+      models.emplace_back(NameOfModelFile(file) + ending,
+                          std::make_unique<OnlineModel>(file, data, together->second));
       continue;
     }
     auto model = MakeBaseline(name, data, training, options.seed);
     if (!model)
-      throw Refusal("command line", "--model", name,
-                    std::string("a file that ends in .model, such a file with +online, ") + BaselineNames());
+      throw Refusal(
+          "command line", "--model", name,
+          std::string("a file that ends in .model, such a file with +online or +mixed, ") + BaselineNames());
     models.emplace_back(name, std::move(model));
   }
   PredictionsFile file(options.out, data, rows, options.seed);

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -262,21 +263,24 @@ TEST_F(ModelInFile, OnlineFallsBackToWhatLearnsWhenTheModelIsWrong) {
       output.value.push_back(type == (state + 3) % kSymbols ? 0.94f : 0.01f);
     }
   }
-  OnlineModel online(Written(), data_);
-  FileModel alone(path_, data_);
-  std::vector<double> right[2];
-  for (RowModel* model : {static_cast<RowModel*>(&online), static_cast<RowModel*>(&alone)}) {
-    std::vector<double>& own = right[model == &alone ? 1 : 0];
-    own.resize(2);
-    Walk(data_, *model, [&](std::size_t row, const Output& said, const Work&) {
+  const auto share_right = [&](RowModel& model) {
+    std::array<double, 2> right{};
+    Walk(data_, model, [&](std::size_t row, const Output& said, const Work&) {
       const auto likeliest = std::max_element(said[0].begin(), said[0].end()) - said[0].begin();
-      own[row / (kRows / 2)] += likeliest == label[row] ? 2.0 / kRows : 0.0;
+      right[row / (kRows / 2)] += likeliest == label[row] ? 2.0 / kRows : 0.0;
     });
+    return right;
+  };
+  FileModel alone(Written(), data_);
+  EXPECT_GT(share_right(alone)[0], 0.99);
+  FileModel again(path_, data_);
+  EXPECT_LT(share_right(again)[1], 0.01);
+  for (const Together together : {Together::kWatched, Together::kMixed}) {
+    OnlineModel online(path_, data_, together);
+    const std::array<double, 2> right = share_right(online);
+    EXPECT_GT(right[0], 0.99);
+    EXPECT_GT(right[1], 0.8);
   }
-  EXPECT_GT(right[0][0], 0.99);
-  EXPECT_GT(right[1][0], 0.99);
-  EXPECT_LT(right[1][1], 0.01);
-  EXPECT_GT(right[0][1], 0.8);
 }
 
 TEST_F(ModelInFile, RefusesWhatIsNotOfTheDataset) {
@@ -301,8 +305,8 @@ TEST_F(ModelInFile, RefusesWhatIsNotOfTheDataset) {
   EXPECT_THAT(Refused(), testing::HasSubstr("predicts no target"));
   data_.targets[0].name = "class";
   data_.targets[0].classes[2] = "2";
-  EXPECT_THAT([&] { OnlineModel(Written(), data_); },
-              testing::ThrowsMessage<Refusal>(testing::HasSubstr("+online is for targets")));
+  EXPECT_THAT([&] { OnlineModel(Written(), data_, Together::kMixed); },
+              testing::ThrowsMessage<Refusal>(testing::HasSubstr("+online and +mixed are for targets")));
 }
 
 TEST(Monitor, CoversAsOftenAsItSaysBeforeAndAfterAChange) {
