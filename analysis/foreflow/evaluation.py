@@ -120,12 +120,18 @@ def predict(dataset: Path, training: Path, models: list[str], targets: list[str]
     binary = program(build("sim", ["foreflow-evaluate"]), "foreflow-evaluate")
     command = [str(binary), str(dataset), "--train", str(training), "--seed", str(seed), "--out", str(out)]
     command += [word for model in models for word in ("--model", model)] + [word for target in targets for word in ("--target", target)]
-    done = subprocess.run(command, check=False, stderr=None if sys.stderr.isatty() else subprocess.PIPE, text=True)
-    if not sys.stderr.isatty():
-        sys.stderr.write(done.stderr)
-    if done.returncode != 0:
-        said = (done.stderr or "see above").strip().splitlines()[-1]
-        raise (Refused if done.returncode == 2 else Failed)(said)
+    if sys.stderr.isatty():  # it rewrites a line of progress there
+        code, said = subprocess.run(command, check=False).returncode, "see above"
+    else:
+        said = ""
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            for line in process.stderr:
+                sys.stderr.write(line)
+                said = line.strip() or said
+        code = process.returncode
+    if code != 0:
+        raise (Refused if code == 2 else Failed)(said)
 
 
 class Prices:
@@ -336,7 +342,7 @@ def _relative(measure: Measure, to: Measure) -> Measure:
 
     def of(sums: np.ndarray) -> np.ndarray:
         least = to.of(sums[..., split:])
-        return scores._divide(measure.of(sums[..., :split]) - least, least)
+        return scores.divide(measure.of(sums[..., :split]) - least, least)
 
     return Measure("share", np.hstack([measure.columns, to.columns]), of)
 
@@ -579,12 +585,14 @@ def text_of(document: dict[str, Any]) -> str:
     """A row a model; metrics of the first target, and what the intervals are."""
     models = document["models"]
     has = {metric for own in models.values() for metric in own}
-    rival = next((metric for metric in has if metric.startswith("gain_over_")), None)
-    parts = [_table(models, [m for m in (*CLASS_TABLE[:1], rival, *CLASS_TABLE[1:]) if m in has] if "log_loss" in has else [m for m in (*VALUE_TABLE, rival) if m in has])]
+    rival = [metric for metric in sorted(has) if metric.startswith("gain_over_")]
+    wanted = [*CLASS_TABLE[:1], *rival, *CLASS_TABLE[1:]] if "log_loss" in has else [*VALUE_TABLE, *rival]
+    tables = [wanted]
     if document["control"] == "planted-shift":
-        parts.append(_table(models, [metric for metric in PLANTED_TABLE if metric in has]))
-    for prefix in sorted({metric.partition(".")[0] for metric in has if metric.startswith("after_")}, key=lambda name: int(name.partition("_")[2])):
-        parts.append(_table(models, [f"{prefix}.{metric}" for metric in VALUE_TABLE if f"{prefix}.{metric}" in has]))
+        tables.append(list(PLANTED_TABLE))
+    slices = sorted({metric.partition(".")[0] for metric in has if metric.startswith("after_")}, key=lambda name: int(name.partition("_")[2]))
+    tables += [[f"{name}.{metric}" for metric in VALUE_TABLE] for name in slices]
+    parts = [_table(models, [metric for metric in metrics if metric in has]) for metrics in tables]
     notes = [
         f"target {document['targets'][0]}: n = {document['n']} rows of {len(document['sources'])} source(s), the later slice of each or all of it where it was held out;",
         "earlier rows are shown to online learners and not scored",
@@ -592,7 +600,7 @@ def text_of(document: dict[str, Any]) -> str:
         f"cycles priced by {document['profile']}; late: predictions ready after what they predict",
     ]
     if document["control"] != "none":
-        notes.append(f"control {document['control']}: not a result")
+        notes.append(f"control {document['control']}: the data was changed so that the answer is known")
     return "\n\n".join(part for part in parts if part) + "\n" + "\n".join("  " + note for note in notes)
 
 

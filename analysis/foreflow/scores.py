@@ -48,10 +48,11 @@ class Scored:
 def ratio(numerator: np.ndarray, denominator: np.ndarray | None = None, unit: str = "", scale: float = 1.0) -> Measure:
     """scale * sum(numerator) / sum(denominator); the mean over rows without a denominator."""
     below = np.ones(len(numerator)) if denominator is None else denominator
-    return Measure(unit, np.column_stack([numerator, below]).astype(float), lambda sums: scale * _divide(sums[..., 0], sums[..., 1]))
+    return Measure(unit, np.column_stack([numerator, below]).astype(float), lambda sums: scale * divide(sums[..., 0], sums[..., 1]))
 
 
-def _divide(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+def divide(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """NaN where below is 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(below != 0, above / below, np.nan)
 
@@ -74,7 +75,7 @@ def gap_share(reference: Measure, model: Measure, ceiling: Measure | None) -> Me
     def of(sums: np.ndarray) -> np.ndarray:
         values = [part.of(sums[..., ends[i] : ends[i + 1]]) for i, part in enumerate(parts)]
         least = values[2] if ceiling else 0.0
-        return _divide(values[0] - values[1], values[0] - least)
+        return divide(values[0] - values[1], values[0] - least)
 
     gap = difference(reference, ceiling) if ceiling else reference
     return Measure("share", np.hstack([part.columns for part in parts]), of, given=gap)
@@ -148,7 +149,7 @@ def _calibration_error(said: np.ndarray, happened: np.ndarray, bin_of: np.ndarra
     rows = np.arange(len(said))
     columns[rows, bin_of] = happened - said
     columns[:, count] = 1
-    return Measure("share", columns, lambda sums: _divide(np.abs(sums[..., :count]).sum(axis=-1), sums[..., count]), reflected=True)
+    return Measure("share", columns, lambda sums: divide(np.abs(sums[..., :count]).sum(axis=-1), sums[..., count]), reflected=True)
 
 
 @dataclass(frozen=True)
