@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from foreflow import runner_bench
-from foreflow.build import build, program
+from foreflow.build import build, has_package, program
 from foreflow.errors import Failed, Refused
 from foreflow.table import grid, number
 
@@ -21,13 +21,21 @@ PATHS = [
     for flows in (64, 8000, 30000)
     for percent in (25, 100)
 ]
+CELLS = [f"predict/{kind}_{hidden}" for kind in ("gru", "lstm") for hidden in (16, 32, 64)]
+PREDICT = [f"{cell}_{how}" for cell in CELLS for how in ("single", "batch4", "batch4_beside_batch1")] + [
+    f"predict/{row}"
+    for row in ("automaton_step", "automaton_step_and_output", "mlp_32", "trees_64x6", "markov3_step", "holt_winters_step")
+]
 # The rows that each program prints: one of which none is wanted is neither built nor run.
 PROGRAMS = {
     "foreflow-bench-cores": ["parse", "tag_seal", "tag_check", "markov_step", "hdf5_rows_per_s", "vm_profile_bytes"],
     "foreflow-bench-path": PATHS,
     "foreflow-bench-flow": [*(f"flow_table_{operation}" for operation in FLOW_OPERATIONS), "flow_table_memory"],
+    "foreflow-bench-predict": PREDICT,
     "foreflow-bench-sim": ["sim_packets_per_s"],
 }
+GROUPS = ("predict", "runner")  # a group's name means its rows, not those that have the word in theirs
+LIBTORCH_PEER = "foreflow-libtorch-peer"
 RUNNER = "foreflow-dpdk"
 KEYS = {"name", "unit", "value", "peer", "peer_value", "ratio"}
 
@@ -44,7 +52,20 @@ def _rows_of(name: str, output: str) -> list[dict[str, Any]]:
 
 
 def _kept(wanted: list[str], names: list[str]) -> list[str]:
-    return [name for name in names if not wanted or any(word.lower() in name.lower() for word in wanted)]
+    def is_meant(word: str, name: str) -> bool:
+        return name.startswith(f"{word}/") if word in GROUPS else word.lower() in name.lower()
+
+    return [name for name in names if not wanted or any(is_meant(word, name) for word in wanted)]
+
+
+def _peers_of(name: str) -> list[str]:
+    """Arguments that tell a program of its peers: libtorch's part, where libtorch is installed."""
+    if name != "foreflow-bench-predict":
+        return []
+    if not has_package("libtorch-dev"):
+        print("foreflow: libtorch is not installed (./foreflow train installs it): rows beside it have no peer", file=sys.stderr)
+        return []
+    return [str(program(build("train", [LIBTORCH_PEER]), LIBTORCH_PEER))]
 
 
 def measure(wanted: list[str]) -> list[dict[str, Any]]:
@@ -58,7 +79,7 @@ def measure(wanted: list[str]) -> list[dict[str, Any]]:
     for name in programs:
         folder = build("all", programs)
         print(f"foreflow: {name}", file=sys.stderr)
-        done = subprocess.run([str(program(folder, name))], stdout=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run([str(program(folder, name)), *_peers_of(name)], stdout=subprocess.PIPE, text=True, check=False)
         if done.returncode != 0:
             raise Failed(f"{name} ended with exit code {done.returncode}")
         found = _rows_of(name, done.stdout)

@@ -58,7 +58,7 @@ def _cached(folder: Path, variable: str) -> str | None:
     return match.group(1) if match else None
 
 
-def _has_package(name: str) -> bool:
+def has_package(name: str) -> bool:
     return subprocess.run(["dpkg-query", "-W", name], capture_output=True, check=False).returncode == 0
 
 
@@ -115,7 +115,7 @@ def build(preset: str, targets: list[str], tests: bool = False) -> Path:
         fresh = not (folder / "build.ninja").is_file()
         tests_now = _cached(folder, "FOREFLOW_TESTS")
         if fresh or (tests and tests_now == "OFF"):
-            wanted = "ON" if tests or _has_package("libgtest-dev") else "OFF"
+            wanted = "ON" if tests or has_package("libgtest-dev") else "OFF"
             size = "a few minutes the first time" if fresh else "again, with tests"
             print(f"foreflow: building {preset} ({size}; log: {log})", file=sys.stderr)
             _run_logged(["cmake", "--preset", preset, f"-DFOREFLOW_TESTS={wanted}"], log, "the configuration of the build")

@@ -16,6 +16,9 @@ constexpr std::size_t kRepetitions = 11;
 // Wall time since an arbitrary moment, in seconds.
 double Now();
 
+// Seconds of the processor that this thread has used: what other load takes does not count.
+double ThreadSeconds();
+
 // Keeps a result alive, so that the compiler does not remove what made it.
 void Keep(std::uint64_t result);
 
