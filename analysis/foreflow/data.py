@@ -11,7 +11,7 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from foreflow import inputs
@@ -63,8 +63,8 @@ def _captures(word: str, seed: int) -> list[Path]:
     return [path.absolute()]
 
 
-def _made(name: str, facts: object, make: list[str]) -> Path:
-    """The file that `make` writes at its last argument, made unless it is there."""
+def _made(name: str, facts: object, make: list[str], finish: Callable[[Path], None] = lambda _: None) -> Path:
+    """The file that `make` writes at its last argument and `finish` completes, made unless it is there."""
     key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
     folder = BUILD / "datasets"
     path = folder / f"{name}-{key}.h5"
@@ -78,6 +78,7 @@ def _made(name: str, facts: object, make: list[str]) -> Path:
         if done.returncode != 0:
             said = done.stderr.strip() or f"{make[0]} ended with {done.returncode}"
             raise Refused(said) if done.returncode == 2 else Failed(said)
+        finish(made)
         os.replace(made, path)
     return path
 
@@ -92,11 +93,23 @@ def _of_sequences(name: str, task: str, seed: int, rows: int) -> Path:
     return _made(name, facts, make)
 
 
+def _add_truth(path: Path, capture: Path) -> None:
+    """The true probabilities of a generated capture's packet types: a row each of its packets."""
+    import h5py
+    import numpy as np
+
+    with np.load(f"{capture}.npz") as truth, h5py.File(path, "r+") as file:
+        if len(truth["truth"]) != len(file["rows/time_ns"]):
+            raise Failed(f"{capture.name}: has {len(truth['truth'])} packets, its dataset {len(file['rows/time_ns'])} rows")
+        file.create_dataset("truth/type", data=truth["truth"], compression=4, shuffle=True)
+
+
 def dataset(task: str, words: Sequence[str], seed: int = 1, rows: int = ROWS, horizon_ms: float = HORIZON_MS) -> Path:
     """The dataset file of `task` that `words` name; the task's default where there are none.
 
     A word is a dataset file (alone), a source of known entropy (alone; `seed` and `rows` are its own), or a capture:
-    a path, `training`, `kept-out`, `recorded`, one of those recordings, a generator (`seed`). Kept-out captures, and
+    a path, `training`, `kept-out`, `recorded`, one of those recordings, a generator (`seed`; `dialogues` alone carries
+    its truth into next-type). Kept-out captures, and
     those marked `test:`, are test rows as a whole; others are split by time.
     """
     if task not in TASKS:
@@ -127,4 +140,6 @@ def dataset(task: str, words: Sequence[str], seed: int = 1, rows: int = ROWS, ho
     command = [str(maker), task, "--horizon-ms", str(horizon_ms), *map(str, split)]
     command += [part for path in whole for part in ("--held-out", str(path))] + ["--out"]
     facts = [inputs.sha256_of(maker), task, horizon_ms, *([path.name, inputs.sha256_of(path), path in whole] for path in every)]
+    if task == "next-type" and words == ["dialogues"]:
+        return _made(task, [*facts, "truth"], command, lambda made: _add_truth(made, every[0]))
     return _made(task, facts, command)

@@ -13,7 +13,7 @@ from pathlib import Path
 from foreflow.errors import Refused
 from foreflow.places import ROOT, RUNS
 
-GENERATED = ("memoryless", "markov", "websearch", "datamining", "hadoop", "storage")
+GENERATED = ("memoryless", "markov", "dialogues", "websearch", "datamining", "hadoop", "storage")
 DEFAULT_PACKETS = 100_000
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -53,6 +54,22 @@ def test_sources_of_known_entropy_carry_their_truth() -> None:
         assert truth.shape == (len(file["rows/time_ns"]), len(file["targets/type"].attrs["classes"]))
     with h5py.File(data.dataset("fragment-fate", [], rows=10_000)) as file:
         assert file.attrs["targets"].tolist() == ["fate"]
+
+
+@NEEDS_BUILD
+def test_types_of_generated_packets_are_what_their_generator_says() -> None:
+    """The cores label the capture; the generator knew the types, and how probable each was."""
+    path = data.dataset("next-type", ["dialogues"])
+    capture = data.inputs.capture_for("dialogues", 1, 0)
+    with h5py.File(path) as file, np.load(f"{capture}.npz") as truth:
+        types = file["targets/type"][:]
+        assert np.array_equal(types, truth["type"])
+        probable = np.take_along_axis(file["truth/type"][:].astype(float), types[:, None].astype(int), axis=1)
+    facts = json.loads(Path(f"{capture}.json").read_text())["type"]
+    bits = -np.log2(probable[probable < 1])
+    bits = bits[bits != 1]  # each VM's first two turns are fair
+    assert abs(bits.mean() - facts["entropy_bits_a_turn"]) < 4 * bits.std() / len(bits) ** 0.5
+    assert facts["entropy_bits"] < facts["markov3_bits"]
 
 
 def test_a_dataset_stands_for_itself(tmp_path: Path) -> None:

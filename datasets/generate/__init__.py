@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from . import datagrams, distribution, flows, frames, pcapng
+from . import datagrams, dialogues, distribution, flows, frames, pcapng
 
-_GENERATORS = {"memoryless": datagrams.memoryless, "markov": datagrams.markov} | {
+_GENERATORS = {"memoryless": datagrams.memoryless, "markov": datagrams.markov, "dialogues": dialogues.dialogues} | {
     name: partial(flows.transactions, name=name) for name in distribution.NAMES
 }
 NAMES = tuple(_GENERATORS)
@@ -23,7 +23,7 @@ SNAP_BYTES = 128  # headers are kept, payloads (zeros) mostly cut; wire lengths 
 def generate(name: str, seed: int, packets: int, out: str | Path, snap: int = SNAP_BYTES) -> dict:
     """Writes the capture `out`, its sidecar `out`.json and its per-packet truth `out`.npz; returns the sidecar.
 
-    `packets`: exactly that many datagrams (memoryless, markov), or at most that many in whole transactions. `snap`:
+    `packets`: exactly that many datagrams (memoryless, markov), or at most that many in whole transactions or turns. `snap`:
     bytes kept of each frame, 0 for all. Same arguments and numpy version: same bytes. Raises ValueError on arguments
     out of range.
     """
