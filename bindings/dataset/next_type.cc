@@ -18,9 +18,8 @@ std::vector<std::string> TypeNames() {
 
 // Of a symbol of sequence_features.h.
 std::int8_t DirectionOf(std::uint8_t symbol) {
-  constexpr std::uint8_t kFirstRole = 4, kFirstAnswer = 66;
-  if (symbol < kFirstRole) return 2;
-  return symbol < kFirstAnswer ? 0 : 1;
+  if (symbol < predict::kSequenceFirstRole) return 2;
+  return symbol < predict::kSequenceFirstRole + predict::kSequenceKinds ? 0 : 1;
 }
 
 // The next packet of the same VM.

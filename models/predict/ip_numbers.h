@@ -16,6 +16,7 @@ using wire::kProtocolUdp;
 
 using wire::kTcpAck;
 using wire::kTcpFin;
+using wire::kTcpPsh;
 using wire::kTcpRst;
 using wire::kTcpSyn;
 

@@ -22,13 +22,13 @@ constexpr std::uint64_t kSilence = 5'000'000;
 constexpr std::uint64_t kNever = UINT64_MAX;
 constexpr int kTimeShift = 20;  // about a millisecond a unit
 constexpr std::uint32_t kRunUnits = kIdle >> kTimeShift;
-constexpr std::array<std::uint32_t, 3> kSizes = {64, 512, 1200};
-constexpr std::uint32_t kShortRun = 4096;
-constexpr std::uint16_t kServicePorts = 1024;
+constexpr std::array<std::uint32_t, 3> kSizes = {64, 512, 1300};
+constexpr std::array<std::uint32_t, 4> kRuns = {2048, 4096, 8192, TypeRules::kBulkBytes};
 
-constexpr unsigned kFirstKind = 4, kKinds = 31;
-constexpr unsigned kRuns = 6, kHandshakeKind = 24, kResetKind = 26, kEndKind = 27, kPlainKind = 28;
-static_assert(kFirstKind + 4 * kKinds == kSequenceSymbols);
+constexpr unsigned kRunKind = 24, kHandshakeKind = 54, kResetKind = 56, kEndKind = 57, kPlainKind = 58;
+constexpr unsigned kStartSizes = 4, kRunSizes = 3;  // sizes told apart
+static_assert(kPlainKind + 3 == kSequenceKinds);
+static_assert(kSequenceFirstRole + 2 * kSequenceKinds == kSequenceSymbols);
 
 // A difference of two times may not fit: huge gaps saturate.
 std::uint64_t Gap(Nanos earlier, Nanos later) {
@@ -38,10 +38,6 @@ std::uint64_t Gap(Nanos earlier, Nanos later) {
 
 std::uint32_t Units(Nanos time) {
   return static_cast<std::uint32_t>(static_cast<std::uint64_t>(time.count()) >> kTimeShift);
-}
-
-bool HasPorts(const PacketSummary& packet) {
-  return packet.key.ip_protocol == kProtocolTcp || packet.key.ip_protocol == kProtocolUdp;
 }
 
 void SetOpener(ConversationState& conversation, unsigned direction) {
@@ -59,10 +55,21 @@ bool RunGoesOn(ConversationState& conversation, unsigned direction, std::uint32_
   return false;
 }
 
-unsigned SizeClass(std::uint32_t payload) {
-  unsigned size = 0;
-  while (size < kSizes.size() && payload >= kSizes[size]) ++size;
-  return size;
+template <std::size_t kEdges>
+unsigned ClassOf(std::uint32_t value, const std::array<std::uint32_t, kEdges>& edges) {
+  unsigned index = 0;
+  while (index < kEdges && value >= edges[index]) ++index;
+  return index;
+}
+
+unsigned DataKind(const PacketSummary& packet, bool goes_on, std::uint32_t run, bool idle, bool silence) {
+  const bool is_pushed = packet.key.ip_protocol == kProtocolTcp && (packet.tcp_flags & kTcpPsh) != 0;
+  const unsigned size = ClassOf(packet.payload_bytes, kSizes), push = is_pushed ? 1 : 0;
+  if (!goes_on) {
+    const unsigned start = idle ? 2 : silence ? 1 : 0;
+    return 2 * (kStartSizes * start + size) + push;
+  }
+  return kRunKind + 2 * (kRunSizes * ClassOf(run, kRuns) + (size == 0 ? 0 : size - 1)) + push;
 }
 
 bool Answers(const PacketSummary& packet, unsigned direction, bool begins, ConversationState& conversation) {
@@ -117,13 +124,7 @@ void SequenceStep(const PacketSummary& packet, std::uint8_t direction, Conversat
   const bool answers = Answers(packet, direction, has_data && !own_goes_on && !other_goes_on, conversation);
   unsigned kind = 0;
   if (has_data) {
-    unsigned run_class = 0;
-    if (own_goes_on) {
-      run_class = run < kShortRun ? 3 : run < TypeRules::kBulkBytes ? 4 : 5;
-    } else {
-      run_class = idle ? 2 : silence ? 1 : 0;
-    }
-    kind = kRuns * SizeClass(packet.payload_bytes) + run_class;
+    kind = DataKind(packet, own_goes_on, run, idle, silence);
     own.volume = run > UINT32_MAX - packet.payload_bytes ? UINT32_MAX : run + packet.payload_bytes;
     own.time = now;
     conversation.flags = static_cast<std::uint8_t>(conversation.flags | kHasData << direction);
@@ -136,10 +137,7 @@ void SequenceStep(const PacketSummary& packet, std::uint8_t direction, Conversat
   } else {
     kind = kPlainKind + (idle ? 2 : silence ? 1 : 0);
   }
-  const bool is_service =
-      HasPorts(packet) && std::min(packet.key.source_port, packet.key.destination_port) < kServicePorts;
-  inputs.symbol = static_cast<std::uint8_t>(
-      kFirstKind + kKinds * (2 * (answers ? 1U : 0U) + (is_service ? 1U : 0U)) + kind);
+  inputs.symbol = static_cast<std::uint8_t>(kSequenceFirstRole + (answers ? kSequenceKinds : 0) + kind);
 }
 
 }  // namespace foreflow::predict

@@ -16,8 +16,11 @@ namespace foreflow::predict {
 // cannot learn the habits of one recording's hosts.
 //
 // The number changes with anything below that changes what comes out; a model says which it was trained on.
-constexpr std::uint32_t kSequenceFeatureSet = 1;
-constexpr std::size_t kSequenceSymbols = 128;
+constexpr std::uint32_t kSequenceFeatureSet = 2;
+constexpr std::size_t kSequenceSymbols = 126;
+constexpr unsigned kSequenceFirstRole =
+    4;  // symbols below are of no role, then kinds of the opener, of who answers
+constexpr unsigned kSequenceKinds = 61;
 constexpr std::size_t kSequenceInputs = 4;
 // The names of the numbers, as data sets and models state them.
 constexpr std::array<const char*, kSequenceInputs> kSequenceInputNames = {"conversation_gap", "sender_gap",
@@ -60,22 +63,23 @@ struct SequenceInputs {
 //   symbol    | packet
 //   0, 1      | group-addressed; + 1 where the sender was idle
 //   2, 3      | no data, not TCP (ICMP, ARP, other); + 1 where the sender was idle
-//   4..127    | 4 + 31 * (2 * answerer + service) + kind
+//   4..64     | from the conversation's opener: kSequenceFirstRole + kind
+//   65..125   | from who answers: kSequenceFirstRole + kSequenceKinds + kind
 //
 //   kind      | TCP or data
-//   0..23     | data: 6 * size + run
-//   24, 25    | without data: SYN; + 1 where the sender was idle
-//   26, 27    | without data: RST, FIN
-//   28..30    | other without data (pure ACK): + 2 where the sender was idle, else + 1 after a silence of the
+//   0..23     | data, the first of its direction for 200 ms: 8 * start + 2 * size, + 1 with PSH
+//   24..53    | data of a run: 24 + 6 * run + 2 * size, + 1 with PSH
+//   54, 55    | without data: SYN; + 1 where the sender was idle
+//   56, 57    | without data: RST, FIN
+//   58..60    | other without data (pure ACK): + 2 where the sender was idle, else + 1 after a silence of the
 //             | conversation
 //
 // idle: the sender's previous packet lies more than 200 ms back, or there is none. silence: more than 5 ms.
-// size: payload below 64, 512, 1200 B, or more. run: 0..2 the first data of its direction for 200 ms (0
-// within 5 ms of the conversation's last packet, 1 after a silence, 2 of an idle sender); then by the data
-// that the run had before, 3 below 4 KiB, 4 below 16 KiB (where a transfer begins to count as bulk), 5 more.
-// service: the lower port is below 1024 (TCP and UDP). answerer: the packet does not come from the
-// conversation's opener: who sent the last SYN, or got the last SYN+ACK; without a handshake who first sent
-// data after 200 ms without any; before that, the higher port.
+// start: 2 of an idle sender, else 1 after a silence of the conversation, else 0. size: of the payload, below
+// 64, 512, 1300 B, or more; in a run below 512, 1300 B, or more. run: data that the run had before, below 2,
+// 4, 8, 16 KiB (where a transfer begins to count as bulk), or more. PSH: of TCP, where an application's write
+// ends. opener: who sent the last SYN, or got the last SYN+ACK; without a handshake who first sent data after
+// 200 ms without any; before that, the higher port.
 void SequenceStep(const PacketSummary& packet, std::uint8_t direction, ConversationState& conversation,
                   SenderState& sender, SequenceInputs& inputs);
 

@@ -13,7 +13,7 @@
 namespace foreflow::predict {
 namespace {
 
-constexpr std::uint8_t kSyn = 0x02, kSynAck = 0x12, kFinAck = 0x11, kReset = 0x04, kAck = 0x10;
+constexpr std::uint8_t kSyn = 0x02, kSynAck = 0x12, kFinAck = 0x11, kReset = 0x04, kAck = 0x10, kPush = 0x18;
 
 PacketSummary Packet(std::uint8_t protocol, std::uint32_t payload, std::uint8_t flags,
                      std::uint16_t source_port, std::uint16_t destination_port) {
@@ -38,7 +38,7 @@ PacketSummary AtTime(PacketSummary packet, Nanos time) {
 
 constexpr float kGreatest = 131071.0F / 131072;  // LogInput saturated
 
-constexpr int kAsker = 4, kAskerOfService = 35, kAnswerer = 66, kAnswererOfService = 97;
+constexpr int kAsker = 4, kAnswerer = 65;
 
 TEST(SequenceFeatures, SymbolsOfAFirstPacket) {
   struct Row {
@@ -50,22 +50,22 @@ TEST(SequenceFeatures, SymbolsOfAFirstPacket) {
       {"group", Group(), 1},
       {"ping", Packet(1, 56, 0, 0, 0x0800), 3},
       {"empty UDP", Packet(17, 0, 0, 9, 9), 3},
-      {"SYN", Packet(6, 0, kSyn, 40000, 80), kAskerOfService + 25},
-      {"SYN to a high port", Packet(6, 0, kSyn, 40000, 5201), kAsker + 25},
-      {"SYN from a low port", Packet(6, 0, kSyn, 80, 40000), kAskerOfService + 25},
-      {"SYN+ACK", Packet(6, 0, kSynAck, 80, 40000), kAnswererOfService + 25},
-      {"RST", Packet(6, 0, kReset, 40000, 80), kAskerOfService + 26},
-      {"RST with a diagnostic", Packet(6, 9, kReset, 40000, 80), kAskerOfService + 26},
-      {"FIN", Packet(6, 0, kFinAck, 40000, 80), kAskerOfService + 27},
-      {"ACK of a client", Packet(6, 0, kAck, 40000, 80), kAskerOfService + 30},
-      {"ACK of a server", Packet(6, 0, kAck, 5432, 40000), kAnswerer + 30},
-      {"first data asks", Packet(6, 63, kAck, 80, 40000), kAskerOfService + 2},
-      {"64 B", Packet(6, 64, kAck, 40000, 80), kAskerOfService + 8},
-      {"511 B", Packet(17, 511, 0, 40000, 5201), kAsker + 8},
-      {"512 B", Packet(17, 512, 0, 40000, 5201), kAsker + 14},
-      {"1199 B", Packet(17, 1199, 0, 40000, 5201), kAsker + 14},
-      {"1200 B", Packet(17, 1200, 0, 40000, 5201), kAsker + 20},
-      {"ESP has no service", Packet(50, 1400, 0, 0, 0), kAsker + 20},
+      {"SYN", Packet(6, 0, kSyn, 40000, 80), kAsker + 55},
+      {"SYN from a low port", Packet(6, 0, kSyn, 80, 40000), kAsker + 55},
+      {"SYN+ACK", Packet(6, 0, kSynAck, 80, 40000), kAnswerer + 55},
+      {"RST", Packet(6, 0, kReset, 40000, 80), kAsker + 56},
+      {"RST with a diagnostic", Packet(6, 9, kReset, 40000, 80), kAsker + 56},
+      {"FIN", Packet(6, 0, kFinAck, 40000, 80), kAsker + 57},
+      {"ACK of a client", Packet(6, 0, kAck, 40000, 80), kAsker + 60},
+      {"ACK of a server", Packet(6, 0, kAck, 5432, 40000), kAnswerer + 60},
+      {"first data asks", Packet(6, 63, kAck, 80, 40000), kAsker + 16},
+      {"PSH", Packet(6, 63, kPush, 80, 40000), kAsker + 17},
+      {"64 B", Packet(6, 64, kAck, 40000, 80), kAsker + 18},
+      {"511 B", Packet(17, 511, 0, 40000, 5201), kAsker + 18},
+      {"512 B", Packet(17, 512, 0, 40000, 5201), kAsker + 20},
+      {"1299 B", Packet(17, 1299, 0, 40000, 5201), kAsker + 20},
+      {"1300 B", Packet(17, 1300, 0, 40000, 5201), kAsker + 22},
+      {"flags of no TCP", Packet(50, 1400, kPush, 0, 0), kAsker + 22},
   };
   for (const Row& row : rows) {
     ConversationState conversation;
@@ -87,23 +87,27 @@ TEST(SequenceFeatures, AConnectionFromHandshakeToEnd) {
     int symbol;
   };
   const PacketSummary up = Packet(6, 100, kAck, 40000, 80), down = Packet(6, 1448, kAck, 80, 40000);
+  const PacketSummary last = Packet(6, 700, kPush, 80, 40000), tiny = Packet(6, 9, kPush, 80, 40000);
   std::vector<Row> rows = {
-      {Millis(0), 1, Packet(6, 0, kSyn, 40000, 80), kAskerOfService + 25},
-      {Micros(50), 0, Packet(6, 0, kSynAck, 80, 40000), kAnswererOfService + 25},
-      {Micros(90), 1, Packet(6, 0, kAck, 40000, 80), kAskerOfService + 28},
-      {Micros(99), 1, up, kAskerOfService + 6 + 0},
-      {Millis(9), 0, down, kAnswererOfService + 18 + 1},
-      {Millis(10), 0, down, kAnswererOfService + 18 + 3},
-      {Millis(11), 0, down, kAnswererOfService + 18 + 3},
-      {Millis(12), 0, down, kAnswererOfService + 18 + 4},
-      {Millis(20), 1, Packet(6, 0, kAck, 40000, 80), kAskerOfService + 29},
+      {Millis(0), 1, Packet(6, 0, kSyn, 40000, 80), kAsker + 55},
+      {Micros(50), 0, Packet(6, 0, kSynAck, 80, 40000), kAnswerer + 55},
+      {Micros(90), 1, Packet(6, 0, kAck, 40000, 80), kAsker + 58},
+      {Micros(99), 1, up, kAsker + 2},
+      {Millis(9), 0, down, kAnswerer + 8 + 6},
+      {Millis(10), 0, down, kAnswerer + 24 + 4},
+      {Millis(11), 0, down, kAnswerer + 24 + 6 + 4},
+      {Millis(12), 0, down, kAnswerer + 24 + 12 + 4},
+      {Millis(20), 1, Packet(6, 0, kAck, 40000, 80), kAsker + 59},
+      {Millis(20), 0, last, kAnswerer + 24 + 12 + 3},
+      {Millis(20), 0, tiny, kAnswerer + 24 + 12 + 1},
+      {Millis(21), 0, down, kAnswerer + 24 + 12 + 4},
   };
-  for (int i = 4; i < 12; ++i) rows.push_back({Millis(21), 0, down, kAnswererOfService + 18 + 4});
-  rows.push_back({Millis(21), 0, down, kAnswererOfService + 18 + 5});
+  for (int i = 0; i < 6; ++i) rows.push_back({Millis(21), 0, down, kAnswerer + 24 + (i == 0 ? 12 : 18) + 4});
+  rows.push_back({Millis(21), 0, down, kAnswerer + 24 + 24 + 4});
   // A pause: the next request is of the opener still, and of an idle sender.
-  rows.push_back({Seconds(2), 1, up, kAskerOfService + 6 + 2});
-  rows.push_back({Seconds(3), 0, down, kAnswererOfService + 18 + 2});
-  rows.push_back({Seconds(3), 0, Packet(6, 0, kFinAck, 80, 40000), kAnswererOfService + 27});
+  rows.push_back({Seconds(2), 1, up, kAsker + 16 + 2});
+  rows.push_back({Seconds(3), 0, down, kAnswerer + 16 + 6});
+  rows.push_back({Seconds(3), 0, Packet(6, 0, kFinAck, 80, 40000), kAnswerer + 57});
 
   ConversationState conversation;
   SenderState senders[2];
@@ -179,19 +183,20 @@ int ReferenceSymbol(const std::vector<Seen>& all, std::size_t at) {
   const std::uint16_t source = now.packet.key.source_port, destination = now.packet.key.destination_port;
   const std::optional<unsigned> opener = OpenerOf(all, at + 1);
   const bool answers = opener ? *opener != now.direction : source < destination;
-  const bool service = now.packet.key.ip_protocol != 50 && std::min(source, destination) < 1024;
-  int symbol = 4 + 31 * (2 * static_cast<int>(answers) + static_cast<int>(service));
+  int symbol = answers ? kAnswerer : kAsker;
   if (data) {
     const std::uint32_t size = now.packet.payload_bytes;
     const std::uint32_t run = RunOf(all, at);
-    symbol += 6 * (size < 64 ? 0 : size < 512 ? 1 : size < 1200 ? 2 : 3);
-    if (run == 0) return symbol + (idle ? 2 : silence ? 1 : 0);
-    return symbol + (run < 4096 ? 3 : run < 16384 ? 4 : 5);
+    const int push = now.packet.key.ip_protocol == 6 && (now.packet.tcp_flags & 8) != 0 ? 1 : 0;
+    const int size_class = size < 64 ? 0 : size < 512 ? 1 : size < 1300 ? 2 : 3;
+    if (run == 0) return symbol + 8 * (idle ? 2 : silence ? 1 : 0) + 2 * size_class + push;
+    const int run_class = run < 2048 ? 0 : run < 4096 ? 1 : run < 8192 ? 2 : run < 16384 ? 3 : 4;
+    return symbol + 24 + 6 * run_class + 2 * (size < 512 ? 0 : size < 1300 ? 1 : 2) + push;
   }
-  if (IsSyn(now)) return symbol + 24 + static_cast<int>(idle);
-  if ((now.packet.tcp_flags & 4) != 0) return symbol + 26;
-  if ((now.packet.tcp_flags & 1) != 0) return symbol + 27;
-  return symbol + 28 + (idle ? 2 : silence ? 1 : 0);
+  if (IsSyn(now)) return symbol + 54 + static_cast<int>(idle);
+  if ((now.packet.tcp_flags & 4) != 0) return symbol + 56;
+  if ((now.packet.tcp_flags & 1) != 0) return symbol + 57;
+  return symbol + 58 + (idle ? 2 : silence ? 1 : 0);
 }
 
 double LogOf(double x) { return std::log2(1 + x) / 32; }
@@ -200,8 +205,8 @@ TEST(SequenceFeatures, AgreesWithARereadingOfTheWholeConversation) {
   constexpr std::uint64_t kSeed = 20261121;
   SCOPED_TRACE(testing::Message() << "seed " << kSeed);
   Rng rng(kSeed, "sequence_features_test");
-  constexpr std::uint8_t kFlags[] = {kSyn, kSynAck, kFinAck, kReset, kAck, kAck, kAck, kAck, kAck, kAck};
-  constexpr std::uint32_t kPayloads[] = {0, 0, 1, 63, 64, 511, 512, 1199, 1200, 1448, 9000, 65000};
+  constexpr std::uint8_t kFlags[] = {kSyn, kSynAck, kFinAck, kReset, kAck, kAck, kAck, kPush, kPush, kPush};
+  constexpr std::uint32_t kPayloads[] = {0, 0, 1, 63, 64, 511, 512, 1299, 1300, 1448, 9000, 65000};
   std::vector<bool> met(kSequenceSymbols, false);
   for (int round = 0; round < 400; ++round) {
     const auto protocol = static_cast<std::uint8_t>(round % 8 == 0   ? 1
@@ -255,7 +260,7 @@ TEST(SequenceFeatures, ExtremesSaturate) {
   SequenceStep(AtTime(packet, Nanos(INT64_MAX)), 0, conversation, sender, inputs);
   SequenceStep(AtTime(packet, Nanos(INT64_MAX)), 0, conversation, sender, inputs);
   EXPECT_EQ(inputs.value[3], kGreatest);
-  EXPECT_EQ(inputs.symbol, kAskerOfService + 18 + 5);
+  EXPECT_EQ(inputs.symbol, kAsker + 24 + 24 + 4);
   // Time that runs backwards is no gap.
   SequenceStep(AtTime(packet, Nanos(0)), 1, conversation, sender, inputs);
   EXPECT_EQ(inputs.value[0], 0.0F);
