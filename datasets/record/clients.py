@@ -86,7 +86,7 @@ class Client:
             self.do("redis-cli", *cache, "get", key)
             if self.choose.random() < self.plan.asks_database:
                 self.do("pgbench", *database, "-n", "-t", str(self.choose.randint(*self.plan.transactions)), "postgres")
-                self.do("redis-cli", *cache, "setex", key, "30", "x" * self.choose.randint(10, 400))
+                self.do("redis-cli", *cache, "setex", key, "30", "x" * self.choose.randint(*self.plan.values))
             self.fetch((self.choose.choices(reports, (8, 4, 2, 1, 1, 1))[0], "small"))
             if self.choose.random() < self.plan.benchmarks:
                 self.do("redis-benchmark", *cache, *self.plan.benchmark, "-q")
@@ -96,7 +96,6 @@ class Client:
         """Files up and down, and now and then a measurement of the way."""
         folder = self.scratch / self.vm
         folder.mkdir()
-        (folder / "new").write_bytes(b"x" * self.plan.backup_bytes)
         sftp = ["sftp", "-q", "-b", "-", "-i", str(self.scratch / "files" / "client_key"),
                 "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
                 f"root@{self.address_of('files')}"]  # fmt: skip
@@ -106,6 +105,8 @@ class Client:
             if measures:
                 self.do("iperf3", "-c", self.address_of(peer), *self.choose.choice(self.plan.measurements))
             else:
+                size = self.choose.choice(self.plan.backup_bytes)
+                (folder / "new").write_bytes(b"x" * size)
                 self.do(*sftp, stdin=f"put {folder}/new {folder}/stored\nget {folder}/stored {folder}/fetched\n")
             measures = not measures
             self.think(self.plan.backup_pause)

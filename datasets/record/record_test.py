@@ -47,7 +47,7 @@ def test_every_vm_has_its_own_addresses(plan):
 def test_pages_are_chosen_by_the_seed_and_lie_on_known_hosts(plan):
     assert plan.pages(1) == plan.pages(1) != plan.pages(2)
     least, most = plan.parts
-    sizes = {name for name, _, _ in plan.file_sizes}
+    sizes = {name for name, _, _ in plan.files}
     for page in plan.pages(1):
         assert 1 + least <= len(page.parts) <= 1 + most
         assert all(host in plan.hosts and path in sizes for host, path in page.parts)
@@ -151,7 +151,7 @@ def test_plans_kept_out_are_not_trained_on():
     def plans(folder):
         return {json.loads(path.read_text())["plan"] for path in (RECORDED / folder).glob("*.json")}
 
-    assert len(plans("kept-out")) == 2
+    assert len(plans("kept-out")) == 3
     assert not plans("kept-out") & (plans("training") | {"office"})
 
 

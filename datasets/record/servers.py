@@ -20,7 +20,7 @@ def _postgres(program: str) -> str:
 def _start_web(network: Network, scratch: Path) -> None:
     site = scratch / "site"
     site.mkdir()
-    for name, size, _ in network.plan.file_sizes:
+    for name, size, _ in network.plan.files:
         (site / name).write_bytes(b"x" * size)
     for vm in network.plan.web:
         start_nginx(network, vm, scratch / vm, site)
