@@ -6,8 +6,8 @@
 #include <rte_ring.h>
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
-#include <vector>
 
 #include "models/path/packet_path.h"
 #include "models/tag/scheduler.h"
@@ -57,7 +57,11 @@ class Egress {
   Egress& operator=(const Egress&) = delete;
 
   // False when the queue is full: the frame stays the caller's.
-  bool Put(const Outgoing& out, std::uint8_t queue, std::uint32_t wire_bytes);
+  bool Put(const Outgoing& out, std::uint8_t queue, std::uint32_t wire_bytes) {
+    if (!scheduler_.Enqueue(queue, reinterpret_cast<std::uintptr_t>(Pack(out)), wire_bytes)) return false;
+    copies_ += out.is_copy ? 1 : 0;
+    return true;
+  }
   // Hands up to a burst to the port or ring, in the scheduler's order; what was transmitted is added to
   // `sent` (frames handed to another worker are not: that one counts them). The number handed over.
   std::size_t Send(const TxQueue& tx, SentCount& sent);
@@ -66,16 +70,16 @@ class Egress {
   std::size_t held_copies() const { return copies_; }
 
  private:
-  tag::Scheduler scheduler_;
-  std::vector<Outgoing> slots_;  // by the scheduler's handle
-  std::vector<std::uint32_t> free_;
-  std::array<Outgoing, path::kBurst> ready_{};  // scheduled, not yet taken by the port
+  void Schedule();
+
+  tag::Scheduler scheduler_;                 // its handles are Pack's
+  std::array<void*, path::kBurst> ready_{};  // scheduled, not yet taken by the port
   std::size_t ready_count_ = 0;
   std::size_t copies_ = 0;
 };
 
-// Transmits on a port's queue; returns how many were taken and adds them to `sent`.
-std::size_t Transmit(const TxQueue& tx, const Outgoing* out, std::size_t count, SentCount& sent);
+// Transmits what was packed on a port's queue; returns how many were taken and adds them to `sent`.
+std::size_t Transmit(const TxQueue& tx, void* const* packed, std::size_t count, SentCount& sent);
 
 }  // namespace foreflow::dpdk
 

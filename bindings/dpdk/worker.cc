@@ -52,7 +52,7 @@ Worker::Worker(const WorkerPlan& plan)
 
 Worker::~Worker() {
   for (Stash& stash : stashes_) {
-    for (std::size_t i = 0; i < stash.count; ++i) rte_pktmbuf_free(stash.frames[i].frame);
+    for (std::size_t i = 0; i < stash.count; ++i) rte_pktmbuf_free(Unpack(stash.frames[i]).frame);
   }
 }
 
@@ -110,7 +110,7 @@ void Worker::Answer() {
   }
   for (const Stash& stash : stashes_) {
     for (std::size_t i = 0; i < stash.count; ++i) {
-      ++(stash.frames[i].is_copy ? answer_.held_copies : answer_.held);
+      ++(Unpack(stash.frames[i]).is_copy ? answer_.held_copies : answer_.held);
     }
   }
   bool first = true;
@@ -159,7 +159,11 @@ std::size_t Worker::Receive(const RxQueue& rx) {
   port.in += count;
   for (std::size_t i = 0; i < count; ++i) {
     port.in_bytes += frames[i]->pkt_len;
-    if (plan_.clock != Clock::kCarried) Describe(frames[i], rx);
+    if (plan_.clock == Clock::kCarried) {
+      metas_[i] = MetaOf(frames[i]);
+    } else {
+      Describe(frames[i], rx, metas_[i]);
+    }
   }
   Decide(frames.data(), count);
   return count;
@@ -171,14 +175,15 @@ std::size_t Worker::TakeInbox() {
   const std::size_t count =
       rte_ring_dequeue_burst(plan_.inboxes[plan_.index], reinterpret_cast<void**>(frames.data()),
                              static_cast<unsigned>(frames.size()), nullptr);
+  for (std::size_t i = 0; i < count; ++i) metas_[i] = MetaOf(frames[i]);
   if (count > 0) Decide(frames.data(), count);
   return count;
 }
 
 // A frame that nobody described before it came.
-void Worker::Describe(rte_mbuf* frame, const RxQueue& rx) {
-  FrameMeta& meta = MetaOf(frame);
-  meta = FrameMeta{};
+void Worker::Describe(const rte_mbuf* frame, const RxQueue& rx, FrameMeta& meta) {
+  meta.number = 0;
+  meta.link = wire::Link::kEthernet;
   meta.port = rx.port;
   meta.wire_bytes = frame->pkt_len;
   if (plan_.clock == Clock::kPort && (frame->ol_flags & plan_.timestamp_flag) != 0) {
@@ -205,7 +210,7 @@ void Worker::Decide(rte_mbuf** frames, std::size_t count) {
   std::array<std::uint16_t, path::kBurst> lane;
   std::size_t own = 0;
   for (std::size_t i = 0; i < count; ++i) {
-    FrameMeta& meta = MetaOf(frames[i]);
+    FrameMeta& meta = metas_[i];
     path::Arrival& arrival = arrivals_[own];
     path::Parsed& parsed = parsed_[own];
     arrival.link = meta.link;
@@ -223,12 +228,14 @@ void Worker::Decide(rte_mbuf** frames, std::size_t count) {
     const unsigned owner = lane[own] % plan_.workers;
     if (owner != plan_.index) {
       ++count_.handed_over;
+      MetaOf(frames[i]) = meta;
       if (rte_ring_enqueue(plan_.inboxes[owner], frames[i]) != 0) Drop(frames[i], Reason::kStationFull);
       continue;
     }
     // Frames that came by way of another worker may be older than those received here since.
     if (arrival.time < last_) arrival.time = arrival.sent = last_;
     last_ = arrival.time;
+    if (own != i) metas_[own] = meta;
     frames[own++] = frames[i];
   }
   // Work is read by traces alone: without one, all packets' goes to the same place.
@@ -247,8 +254,8 @@ void Worker::Decide(rte_mbuf** frames, std::size_t count) {
   }
   count_.decided += own;
   for (std::size_t i = 0; i < own; ++i) {
-    Record(i, MetaOf(frames[i]));
-    Forward(frames[i], arrivals_[i], verdicts_[i]);
+    Record(i, metas_[i]);
+    Forward(frames[i], metas_[i].port, arrivals_[i], verdicts_[i]);
   }
 }
 
@@ -273,7 +280,8 @@ void Worker::Drop(rte_mbuf* frame, Reason reason) {
   rte_pktmbuf_free(frame);
 }
 
-void Worker::Forward(rte_mbuf* frame, const path::Arrival& arrival, const path::Verdict& verdict) {
+void Worker::Forward(rte_mbuf* frame, std::uint16_t in_port, const path::Arrival& arrival,
+                     const path::Verdict& verdict) {
   if (verdict.mirrored) {
     ++count_.mirrored;
     if (plan_.mirror_port >= 0) {
@@ -290,7 +298,6 @@ void Worker::Forward(rte_mbuf* frame, const path::Arrival& arrival, const path::
     Drop(frame, verdict.reason);
     return;
   }
-  const std::uint16_t in_port = MetaOf(frame).port;
   const std::uint16_t port = plan_.fabric->PortFor(arrival.captured, in_port);
   if (port == Switch::kFilter) {
     Drop(frame, Reason::kSamePort);
@@ -335,10 +342,8 @@ std::size_t Worker::SendAll() {
   for (std::size_t i = 0; i < plan_.outboxes.size(); ++i) {
     Stash& stash = stashes_[i];
     const Outbox& outbox = plan_.outboxes[i];
-    std::array<void*, path::kBurst> packed;
-    const std::size_t got = rte_ring_dequeue_burst(
-        outbox.from, packed.data(), static_cast<unsigned>(path::kBurst - stash.count), nullptr);
-    for (std::size_t k = 0; k < got; ++k) stash.frames[stash.count++] = Unpack(packed[k]);
+    stash.count += rte_ring_dequeue_burst(outbox.from, stash.frames.data() + stash.count,
+                                          static_cast<unsigned>(path::kBurst - stash.count), nullptr);
     if (stash.count == 0) continue;
     const std::size_t sent =
         Transmit(outbox.tx, stash.frames.data(), stash.count, count_.ports[outbox.tx.port].sent);

@@ -139,10 +139,12 @@ class Worker {
   bool HasRoom() const;
   std::size_t Receive(const RxQueue& rx);
   std::size_t TakeInbox();
-  void Describe(rte_mbuf* frame, const RxQueue& rx);
+  void Describe(const rte_mbuf* frame, const RxQueue& rx, FrameMeta& meta);
+  // Of frames whose metas_ are written.
   void Decide(rte_mbuf** frames, std::size_t count);
   void Record(std::size_t i, const FrameMeta& meta);
-  void Forward(rte_mbuf* frame, const path::Arrival& arrival, const path::Verdict& verdict);
+  void Forward(rte_mbuf* frame, std::uint16_t in_port, const path::Arrival& arrival,
+               const path::Verdict& verdict);
   void Flood(rte_mbuf* frame, std::uint16_t in_port, std::uint8_t queue, std::uint32_t wire_bytes);
   void Drop(rte_mbuf* frame, Reason reason);
   std::size_t SendAll();
@@ -158,11 +160,12 @@ class Worker {
   path::VmMap vm_by_mac_;
   std::vector<std::unique_ptr<Egress>> egress_;  // by port
   struct Stash {                                 // taken from an outbox, not yet by the port
-    std::array<Outgoing, path::kBurst> frames;
+    std::array<void*, path::kBurst> frames;      // as Pack made them
     std::size_t count = 0;
   };
-  std::vector<Stash> stashes_;               // by outbox
-  std::unique_ptr<std::uint8_t[]> scratch_;  // frames in several segments, made whole: a burst of them
+  std::vector<Stash> stashes_;                 // by outbox
+  std::unique_ptr<std::uint8_t[]> scratch_;    // frames in several segments, made whole: a burst of them
+  std::array<FrameMeta, path::kBurst> metas_;  // nearer than those in the mbufs
   std::array<path::Arrival, path::kBurst> arrivals_;
   std::array<path::Parsed, path::kBurst> parsed_;
   std::array<path::Verdict, path::kBurst> verdicts_;

@@ -34,12 +34,27 @@ struct MutableBytes {
   constexpr operator BytesView() const { return {data, size}; }
 };
 
+// What is written on the data path is read again within a few cycles, and a load that needs more than one
+// store waits until all of them have reached the cache. So keys and addresses are written in pieces that are
+// no smaller than those they are read in.
+
+// The 8 bytes at `at`, of any alignment, plus 8 * `index`.
+inline std::uint64_t LoadWord(const void* at, std::size_t index = 0) {
+  std::uint64_t word;
+  std::memcpy(&word, static_cast<const std::uint8_t*>(at) + 8 * index, sizeof(word));
+  return word;
+}
+// 16 bytes by one store.
+inline void StoreWords(void* at, std::uint64_t first, std::uint64_t second) {
+  using Pair = std::uint64_t __attribute__((vector_size(16)));
+  const Pair pair = {first, second};
+  std::memcpy(at, &pair, sizeof(pair));
+}
+inline void StoreWord(void* at, std::uint64_t word) { std::memcpy(at, &word, sizeof(word)); }
+
 // Whether two arrays of 16 bytes are equal, as words: memcmp of a length that is known is still a call.
 inline bool Equal(const std::array<std::uint8_t, 16>& a, const std::array<std::uint8_t, 16>& b) {
-  std::array<std::uint64_t, 2> left, right;
-  std::memcpy(left.data(), a.data(), a.size());
-  std::memcpy(right.data(), b.data(), b.size());
-  return ((left[0] ^ right[0]) | (left[1] ^ right[1])) == 0;
+  return ((LoadWord(&a) ^ LoadWord(&b)) | (LoadWord(&a, 1) ^ LoadWord(&b, 1))) == 0;
 }
 
 }  // namespace foreflow

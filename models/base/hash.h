@@ -5,7 +5,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
+
+#include "models/base/bytes.h"
 
 namespace foreflow {
 
@@ -40,11 +41,9 @@ class KeyHasher {
 
   // `key` points to 40 bytes of any alignment.
   std::uint64_t operator()(const void* key) const {
-    std::array<std::uint64_t, 5> word;
-    std::memcpy(word.data(), key, kKeyBytes);
-    const std::uint64_t a = Fold(word[0] ^ mask_[0], word[1] ^ mask_[1]);
-    const std::uint64_t b = Fold(word[2] ^ mask_[2], word[3] ^ mask_[3]);
-    const std::uint64_t c = Fold(word[4] ^ mask_[4], a ^ mask_[5]);
+    const std::uint64_t a = Fold(LoadWord(key, 0) ^ mask_[0], LoadWord(key, 1) ^ mask_[1]);
+    const std::uint64_t b = Fold(LoadWord(key, 2) ^ mask_[2], LoadWord(key, 3) ^ mask_[3]);
+    const std::uint64_t c = Fold(LoadWord(key, 4) ^ mask_[4], a ^ mask_[5]);
     return Fold(b ^ c, mask_[6] | 1);
   }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "models/flow/flow_key.h"
 
+#include <cstring>
 #include <tuple>
 #include <utility>
 
@@ -36,18 +37,16 @@ std::uint16_t RequestOf(std::uint8_t ip_protocol, std::uint16_t type_and_code) {
 
 FlowKey KeyOf(const wire::Dissection& packet, VmId vm) {
   FlowKey key;
-  key.vm = vm;
-  key.l3 = static_cast<std::uint8_t>(packet.l3);
-  if (IsIp(key.l3)) {
+  const auto l3 = static_cast<std::uint8_t>(packet.l3);
+  if (IsIp(l3)) {
     key.source_address = packet.source_address;
     key.destination_address = packet.destination_address;
-    key.source_port = packet.source_port;
-    key.destination_port = packet.destination_port;
-    key.ip_protocol = packet.ip_protocol;
+    StoreWord(&key.source_port,
+              LastWordOf(packet.source_port, packet.destination_port, vm, packet.ip_protocol, l3));
   } else {
     std::memcpy(key.source_address.data(), packet.source_mac.data(), packet.source_mac.size());
     std::memcpy(key.destination_address.data(), packet.destination_mac.data(), packet.destination_mac.size());
-    key.source_port = packet.ethertype;
+    StoreWord(&key.source_port, LastWordOf(packet.ethertype, 0, vm, 0, l3));
   }
   return key;
 }

@@ -4,8 +4,8 @@
 
 #include <array>
 #include <cstdint>
-#include <cstring>
 
+#include "models/base/bytes.h"
 #include "models/wire/dissect.h"
 
 namespace foreflow::flow {
@@ -31,12 +31,18 @@ static_assert(sizeof(FlowKey) == 40, "FlowKey is compared and hashed as bytes");
 
 // As words: memcmp of a length that is known is still a call.
 inline bool FlowKey::operator==(const FlowKey& other) const {
-  std::array<std::uint64_t, sizeof(FlowKey) / sizeof(std::uint64_t)> a;
-  std::array<std::uint64_t, a.size()> b;
-  std::memcpy(a.data(), this, sizeof(FlowKey));
-  std::memcpy(b.data(), &other, sizeof(FlowKey));
-  return ((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3]) | (a[4] ^ b[4])) == 0;
+  std::uint64_t different = 0;
+  for (std::size_t i = 0; i < sizeof(FlowKey) / 8; ++i) different |= LoadWord(this, i) ^ LoadWord(&other, i);
+  return different == 0;
 }
+
+// A key's last word, the 8 bytes from source_port on.
+constexpr std::uint64_t LastWordOf(std::uint16_t source_port, std::uint16_t destination_port, VmId vm,
+                                   std::uint8_t ip_protocol, std::uint8_t l3) {
+  return source_port | std::uint64_t{destination_port} << 16 | std::uint64_t{vm} << 32 |
+         std::uint64_t{ip_protocol} << 48 | std::uint64_t{l3} << 56;
+}
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "as FlowKey lies in memory");
 
 // The flow of a packet that `vm` sends. Fields that the dissector did not reach are zero.
 FlowKey KeyOf(const wire::Dissection& packet, VmId vm);

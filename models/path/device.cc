@@ -72,19 +72,24 @@ void Device::Begin(DevicePacket& packet) {
 }
 
 void Device::CheckTags(DevicePacket* packets, std::size_t count) {
+  std::array<DevicePacket*, kBurst> tagged;
   std::array<tag::TagMac*, kBurst> macs{};
   std::size_t tags = 0;
   for (std::size_t i = 0; i < count; ++i) {
     DevicePacket& packet = packets[i];
     if (!packet.current->parsed->decidable) continue;
-    checker_.Begin(packet.tagged->has_tag ? &packet.tagged->tag : nullptr, packet.current->parsed->key,
-                   packet.arrival->wire_bytes, packet.check, (*packet.work)[Stage::kTagCheck]);
+    if (!packet.tagged->has_tag) {
+      ++counters_.tags_by_status[static_cast<std::size_t>(tag::TagStatus::kAbsent)];
+      continue;
+    }
+    checker_.Begin(&packet.tagged->tag, packet.current->parsed->key, packet.arrival->wire_bytes, packet.check,
+                   (*packet.work)[Stage::kTagCheck]);
+    tagged[tags] = &packet;
     macs[tags++] = &packet.check.mac;
   }
   tag::ComputeMacs(macs.data(), tags);
-  for (std::size_t i = 0; i < count; ++i) {
-    DevicePacket& packet = packets[i];
-    if (!packet.current->parsed->decidable) continue;
+  for (std::size_t i = 0; i < tags; ++i) {
+    DevicePacket& packet = *tagged[i];
     Verdict& verdict = *packet.verdict;
     Work& work = (*packet.work)[Stage::kTagCheck];
     tag::PredictionTag tag;
@@ -207,6 +212,7 @@ bool Device::Preinstall(const flow::FlowKey& key, const tag::EntryKey& entry, st
 }
 
 void Device::ApplyWrites(Nanos now, Work& work) {
+  if (writes_.empty()) return;
   for (const Write& write : writes_) {
     const bool installed = Put(write.entry, cache_.HashOf(write.entry), write.decision,
                                tag::InstallCause::kPredicted, write.next_use, now, work);

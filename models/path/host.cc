@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "models/path/vm_map.h"
 #include "models/predict/oracle.h"
 #include "models/tag/queue_by_header.h"
 
@@ -29,14 +30,6 @@ flow::FlowKey Reverse(const flow::FlowKey& key, flow::VmId vm) {
   std::swap(reverse.source_port, reverse.destination_port);
   reverse.vm = vm;
   return reverse;
-}
-
-// The MAC where there is one, else the address.
-std::array<std::uint8_t, 16> StationOf(const std::array<std::uint8_t, 6>& mac,
-                                       const std::array<std::uint8_t, 16>& address) {
-  std::array<std::uint8_t, 16> station{};
-  std::copy(mac.begin(), mac.end(), station.begin());
-  return Equal(station, {}) ? address : station;
 }
 
 // Of a predicted destination's entry: whether it is the current packet's.

@@ -4,12 +4,27 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
+#include "models/base/bytes.h"
 #include "models/flow/flow_key.h"
 #include "models/wire/dissect.h"
 
 namespace foreflow::path {
+
+// Who sends or receives: the MAC where there is one, else the address.
+inline std::array<std::uint8_t, 16> StationOf(const std::array<std::uint8_t, 6>& mac,
+                                              const std::array<std::uint8_t, 16>& address) {
+  std::uint32_t first;
+  std::uint16_t last;
+  std::memcpy(&first, mac.data(), sizeof(first));
+  std::memcpy(&last, mac.data() + sizeof(first), sizeof(last));
+  const std::uint64_t whole = first | std::uint64_t{last} << 32;
+  std::array<std::uint8_t, 16> station;
+  StoreWords(&station, whole != 0 ? whole : LoadWord(&address), whole != 0 ? 0 : LoadWord(&address, 1));
+  return station;
+}
 
 // Which VM a captured packet is taken to come from: one for each source MAC (source address on links without
 // MACs), numbered 1.. in order of first appearance; past `vms` of them, the uplink (0).
@@ -20,10 +35,10 @@ class VmMap {
   std::uint16_t size() const { return static_cast<std::uint16_t>(senders_.size()); }
 
  private:
-  using Sender = std::array<std::uint8_t, 16>;
+  using Sender = std::array<std::uint8_t, 16>;  // an address, or a MAC
   std::uint16_t vms_;
-  std::vector<Sender> senders_;        // by id - 1
-  std::vector<flow::VmId> by_sender_;  // ids in order of their sender
+  std::vector<Sender> senders_;     // by id - 1
+  std::vector<flow::VmId> places_;  // by hash, at most half full, with linear probing; 0: free
 };
 
 }  // namespace foreflow::path

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "models/tag/prediction_tag.h"
 
-#include <algorithm>
 #include <cstring>
 
 #include "models/crypto/keyed_hash_lanes.h"
+#include "models/tag/key_words.h"
 
 namespace foreflow::tag {
 namespace {
@@ -12,7 +12,7 @@ namespace {
 constexpr std::size_t kMessageBytes = kTagFieldBytes + sizeof(flow::FlowKey) + 4;
 // SipHash works on 8 B words and adds one that holds the length.
 constexpr std::uint32_t kMacWords = kMessageBytes / 8 + 1;
-static_assert(kMessageBytes % 8 == 0, "kMacWords counts whole words");
+static_assert(kMessageBytes % 8 == 0 && kTagFieldBytes == 12 && kKeyWords == 5, "see MessageOf");
 
 void Put16(std::uint8_t* out, std::uint16_t value) {
   out[0] = static_cast<std::uint8_t>(value >> 8);
@@ -32,22 +32,28 @@ std::uint32_t Get32(const std::uint8_t* in) {
 
 using Message = std::array<std::uint64_t, kMessageBytes / 8>;
 
+// A flow key's last word with its three 16-bit fields in network order.
+std::uint64_t LastWordInNetworkOrder(std::uint64_t word) {
+  constexpr std::uint64_t kLowBytes = 0x000000ff00ff00ff;
+  constexpr std::uint64_t kRest = 0xffff000000000000;
+  return (word & kLowBytes) << 8 | (word >> 8 & kLowBytes) | (word & kRest);
+}
+
 // What the MAC is over: fields, flow key and length in network order, as little-endian words.
 Message MessageOf(const TagMac& mac) {
-  std::array<std::uint8_t, kMessageBytes> bytes;
-  const flow::FlowKey& packet = *mac.packet;
-  std::uint8_t* out = std::copy_n(mac.fields, kTagFieldBytes, bytes.begin());
-  out = std::copy(packet.source_address.begin(), packet.source_address.end(), out);
-  out = std::copy(packet.destination_address.begin(), packet.destination_address.end(), out);
-  Put16(out, packet.source_port);
-  Put16(out + 2, packet.destination_port);
-  Put16(out + 4, packet.vm);
-  out[6] = packet.ip_protocol;
-  out[7] = packet.l3;
-  Put32(out + 8, mac.wire_bytes);
-  Message message;
-  std::memcpy(message.data(), bytes.data(), bytes.size());
-  return message;
+  std::uint64_t fields;
+  std::uint32_t last_field;
+  std::memcpy(&fields, mac.fields, sizeof(fields));
+  std::memcpy(&last_field, mac.fields + sizeof(fields), sizeof(last_field));
+  const KeyWords key = WordsOf(*mac.packet);
+  const std::uint64_t last = LastWordInNetworkOrder(key[4]);
+  return {fields,
+          last_field | key[0] << 32,
+          key[0] >> 32 | key[1] << 32,
+          key[1] >> 32 | key[2] << 32,
+          key[2] >> 32 | key[3] << 32,
+          key[3] >> 32 | last << 32,
+          last >> 32 | std::uint64_t{__builtin_bswap32(mac.wire_bytes)} << 32};
 }
 
 void ComputeOne(TagMac& mac) {

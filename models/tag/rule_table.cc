@@ -11,7 +11,6 @@
 namespace foreflow::tag {
 namespace {
 
-constexpr std::size_t kPorts = 65536;
 constexpr std::size_t kPortRulesPerLine = 5;  // 12 B each in a line of 64 B
 
 bool Outranks(const Rule& a, const Rule& b) {
@@ -93,20 +92,14 @@ KeyWords MaskedKeyOf(const Rule& rule, const KeyWords& mask) {
   return And(WordsOf(key), mask);
 }
 
-// The lowest port of each port's elementary interval.
-std::vector<std::uint16_t> ClassesOf(const std::vector<Rule>& rules, PortRange Rule::*field) {
-  std::vector<bool> begins(kPorts + 1, false);
-  begins[0] = true;
+// The elementary intervals of one port field.
+PortClasses ClassesOf(const std::vector<Rule>& rules, PortRange Rule::*field) {
+  PortClasses classes;
   for (const Rule& rule : rules) {
-    begins[(rule.*field).low] = true;
-    begins[(rule.*field).high + std::size_t{1}] = true;
+    classes.Begin((rule.*field).low);
+    classes.Begin((rule.*field).high + 1u);
   }
-  std::vector<std::uint16_t> classes(kPorts);
-  std::uint16_t current = 0;
-  for (std::size_t port = 0; port < kPorts; ++port) {
-    if (begins[port]) current = static_cast<std::uint16_t>(port);
-    classes[port] = current;
-  }
+  classes.Finish();
   return classes;
 }
 
@@ -127,8 +120,6 @@ bool RuleTable::PortRule::Matches(const flow::FlowKey& key) const {
   return key.source_port >= source.low && key.source_port <= source.high &&
          key.destination_port >= destination.low && key.destination_port <= destination.high;
 }
-
-RuleTable::RuleTable() : source_class_(kPorts, 0), destination_class_(kPorts, 0) {}
 
 void RuleTable::Load(const std::vector<Rule>& rules) {
   for (const Rule& rule : rules) CheckRule(rule);

@@ -10,6 +10,7 @@
 #include "models/base/hash.h"
 #include "models/base/work.h"
 #include "models/tag/key_words.h"
+#include "models/tag/port_classes.h"
 #include "models/tag/rule.h"
 
 namespace foreflow::tag {
@@ -39,8 +40,6 @@ struct EntryKey {
 // an entry key's fields is the decision of every packet that shares the entry.
 class RuleTable {
  public:
-  RuleTable();
-
   // Replaces all rules, or throws Refusal and leaves them: prefix length, empty port range, repeated or
   // reserved id, and values outside their enumeration, each named by rule id, field, value and range.
   void Load(const std::vector<Rule>& rules);
@@ -60,8 +59,9 @@ class RuleTable {
   EntryKey EntryKeyOf(const flow::FlowKey& key, Work& work) const {
     CountEntryKey(work);
     EntryKey entry{key};
-    entry.fields.source_port = source_class_[key.source_port];
-    entry.fields.destination_port = destination_class_[key.destination_port];
+    StoreWord(&entry.fields.source_port,
+              flow::LastWordOf(source_class_.Of(key.source_port), destination_class_.Of(key.destination_port),
+                               key.vm, key.ip_protocol, key.l3));
     return entry;
   }
   // The work of making an entry key: two cache lines, one for each port.
@@ -97,9 +97,9 @@ class RuleTable {
   std::vector<Decision> by_rank_;  // rank 0 wins over all
   std::vector<Tuple> tuples_;      // by best_rank
   std::vector<Slot> slots_;
-  std::vector<PortRule> port_rules_;         // bucket by bucket, by rank
-  std::vector<std::uint16_t> source_class_;  // of each port
-  std::vector<std::uint16_t> destination_class_;
+  std::vector<PortRule> port_rules_;  // bucket by bucket, by rank
+  PortClasses source_class_;
+  PortClasses destination_class_;
 };
 
 // Throws Refusal unless the action's verb and queue are known. `where` names the rule.

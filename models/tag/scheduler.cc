@@ -13,34 +13,36 @@ constexpr std::size_t kMaxPacketsPerQueue = std::size_t{1} << 20;
 
 }  // namespace
 
-Scheduler::Scheduler(const Config& config) {
+Scheduler::Scheduler(const Config& config) : packets_per_queue_(config.packets_per_queue) {
   if (config.packets_per_queue < 1 || config.packets_per_queue > kMaxPacketsPerQueue) {
     throw Refusal("scheduler", "packets per queue", std::to_string(config.packets_per_queue), "1..1048576");
   }
+  std::size_t places = 1;
+  while (places < config.packets_per_queue) places *= 2;
   for (std::size_t q = 0; q < kQueues; ++q) {
     if (q != 0 && config.quantum[q] == 0) {
       throw Refusal("scheduler", "quantum of queue " + std::to_string(q), "0 B", "1 B or more");
     }
-    queues_[q].ring.resize(config.packets_per_queue);
+    queues_[q].ring.resize(places);
     queues_[q].quantum = config.quantum[q];
   }
 }
 
-bool Scheduler::Enqueue(std::uint8_t queue, std::uint32_t handle, std::uint32_t wire_bytes) {
+bool Scheduler::Enqueue(std::uint8_t queue, Handle handle, std::uint32_t wire_bytes) {
   Queue& q = queues_[queue];
-  if (q.count == q.ring.size()) return false;
-  std::size_t last = q.first + q.count;
-  if (last >= q.ring.size()) last -= q.ring.size();
-  q.ring[last] = {handle, wire_bytes};
+  if (q.count == packets_per_queue_) return false;
+  q.ring[(q.first + q.count) & (q.ring.size() - 1)] = {handle, wire_bytes};
   if (q.count == 0 && queue != 0) round_[round_size_++] = queue;
   ++q.count;
+  ++size_;
   return true;
 }
 
 Scheduler::Item Scheduler::Pop(Queue& queue) {
   const Item item = queue.head();
-  if (++queue.first == queue.ring.size()) queue.first = 0;
+  queue.first = (queue.first + 1) & (queue.ring.size() - 1);
   --queue.count;
+  --size_;
   return item;
 }
 
@@ -62,7 +64,7 @@ void Scheduler::SkipFruitlessRounds() {
   }
 }
 
-bool Scheduler::Dequeue(std::uint32_t& handle, std::uint8_t& queue) {
+bool Scheduler::Dequeue(Handle& handle, std::uint8_t& queue) {
   if (queues_[0].count > 0) {
     handle = Pop(queues_[0]).handle;
     queue = 0;
@@ -94,10 +96,11 @@ bool Scheduler::Dequeue(std::uint32_t& handle, std::uint8_t& queue) {
   return false;
 }
 
-std::size_t Scheduler::size() const {
-  std::size_t total = 0;
-  for (const Queue& queue : queues_) total += queue.count;
-  return total;
+std::size_t Scheduler::Dequeue(Handle* handles, std::size_t most) {
+  std::size_t taken = 0;
+  std::uint8_t queue = 0;
+  while (taken < most && Dequeue(handles[taken], queue)) ++taken;
+  return taken;
 }
 
 }  // namespace foreflow::tag

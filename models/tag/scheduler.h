@@ -27,20 +27,24 @@ class Scheduler {
   // Throws Refusal unless 1 <= packets_per_queue <= 2^20 and each quantum of queues 1.. is at least 1.
   explicit Scheduler(const Config& config);
 
+  using Handle = std::uint64_t;  // whatever the device knows a packet by
+
   // False when the queue is full: the caller counts the drop. `queue` < kQueues.
-  bool Enqueue(std::uint8_t queue, std::uint32_t handle, std::uint32_t wire_bytes);
+  bool Enqueue(std::uint8_t queue, Handle handle, std::uint32_t wire_bytes);
   // The next to leave; false when all queues are empty. Bounded work, however small the quanta are.
-  bool Dequeue(std::uint32_t& handle, std::uint8_t& queue);
-  std::size_t size() const;
+  bool Dequeue(Handle& handle, std::uint8_t& queue);
+  // The next to leave, up to `most` of them; returns how many there were.
+  std::size_t Dequeue(Handle* handles, std::size_t most);
+  std::size_t size() const { return size_; }
   std::size_t size(std::uint8_t queue) const { return queues_[queue].count; }
 
  private:
   struct Item {
-    std::uint32_t handle = 0;
+    Handle handle = 0;
     std::uint32_t wire_bytes = 0;
   };
   struct Queue {
-    std::vector<Item> ring;
+    std::vector<Item> ring;  // a power of two of places
     std::size_t first = 0;
     std::size_t count = 0;
     std::uint32_t quantum = 0;
@@ -53,6 +57,8 @@ class Scheduler {
   void SkipFruitlessRounds();
 
   std::array<Queue, kQueues> queues_;
+  std::size_t packets_per_queue_;
+  std::size_t size_ = 0;
   // Backlogged queues other than 0, the one being served first.
   std::array<std::uint8_t, kQueues> round_{};
   std::size_t round_size_ = 0;

@@ -6,6 +6,7 @@
 #include <rapidcheck/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <deque>
 #include <list>
 #include <vector>
@@ -16,8 +17,10 @@
 namespace foreflow::tag {
 namespace {
 
+using Handle = Scheduler::Handle;
+
 struct Packet {
-  std::uint32_t handle;
+  Handle handle;
   std::uint32_t bytes;
 };
 
@@ -31,7 +34,7 @@ class NaiveDrr {
     queues_[queue].push_back(packet);
   }
 
-  bool Dequeue(std::uint32_t& handle, std::uint8_t& queue) {
+  bool Dequeue(Handle& handle, std::uint8_t& queue) {
     if (!queues_[0].empty()) {
       handle = queues_[0].front().handle;
       queue = 0;
@@ -96,8 +99,8 @@ RC_GTEST_PROP(Scheduler, AgreesWithNaiveDrr, ()) {
         naive.Enqueue(queue, {handle, bytes});
       }
     } else {
-      std::uint32_t handle = 0;
-      std::uint32_t expected_handle = 0;
+      Handle handle = 0;
+      Handle expected_handle = 0;
       std::uint8_t queue = 0;
       std::uint8_t expected_queue = 0;
       const bool any = scheduler.Dequeue(handle, queue);
@@ -138,7 +141,7 @@ RC_GTEST_PROP(Scheduler, BackloggedQueuesShareByQuantum, ()) {
   };
   std::vector<Sent> sums(1);
   for (int i = 0; i < 120; ++i) {
-    std::uint32_t handle = 0;
+    Handle handle = 0;
     std::uint8_t queue = 0;
     RC_ASSERT(scheduler.Dequeue(handle, queue));
     sums.push_back(sums.back());
@@ -163,7 +166,7 @@ RC_GTEST_PROP(Scheduler, BackloggedQueuesShareByQuantum, ()) {
 
 TEST(Scheduler, QueueZeroGoesFirstAlways) {
   Scheduler scheduler{Scheduler::Config{}};
-  std::uint32_t handle = 0;
+  Handle handle = 0;
   std::uint8_t queue = 0;
   ASSERT_TRUE(scheduler.Enqueue(1, 10, 1500));
   ASSERT_TRUE(scheduler.Enqueue(1, 11, 1500));
@@ -175,6 +178,30 @@ TEST(Scheduler, QueueZeroGoesFirstAlways) {
   ASSERT_TRUE(scheduler.Dequeue(handle, queue));
   EXPECT_EQ(handle, 11u);
   EXPECT_FALSE(scheduler.Dequeue(handle, queue));
+}
+
+TEST(Scheduler, ManyAtOnceAreAsOneAfterTheOther) {
+  Scheduler::Config config;
+  config.packets_per_queue = 20;
+  Scheduler one(config);
+  Scheduler many(config);
+  for (std::uint32_t i = 0; i < 40; ++i) {
+    const auto queue = static_cast<std::uint8_t>(i % kQueues);
+    ASSERT_TRUE(one.Enqueue(queue, i, 64 + 100 * i));
+    ASSERT_TRUE(many.Enqueue(queue, i, 64 + 100 * i));
+  }
+  std::array<Handle, 7> handles;
+  std::size_t left = 40;
+  for (std::size_t taken; (taken = many.Dequeue(handles.data(), handles.size())) > 0; left -= taken) {
+    EXPECT_EQ(taken, std::min(left, handles.size()));
+    for (std::size_t i = 0; i < taken; ++i) {
+      Handle handle = 0;
+      std::uint8_t queue = 0;
+      ASSERT_TRUE(one.Dequeue(handle, queue));
+      EXPECT_EQ(handles[i], handle);
+    }
+  }
+  EXPECT_EQ(left, 0u);
 }
 
 TEST(Scheduler, TurnsByHand) {
@@ -189,7 +216,7 @@ TEST(Scheduler, TurnsByHand) {
   const std::vector<std::uint32_t> kExpected = {10, 11, 20, 12, 13, 21, 14, 15, 22,
                                                 30, 23, 24, 25, 31, 32, 33, 34, 35};
   for (const std::uint32_t expected : kExpected) {
-    std::uint32_t handle = 0;
+    Handle handle = 0;
     std::uint8_t queue = 0;
     ASSERT_TRUE(scheduler.Dequeue(handle, queue));
     EXPECT_EQ(handle, expected);
@@ -204,7 +231,7 @@ TEST(Scheduler, AHugePacketBehindATinyQuantumLeavesAtOnce) {
   Scheduler scheduler(config);
   ASSERT_TRUE(scheduler.Enqueue(1, 1, UINT32_MAX));
   ASSERT_TRUE(scheduler.Enqueue(2, 2, UINT32_MAX - 1));
-  std::uint32_t handle = 0;
+  Handle handle = 0;
   std::uint8_t queue = 0;
   ASSERT_TRUE(scheduler.Dequeue(handle, queue));
   EXPECT_EQ(handle, 2u);  // one byte shorter: its deficit suffices a round earlier

@@ -129,11 +129,11 @@ void EnqueueDequeue(benchmark::State& state) {
   Scheduler scheduler{Scheduler::Config{}};
   for (std::uint32_t i = 0; i < 300; ++i)
     scheduler.Enqueue(static_cast<std::uint8_t>(1 + i % 3), i, 64 + i * 4);
-  std::uint32_t handle = 0;
+  Scheduler::Handle handle = 0;
   std::uint8_t queue = 0;
   for (auto _ : state) {
     scheduler.Dequeue(handle, queue);
-    scheduler.Enqueue(queue, handle, 64 + handle * 4);
+    scheduler.Enqueue(queue, handle, static_cast<std::uint32_t>(64 + handle * 4));
   }
 }
 BENCHMARK(EnqueueDequeue)->Name("Tag/Scheduler");

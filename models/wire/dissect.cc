@@ -2,6 +2,7 @@
 #include "models/wire/dissect.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "models/wire/arp.h"
 #include "models/wire/cooked.h"
@@ -23,6 +24,67 @@ constexpr std::size_t kMaxIpPayload = 65535;
 template <std::size_t kBytes>
 void CopyAddress(std::array<std::uint8_t, 16>& to, const std::array<std::uint8_t, kBytes>& from) {
   std::copy(from.begin(), from.end(), to.begin());
+}
+
+void CopyIpv4Address(std::array<std::uint8_t, 16>& to, const std::uint8_t* from) {
+  std::uint32_t address;
+  std::memcpy(&address, from, sizeof(address));
+  StoreWords(to.data(), address, 0);
+}
+
+// Most packets: untagged IPv4 without options and fragments, then TCP or UDP, with nothing amiss and both
+// headers captured. False, and nothing written, for all others: the Dissector takes those apart, and these
+// the same way.
+bool DissectPlain(BytesView captured, std::uint32_t wire_bytes, Dissection& out, Work& work) {
+  constexpr std::size_t kL3 = EthernetHeader::kBytes;
+  constexpr std::size_t kL4 = kL3 + Ipv4Header::kBytes;
+  if (captured.size < kL4 + TcpHeader::kBytes) return false;
+  const std::uint8_t* const at = captured.data;
+  if (Load16(at + 12) != kEthertypeIpv4 || at[kL3] != 0x45 || (Load16(at + kL3 + 6) & 0x3fffu) != 0)
+    return false;
+  const std::uint8_t protocol = at[kL3 + 9];
+  const bool is_tcp = protocol == kProtocolTcp;
+  if (!is_tcp && protocol != kProtocolUdp) return false;
+
+  // Both kinds in one go: which of them comes is nothing that a processor could foresee.
+  const std::size_t packet = std::max<std::size_t>(captured.size, wire_bytes) - kL3;
+  const std::size_t length = Load16(at + kL3 + 2);
+  const std::size_t l4_length = length - Ipv4Header::kBytes;
+  const std::size_t udp_length = Load16(at + kL4 + 4);
+  const std::size_t least = is_tcp ? TcpHeader::kBytes : UdpHeader::kBytes;
+  const std::size_t l4_header = is_tcp ? std::size_t{4} * (at[kL4 + 12] >> 4) : UdpHeader::kBytes;
+  const bool fits = (length >= Ipv4Header::kBytes + least) & (length <= packet) & (l4_header >= least) &
+                    (l4_header <= l4_length) & (kL4 + l4_header <= captured.size);
+  const bool is_udp_right = (udp_length >= UdpHeader::kBytes) & (udp_length <= l4_length);
+  if (!(fits & (is_tcp | is_udp_right))) return false;
+
+  const std::size_t headers = kL4 + l4_header;
+  out.l3 = Layer3::kIpv4;
+  out.l4 = is_tcp ? Layer4::kTcp : Layer4::kUdp;
+  out.is_group_addressed = IsGroup(LoadBytes<6>(at)) | IsGroup(LoadBytes<4>(at + kL3 + 16));
+  out.ip_protocol = protocol;
+  out.dscp = at[kL3 + 1] >> 2;
+  out.ecn = at[kL3 + 1] & 3;
+  out.ttl = at[kL3 + 8];
+  out.ethertype = kEthertypeIpv4;
+  out.source_port = Load16(at + kL4);
+  out.destination_port = Load16(at + kL4 + 2);
+  out.tcp_flags = is_tcp ? at[kL4 + 13] : std::uint8_t{0};
+  out.tcp_window = is_tcp ? Load16(at + kL4 + 14) : std::uint16_t{0};
+  out.tcp_sequence = is_tcp ? Load32(at + kL4 + 4) : 0;
+  out.tcp_acknowledgement = is_tcp ? Load32(at + kL4 + 8) : 0;
+  out.header_bytes = static_cast<std::uint32_t>(headers);
+  out.payload_bytes = static_cast<std::uint32_t>(l4_length - l4_header);
+  out.l3_offset = kL3;
+  out.l4_offset = kL4;
+  out.payload_offset = static_cast<std::uint16_t>(headers);
+  out.destination_mac = LoadBytes<6>(at);
+  out.source_mac = LoadBytes<6>(at + 6);
+  CopyIpv4Address(out.source_address, at + kL3 + 12);
+  CopyIpv4Address(out.destination_address, at + kL3 + 16);
+  work.Add(WorkItem::kHeader, 3);
+  work.Add(WorkItem::kByteParsed, static_cast<std::uint32_t>(headers));
+  return true;
 }
 
 // One packet on its way through the layers. `at_` is where the next header begins, `packet_end_` the offset
@@ -382,6 +444,7 @@ class Dissector {
 
 void Dissect(Link link, BytesView captured, std::uint32_t wire_bytes, Dissection& packet, Work& work) {
   packet = Dissection{};
+  if (link == Link::kEthernet && DissectPlain(captured, wire_bytes, packet, work)) return;
   Dissector(captured, wire_bytes, work, packet).Run(link);
 }
 

@@ -490,11 +490,11 @@ OffloadNic::Serve(Picos time)
     }
     m_armedFor = NEVER;
     Collect(time);
-    uint32_t handle;
+    tag::Scheduler::Handle handle;
     uint8_t queue;
     if (m_scheduler->Dequeue(handle, queue))
     {
-        Begin(handle, time);
+        Begin(static_cast<uint32_t>(handle), time);
     }
     ArmNext();
 }
