@@ -253,8 +253,9 @@ void Worker::Decide(rte_mbuf** frames, std::size_t count) {
     plan_.lanes->lane(served).Process(jobs.data(), size);
   }
   count_.decided += own;
+  const bool is_recorded = plan_.decided != nullptr || traced;
   for (std::size_t i = 0; i < own; ++i) {
-    Record(i, metas_[i]);
+    if (is_recorded) Record(i, metas_[i]);
     Forward(frames[i], metas_[i].port, arrivals_[i], verdicts_[i]);
   }
 }

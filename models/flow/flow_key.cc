@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "models/flow/flow_key.h"
 
-#include <cstring>
 #include <tuple>
 #include <utility>
 
@@ -10,11 +9,6 @@
 
 namespace foreflow::flow {
 namespace {
-
-bool IsIp(std::uint8_t l3) {
-  return l3 == static_cast<std::uint8_t>(wire::Layer3::kIpv4) ||
-         l3 == static_cast<std::uint8_t>(wire::Layer3::kIpv6);
-}
 
 // In the order of the address's bytes, then of the port.
 std::tuple<std::uint64_t, std::uint64_t, std::uint16_t> Ordered(const std::array<std::uint8_t, 16>& address,
@@ -34,22 +28,6 @@ std::uint16_t RequestOf(std::uint8_t ip_protocol, std::uint16_t type_and_code) {
 }
 
 }  // namespace
-
-FlowKey KeyOf(const wire::Dissection& packet, VmId vm) {
-  FlowKey key;
-  const auto l3 = static_cast<std::uint8_t>(packet.l3);
-  if (IsIp(l3)) {
-    key.source_address = packet.source_address;
-    key.destination_address = packet.destination_address;
-    StoreWord(&key.source_port,
-              LastWordOf(packet.source_port, packet.destination_port, vm, packet.ip_protocol, l3));
-  } else {
-    std::memcpy(key.source_address.data(), packet.source_mac.data(), packet.source_mac.size());
-    std::memcpy(key.destination_address.data(), packet.destination_mac.data(), packet.destination_mac.size());
-    StoreWord(&key.source_port, LastWordOf(packet.ethertype, 0, vm, 0, l3));
-  }
-  return key;
-}
 
 FlowKey Canonical(const FlowKey& key) {
   bool swapped = false;

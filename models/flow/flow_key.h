@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 
 #include "models/base/bytes.h"
 #include "models/wire/dissect.h"
@@ -44,8 +45,27 @@ constexpr std::uint64_t LastWordOf(std::uint16_t source_port, std::uint16_t dest
 }
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "as FlowKey lies in memory");
 
+constexpr bool IsIp(std::uint8_t l3) {
+  return l3 == static_cast<std::uint8_t>(wire::Layer3::kIpv4) ||
+         l3 == static_cast<std::uint8_t>(wire::Layer3::kIpv6);
+}
+
 // The flow of a packet that `vm` sends. Fields that the dissector did not reach are zero.
-FlowKey KeyOf(const wire::Dissection& packet, VmId vm);
+inline FlowKey KeyOf(const wire::Dissection& packet, VmId vm) {
+  FlowKey key;
+  const auto l3 = static_cast<std::uint8_t>(packet.l3);
+  if (IsIp(l3)) {
+    key.source_address = packet.source_address;
+    key.destination_address = packet.destination_address;
+    StoreWord(&key.source_port,
+              LastWordOf(packet.source_port, packet.destination_port, vm, packet.ip_protocol, l3));
+  } else {
+    std::memcpy(key.source_address.data(), packet.source_mac.data(), packet.source_mac.size());
+    std::memcpy(key.destination_address.data(), packet.destination_mac.data(), packet.destination_mac.size());
+    StoreWord(&key.source_port, LastWordOf(packet.ethertype, 0, vm, 0, l3));
+  }
+  return key;
+}
 
 // The same for both directions of a conversation, whoever sends: the endpoint that is lower in byte order
 // comes first, vm left out, the type of an ICMP reply replaced by that of its request.

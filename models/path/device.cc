@@ -47,14 +47,14 @@ void Device::Process(DevicePacket& packet) {
   ApplyWrites(packet.arrival->time, (*packet.work)[Stage::kPreinstall]);
 }
 
-bool Device::FindEntry(DevicePacket& packet) {
+[[gnu::flatten]] bool Device::FindEntry(DevicePacket& packet) {
   Begin(packet);
   if (packet.current->parsed->decidable) LookUp(packet);
   ApplyWrites(packet.arrival->time, (*packet.work)[Stage::kPreinstall]);
   return packet.verdict->punted && packet.decision.action.verb != tag::Verb::kTrap;
 }
 
-void Device::Finish(DevicePacket* packets, std::size_t count) {
+[[gnu::flatten]] void Device::Finish(DevicePacket* packets, std::size_t count) {
   CheckTags(packets, count);
   for (std::size_t i = 0; i < count; ++i) {
     if (packets[i].current->parsed->decidable) Act(packets[i]);

@@ -24,6 +24,9 @@ class Host {
  public:
   Host(const PathConfig& config, const Future* future, Device& device, Counters& counters);
 
+  // Whether there is anything to be done in Process: packets get tags and entries ahead of them.
+  bool Predicts() const { return config_.arm >= Arm::kPredictive; }
+
   // The next packet in order, before any of Process: makes its entry key and hashes, and asks for the memory
   // that Process will look at. `parsed` must live as long as `current` is used.
   void Prepare(const Parsed& parsed, CurrentPacket& current);
@@ -88,7 +91,6 @@ class Host {
 
   // A VM that is still on probation follows the host's other VMs.
   bool WritesTags(const Vm& vm, const PendingType& pending) const;
-  bool Predicts() const { return config_.arm >= Arm::kPredictive; }
   bool UsesModels(const CurrentPacket& current) const {
     return models_ != nullptr && models_->Serves() && current.reading.tier != predict::Tier::kLearned;
   }

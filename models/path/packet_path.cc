@@ -45,8 +45,9 @@ struct PacketPath::State {
 };
 
 void PacketPath::State::InSteps(const Job* jobs, std::size_t count) {
+  const bool predicts = host.Predicts();
   for (std::size_t i = 0; i < count; ++i) {
-    host.Process(*jobs[i].arrival, current[i], tagged[i], seals[i], *jobs[i].work);
+    if (predicts) host.Process(*jobs[i].arrival, current[i], tagged[i], seals[i], *jobs[i].work);
     packets[i].arrival = jobs[i].arrival;
     packets[i].current = &current[i];
     packets[i].tagged = &tagged[i];
@@ -54,10 +55,12 @@ void PacketPath::State::InSteps(const Job* jobs, std::size_t count) {
     packets[i].work = jobs[i].work;
     if (device.FindEntry(packets[i])) host.SeePunt();
   }
-  std::array<tag::TagMac*, kBurst> macs{};
-  for (std::size_t i = 0; i < count; ++i) macs[i] = &seals[i];
-  tag::ComputeMacs(macs.data(), count);
-  for (std::size_t i = 0; i < count; ++i) tag::TagSealer::Finish(seals[i], tagged[i].tag);
+  if (predicts) {
+    std::array<tag::TagMac*, kBurst> macs{};
+    for (std::size_t i = 0; i < count; ++i) macs[i] = &seals[i];
+    tag::ComputeMacs(macs.data(), count);
+    for (std::size_t i = 0; i < count; ++i) tag::TagSealer::Finish(seals[i], tagged[i].tag);
+  }
   device.Finish(packets.data(), count);
 }
 

@@ -32,13 +32,18 @@ class VmMap {
  public:
   explicit VmMap(std::uint16_t vms);
   flow::VmId VmOf(const wire::Dissection& packet);
-  std::uint16_t size() const { return static_cast<std::uint16_t>(senders_.size()); }
+  std::uint16_t size() const { return size_; }
 
  private:
   using Sender = std::array<std::uint8_t, 16>;  // an address, or a MAC
+  struct Place {
+    Sender sender{};
+    flow::VmId vm = 0;  // 0: free
+  };
   std::uint16_t vms_;
-  std::vector<Sender> senders_;     // by id - 1
-  std::vector<flow::VmId> places_;  // by hash, at most half full, with linear probing; 0: free
+  std::uint16_t size_ = 0;
+  unsigned shift_;
+  std::vector<Place> places_;  // by hash, at most half full, with linear probing
 };
 
 }  // namespace foreflow::path

@@ -17,9 +17,6 @@ std::size_t PowerOfTwoFrom(std::size_t least) {
   return power;
 }
 
-// Serial-number arithmetic (RFC 1982), so that a counter that wraps still rises.
-bool IsNewer(std::uint32_t a, std::uint32_t b) { return a != b && a - b < 0x80000000u; }
-
 }  // namespace
 
 FlowCache::FlowCache(std::size_t capacity, std::uint64_t hash_seed) : hasher_(hash_seed) {
@@ -37,32 +34,6 @@ FlowCache::FlowCache(std::size_t capacity, std::uint64_t hash_seed) : hasher_(ha
     states_[Head(list)].older = Head(list);
     states_[Head(list)].newer = Head(list);
   }
-}
-
-bool FlowCache::Lookup(const EntryKey& key, std::uint64_t hash, std::uint32_t generation, Nanos now, Hit& hit,
-                       Work& work) {
-  SeeGeneration(generation);
-  const Index i = Find(key, hash, work);
-  if (i == kNone || generation != generation_) return false;
-  Entry& entry = entries_[i];
-  State& state = states_[i];
-  work.Add(WorkItem::kUpdate);
-  if (now < entry.ready) {
-    Want(i);
-    state.cause = InstallCause::kMiss;
-    return false;
-  }
-  hit.decision = entry.decision;
-  hit.cause = state.cause;
-  hit.first_use = state.unused_prediction;
-  Want(i);
-  return true;
-}
-
-bool FlowCache::Contains(const EntryKey& key, std::uint64_t hash, std::uint32_t generation) const {
-  Work uncounted;
-  const Index i = Find(key, hash, uncounted);
-  return i != kNone && states_[i].generation == generation;
 }
 
 bool FlowCache::Peek(const EntryKey& key, std::uint32_t generation, Resident& resident) const {
@@ -132,21 +103,6 @@ void FlowCache::SetNextUse(const EntryKey& key, std::uint64_t next_use) {
   if (i != kNone) UpdateNextUse(i, next_use);
 }
 
-void FlowCache::Unlink(Index i) {
-  const State& state = states_[i];
-  states_[state.older].newer = state.newer;
-  states_[state.newer].older = state.older;
-}
-
-void FlowCache::LinkNewest(List list, Index i) {
-  const Index head = Head(list);
-  const Index newest = states_[head].older;
-  states_[i].older = newest;
-  states_[i].newer = head;
-  states_[newest].newer = i;
-  states_[head].older = i;
-}
-
 // Moves a whole list behind the stale one.
 void FlowCache::MakeStale(List list) {
   if (IsEmpty(list)) return;
@@ -160,40 +116,12 @@ void FlowCache::MakeStale(List list) {
   from.newer = Head(list);
 }
 
-void FlowCache::SeeGeneration(std::uint32_t generation) {
-  if (!IsNewer(generation, generation_)) return;
+void FlowCache::BeginGeneration(std::uint32_t generation) {
   generation_ = generation;
   ++removals_;
   MakeStale(kWanted);
   MakeStale(kProbation);
   unused_predictions_ = 0;
-}
-
-// The live entry with that key; a stale one may lie beside it until it is reclaimed.
-FlowCache::Index FlowCache::Find(const EntryKey& key, std::uint64_t hash, Work& work) const {
-  work.Add(WorkItem::kHash);
-  work.Add(WorkItem::kCacheLine);
-  Index i = buckets_[BucketOf(hash)];
-  for (; i != kNone; i = entries_[i].next_in_bucket) {
-    work.Add(WorkItem::kProbe);
-    work.Add(WorkItem::kCacheLine);
-    if (!(entries_[i].key == key)) continue;
-    work.Add(WorkItem::kCacheLine);
-    if (states_[i].generation == generation_) break;
-  }
-  return i;
-}
-
-void FlowCache::Want(Index i) {
-  State& state = states_[i];
-  if (state.on_probation) --unused_predictions_;
-  state.on_probation = false;
-  state.unused_prediction = false;
-  state.last_wanted = ++serial_;
-  Unlink(i);
-  LinkNewest(kWanted, i);
-  if (heap_size_ == 0 || next_uses_[i].heap_position == kNone) return;
-  SiftDown(next_uses_[i].heap_position);  // among equals, recent use counts as nearer
 }
 
 void FlowCache::Remove(Index i, Evicted& evicted) {

@@ -142,7 +142,10 @@ class FlowCache {
   void Unlink(Index i);
   void LinkNewest(List list, Index i);
   void MakeStale(List list);
+  // Serial-number arithmetic (RFC 1982), so that a counter that wraps still rises.
+  static bool IsNewer(std::uint32_t a, std::uint32_t b) { return a != b && a - b < 0x80000000u; }
   void SeeGeneration(std::uint32_t generation);
+  void BeginGeneration(std::uint32_t generation);
   std::size_t BucketOf(std::uint64_t hash) const { return hash & (buckets_.size() - 1); }
   Index Find(const EntryKey& key, std::uint64_t hash, Work& work) const;
   void Want(Index i);
@@ -171,6 +174,81 @@ class FlowCache {
   std::uint64_t removals_ = 0;
   std::uint32_t generation_ = 0;
 };
+
+inline void FlowCache::Unlink(Index i) {
+  const State& state = states_[i];
+  states_[state.older].newer = state.newer;
+  states_[state.newer].older = state.older;
+}
+
+inline void FlowCache::LinkNewest(List list, Index i) {
+  const Index head = Head(list);
+  const Index newest = states_[head].older;
+  states_[i].older = newest;
+  states_[i].newer = head;
+  states_[newest].newer = i;
+  states_[head].older = i;
+}
+
+inline void FlowCache::SeeGeneration(std::uint32_t generation) {
+  if (IsNewer(generation, generation_)) BeginGeneration(generation);
+}
+
+// The live entry with that key; a stale one may lie beside it until it is reclaimed.
+inline FlowCache::Index FlowCache::Find(const EntryKey& key, std::uint64_t hash, Work& work) const {
+  std::uint32_t probes = 0;
+  std::uint32_t lines = 1;
+  Index i = buckets_[BucketOf(hash)];
+  for (; i != kNone; i = entries_[i].next_in_bucket) {
+    ++probes;
+    ++lines;
+    if (!(entries_[i].key == key)) continue;
+    ++lines;
+    if (states_[i].generation == generation_) break;
+  }
+  work.Add(WorkItem::kHash);
+  work.Add(WorkItem::kProbe, probes);
+  work.Add(WorkItem::kCacheLine, lines);
+  return i;
+}
+
+inline void FlowCache::Want(Index i) {
+  State& state = states_[i];
+  if (state.on_probation) --unused_predictions_;
+  state.on_probation = false;
+  state.unused_prediction = false;
+  state.last_wanted = ++serial_;
+  Unlink(i);
+  LinkNewest(kWanted, i);
+  if (heap_size_ == 0 || next_uses_[i].heap_position == kNone) return;
+  SiftDown(next_uses_[i].heap_position);  // among equals, recent use counts as nearer
+}
+
+inline bool FlowCache::Lookup(const EntryKey& key, std::uint64_t hash, std::uint32_t generation, Nanos now,
+                              Hit& hit, Work& work) {
+  SeeGeneration(generation);
+  const Index i = Find(key, hash, work);
+  if (i == kNone || generation != generation_) return false;
+  Entry& entry = entries_[i];
+  State& state = states_[i];
+  work.Add(WorkItem::kUpdate);
+  if (now < entry.ready) {
+    Want(i);
+    state.cause = InstallCause::kMiss;
+    return false;
+  }
+  hit.decision = entry.decision;
+  hit.cause = state.cause;
+  hit.first_use = state.unused_prediction;
+  Want(i);
+  return true;
+}
+
+inline bool FlowCache::Contains(const EntryKey& key, std::uint64_t hash, std::uint32_t generation) const {
+  Work uncounted;
+  const Index i = Find(key, hash, uncounted);
+  return i != kNone && states_[i].generation == generation;
+}
 
 }  // namespace foreflow::tag
 

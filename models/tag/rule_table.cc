@@ -17,11 +17,6 @@ bool Outranks(const Rule& a, const Rule& b) {
   return a.priority != b.priority ? a.priority > b.priority : a.id < b.id;
 }
 
-bool IsIp(std::uint8_t l3) {
-  return l3 == static_cast<std::uint8_t>(wire::Layer3::kIpv4) ||
-         l3 == static_cast<std::uint8_t>(wire::Layer3::kIpv6);
-}
-
 unsigned LongestPrefix(std::uint8_t l3) {
   if (l3 == static_cast<std::uint8_t>(wire::Layer3::kIpv4)) return 32;
   if (l3 == static_cast<std::uint8_t>(wire::Layer3::kIpv6)) return 128;
@@ -32,7 +27,7 @@ void CheckPrefix(const Rule& rule, const Prefix& prefix, const char* field, cons
   const unsigned longest = LongestPrefix(rule.l3);
   if (prefix.length > longest) {
     throw Refusal(where, std::string(field) + " prefix length", std::to_string(prefix.length),
-                  IsIp(rule.l3) ? "0.." + std::to_string(longest) : "0 unless l3 is ipv4 or ipv6");
+                  flow::IsIp(rule.l3) ? "0.." + std::to_string(longest) : "0 unless l3 is ipv4 or ipv6");
   }
 }
 

@@ -19,6 +19,7 @@ Scheduler::Scheduler(const Config& config) : packets_per_queue_(config.packets_p
   }
   std::size_t places = 1;
   while (places < config.packets_per_queue) places *= 2;
+  mask_ = places - 1;
   for (std::size_t q = 0; q < kQueues; ++q) {
     if (q != 0 && config.quantum[q] == 0) {
       throw Refusal("scheduler", "quantum of queue " + std::to_string(q), "0 B", "1 B or more");
@@ -28,20 +29,10 @@ Scheduler::Scheduler(const Config& config) : packets_per_queue_(config.packets_p
   }
 }
 
-bool Scheduler::Enqueue(std::uint8_t queue, Handle handle, std::uint32_t wire_bytes) {
-  Queue& q = queues_[queue];
-  if (q.count == packets_per_queue_) return false;
-  q.ring[(q.first + q.count) & (q.ring.size() - 1)] = {handle, wire_bytes};
-  if (q.count == 0 && queue != 0) round_[round_size_++] = queue;
-  ++q.count;
-  ++size_;
-  return true;
-}
-
 Scheduler::Item Scheduler::Pop(Queue& queue) {
   const Item item = queue.head();
-  queue.first = (queue.first + 1) & (queue.ring.size() - 1);
-  --queue.count;
+  // An empty queue begins again at places that are still in the processor's cache.
+  queue.first = --queue.count == 0 ? 0 : (queue.first + 1) & mask_;
   --size_;
   return item;
 }
@@ -65,11 +56,13 @@ void Scheduler::SkipFruitlessRounds() {
 }
 
 bool Scheduler::Dequeue(Handle& handle, std::uint8_t& queue) {
-  if (queues_[0].count > 0) {
-    handle = Pop(queues_[0]).handle;
-    queue = 0;
-    return true;
-  }
+  if (queues_[0].count == 0) return DequeueFromRound(handle, queue);
+  handle = Pop(queues_[0]).handle;
+  queue = 0;
+  return true;
+}
+
+bool Scheduler::DequeueFromRound(Handle& handle, std::uint8_t& queue) {
   std::size_t fruitless = 0;
   while (round_size_ > 0) {
     Queue& q = queues_[round_[0]];
@@ -98,8 +91,9 @@ bool Scheduler::Dequeue(Handle& handle, std::uint8_t& queue) {
 
 std::size_t Scheduler::Dequeue(Handle* handles, std::size_t most) {
   std::size_t taken = 0;
+  while (taken < most && queues_[0].count > 0) handles[taken++] = Pop(queues_[0]).handle;
   std::uint8_t queue = 0;
-  while (taken < most && Dequeue(handles[taken], queue)) ++taken;
+  while (taken < most && DequeueFromRound(handles[taken], queue)) ++taken;
   return taken;
 }
 

@@ -30,7 +30,15 @@ class Scheduler {
   using Handle = std::uint64_t;  // whatever the device knows a packet by
 
   // False when the queue is full: the caller counts the drop. `queue` < kQueues.
-  bool Enqueue(std::uint8_t queue, Handle handle, std::uint32_t wire_bytes);
+  bool Enqueue(std::uint8_t queue, Handle handle, std::uint32_t wire_bytes) {
+    Queue& q = queues_[queue];
+    if (q.count == packets_per_queue_) return false;
+    q.ring[(q.first + q.count) & mask_] = {handle, wire_bytes};
+    if (q.count == 0 && queue != 0) round_[round_size_++] = queue;
+    ++q.count;
+    ++size_;
+    return true;
+  }
   // The next to leave; false when all queues are empty. Bounded work, however small the quanta are.
   bool Dequeue(Handle& handle, std::uint8_t& queue);
   // The next to leave, up to `most` of them; returns how many there were.
@@ -53,11 +61,13 @@ class Scheduler {
   };
 
   Item Pop(Queue& queue);
+  bool DequeueFromRound(Handle& handle, std::uint8_t& queue);
   void RotateRound();
   void SkipFruitlessRounds();
 
   std::array<Queue, kQueues> queues_;
   std::size_t packets_per_queue_;
+  std::size_t mask_;  // of a place in a ring
   std::size_t size_ = 0;
   // Backlogged queues other than 0, the one being served first.
   std::array<std::uint8_t, kQueues> round_{};
