@@ -34,8 +34,8 @@ std::uint64_t MaxResidentBytes() {
 void Run(const std::string& file) {
   const Clock::time_point start = Clock::now();
   config::RunConfig config = config::LoadRunConfig(file);
-  const pcap::Capture capture = pcap::LoadCapture(config.input);
-  const pcap::Traffic traffic = pcap::TrafficOf(capture, config, pcap::Times::kLoad);
+  const pcap::RunTraffic run = pcap::LoadRunTraffic(config, pcap::Times::kLoad);
+  const pcap::Traffic& traffic = run.traffic;
   const path::Future future(traffic.arrivals, config.path.label_horizon);
   const std::uint64_t distinct_entries = config::DistinctEntries(future, config.path.rules);
   config::ResolveFlowEntries(config, distinct_entries);
@@ -48,7 +48,7 @@ void Run(const std::string& file) {
   const Outcome outcome = Simulate(config, traffic, future, config.out + "/trace.h5", progress);
 
   config::Json notes = config::Json::array();
-  for (const auto* some : {&capture.notes, &traffic.notes, &outcome.notes}) {
+  for (const auto* some : {&run.capture.notes, &run.after.notes, &traffic.notes, &outcome.notes}) {
     for (const std::string& note : *some) notes.push_back(note);
   }
   const double count = outcome.packets.in == 0 ? 1.0 : static_cast<double>(outcome.packets.in);

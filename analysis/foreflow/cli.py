@@ -57,6 +57,26 @@ def run(scenario: str, overrides: tuple[str, ...], arms: str | None, seeds: int 
     _complain(finished.failed)
 
 
+@commands.command()
+@click.argument("scenario", default="tag")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--predictors", default="markov3,gru,tabulated,tiered", show_default=True, metavar="NAME,...")
+@click.option("--seeds", type=int, metavar="N", help="Replications, seeds 1 to N.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the result.  [default: runs/<scenario>-predictors-<hash>]")
+@click.option("--fresh", is_flag=True, help="Run again what has been run before.")
+@JSON_OPTION
+def predictors(scenario: str, overrides: tuple[str, ...], predictors: str, seeds: int | None, out: Path | None, fresh: bool, as_json: bool) -> None:
+    """Run SCENARIO with one predictor of types after the other on the same traffic, and print one table."""
+    from foreflow import predictors as comparison
+
+    document = comparison.compare(scenario, list(overrides), predictors.split(","), seeds, out.absolute() if out else None, fresh)
+    if as_json:
+        print_json(document)
+    else:
+        print(comparison.text_of(document))
+        print(f"\nResult   {document['outputs']['folder']}")
+
+
 def _complain(failed: list[Any]) -> None:
     for result in failed:
         print(f"foreflow: arm {result.run.arm}, seed {result.run.seed} failed: {result.sentence}; log: {result.folder / 'log.txt'}", file=sys.stderr)

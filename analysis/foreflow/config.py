@@ -208,7 +208,7 @@ def scenario_file(name: str) -> Path:
 
 
 def _override_value(key: str, text: str) -> Any:
-    if key in ("input", "ruleset", "tags.master_key", "prediction.model", "prediction.table"):
+    if key in ("input", "ruleset", "tags.master_key", "prediction.model", "prediction.table", "traffic.shift_input"):
         return text
     if key == "arms":
         return text.split(",")
@@ -366,8 +366,10 @@ def resolve(scenario: str, overrides: list[str]) -> dict[str, Any]:
     return {**config, **rules, "models": models, "hw": load_profiles(config, str(path), named)}
 
 
-def resolved_for_run(config: dict[str, Any], arm: str, seed: int, capture: Path, out: Path) -> dict[str, Any]:
-    """What one process of the simulator reads."""
+def resolved_for_run(
+    config: dict[str, Any], arm: str, seed: int, capture: Path, out: Path, shift: Path | None = None
+) -> dict[str, Any]:
+    """What one process of the simulator reads; `shift`: the capture of traffic.shift_input."""
     parts = ("traffic", "host", "device", "link", "prediction", "tags", "rules", "tag_rules", "meters", "models", "hw")
     return {
         "scenario": config["scenario"],
@@ -376,4 +378,5 @@ def resolved_for_run(config: dict[str, Any], arm: str, seed: int, capture: Path,
         "input": str(capture),
         "out": str(out),
         **{part: config[part] for part in parts},
+        "traffic": {**config["traffic"], "shift_input": None if shift is None else str(shift)},
     }

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from foreflow import kept
@@ -103,7 +104,7 @@ def inputs_of(told: dict[str, Any]) -> list[str]:
     arrival, dissected = told["arrival"], told["dissected"]
     shown = {name: value for name, value in dissected.items() if value not in (0, False, "none", "", "00:00:00:00:00:00")}
     lines = [
-        f"record     {told['record']} of the capture; lane {told['lane']}, packet {told['number_on_lane']} there",
+        f"record     {told['record']} of {Path(told['capture']).name}; lane {told['lane']}, packet {told['number_on_lane']} there",
         f"arrived    {arrival['time_ns']} ns after the first; on the sender's clock {arrival['sent_ns']} ns",
         f"from       VM {arrival['vm']}; {arrival['wire_bytes']} bytes on the wire, {arrival['captured_bytes']} captured, link {arrival['link']}",
         "dissected  " + ", ".join(f"{name} {value}" for name, value in shown.items()),

@@ -136,6 +136,9 @@ def explained(run: Kept, packet: int) -> dict[str, Any]:
         raise Refused(f"{run.capture}: the capture that {run.folder} was run on is gone")
     if sha256_of(run.capture) != run.capture_sha256:
         raise Refused(f"{run.capture}: is not what {run.folder} was run on (its SHA-256 has changed)")
+    for other, sha256 in list(run.manifest["inputs_sha256"].items())[1:]:
+        if not Path(other).is_file() or sha256_of(Path(other)) != sha256:
+            raise Refused(f"{other}: is gone, or not what {run.folder} was run on")
     binary = program(build("sim", ["foreflow-explain"]), "foreflow-explain")
     command = [str(binary), str(run.folder / "RESOLVED.json"), "--packet", str(packet), "--times", run.times]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

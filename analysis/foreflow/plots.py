@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
+import h5py
 import matplotlib
 
 matplotlib.use("Agg")
@@ -116,6 +118,95 @@ def work(document: dict[str, Any], folder: Path) -> list[Path]:
             _points(part, document, metric, f"{label} [cycles/packet]")
         _caption(figure, document, "work charged by the profiles")
         return save(figure, folder, "work")
+
+
+TIERS = {"learned": "#999999", "table": "#56B4E9", "network": "#D55E00"}
+EVENTS = {"alarm": ("#CC79A7", "alarm of the drift detector"), "fell_back": ("#000000", "fell back"), "recovered": ("#009E73", "recovered")}
+
+
+def models(document: dict[str, Any], results: list[Any], folder: Path) -> list[Path]:
+    """How trained models did over the first seed's run of the predictive arm: losses, alarms, and who predicted."""
+    told = next((r for r in results if r.ok and r.run.arm == "predictive" and r.summary.get("models")), None)
+    if told is None:
+        return []
+    # A point has at least 100 outcomes: cells of equal time that hold fewer are joined.
+    cells = _joined(told.summary["models"][0]["history"]["cells"], 100)
+    if not cells:
+        return []
+    edges = np.concatenate([[0], np.cumsum([sum(cell["outcomes"].values()) for cell in cells])])
+    middles, widths = (edges[:-1] + edges[1:]) / 2, np.diff(edges)
+    with plt.rc_context(STYLE):
+        figure, (upper, lower) = plt.subplots(2, 1, figsize=(7.6, 5.0), sharex=True, height_ratios=(2.2, 1))
+        for key, label, colour, line in (
+            ("model_bits", "models", "#D55E00", "--"), ("fallback_bits", "fall-back, where it was asked", "#0072B2", ":"), ("bits", "who predicted", "#000000", "-"),
+        ):  # fmt: skip
+            values = np.array([np.nan if cell[key] is None else cell[key] for cell in cells], dtype=float)
+            known = ~np.isnan(values)
+            upper.plot(middles[known], values[known], color=colour, linestyle=line, linewidth=1.3, label=label)
+        upper.set_ylim(bottom=0)
+        for event, (colour, label) in EVENTS.items():
+            at = [middle for middle, cell in zip(middles, cells, strict=True) if cell["events"].get(event)]
+            upper.plot(at, np.full(len(at), 0.97), "v", color=colour, markersize=5, transform=upper.get_xaxis_transform(), label=label)
+        counts = np.array([[cell["outcomes"][tier] for tier in TIERS] for cell in cells], dtype=float)
+        shares = counts / counts.sum(axis=1, keepdims=True)
+        bottom = np.zeros(len(cells))
+        for index, (tier, colour) in enumerate(TIERS.items()):
+            lower.bar(edges[:-1], shares[:, index], widths, bottom, color=colour, align="edge", label={"learned": "fall-back"}.get(tier, tier))
+            bottom += shares[:, index]
+        shift = _outcomes_before_shift(told)
+        if shift is not None:
+            for axes in (upper, lower):
+                axes.axvline(shift, color="#555555", linewidth=0.9, linestyle=(0, (6, 3)))
+            upper.annotate("another input", (shift, 0.88), xycoords=("data", "axes fraction"), xytext=(3, 0), textcoords="offset points", fontsize=7.5)
+        upper.set_ylabel("log loss of types [bits]")
+        lower.set_ylabel("share by tier")
+        lower.set_xlabel("packets whose type has become known")
+        upper.legend(*_labels(upper, lower), loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False, fontsize=7.5, ncols=3)
+        predictor = document["config"]["prediction"]["predictor"]
+        figure.supxlabel(
+            f"predictor {predictor}, seed {told.run.seed}, lane 0; means over 100 packets and more; scenario {document['scenario']}, input {_short_input(document)}",
+            fontsize=7.5,
+        )
+        return save(figure, folder, "models")
+
+
+def _labels(*axes: Any) -> tuple[list[Any], list[str]]:
+    pairs = [each.get_legend_handles_labels() for each in axes]
+    return [handle for handles, _ in pairs for handle in handles], [label for _, labels in pairs for label in labels]
+
+
+def _joined(cells: list[dict[str, Any]], least: int) -> list[dict[str, Any]]:
+    """Neighbouring cells of a history joined until each has `least` outcomes, the last perhaps fewer."""
+    joined: list[dict[str, Any]] = []
+    weights: dict[str, float] = {}
+    for cell in cells:
+        count = sum(cell["outcomes"].values())
+        if not joined or sum(joined[-1]["outcomes"].values()) >= least:
+            if not count and not cell["events"]:
+                continue
+            joined.append({"outcomes": dict.fromkeys(TIERS, 0), "events": {}, "bits": None, "model_bits": None, "fallback_bits": None})
+            weights = {}
+        into = joined[-1]
+        for key in ("bits", "model_bits", "fallback_bits"):
+            if cell[key] is not None and count:
+                before = weights.get(key, 0)
+                into[key] = ((into[key] or 0.0) * before + cell[key] * count) / (before + count)
+                weights[key] = before + count
+        for tier, number_of in cell["outcomes"].items():
+            into["outcomes"][tier] += number_of
+        for event, number_of in cell["events"].items():
+            into["events"][event] = into["events"].get(event, 0) + number_of
+    return [cell for cell in joined if sum(cell["outcomes"].values())]
+
+
+def _outcomes_before_shift(result: Any) -> int | None:
+    """Packets of profiled VMs before the first of traffic.shift_input."""
+    found = [re.match(r"packets from (\d+) on are", note) for note in result.summary.get("notes", [])]
+    first = next((int(match.group(1)) for match in found if match), None)
+    if first is None:
+        return None
+    with h5py.File(result.trace) as file:
+        return int(np.count_nonzero(file["packets"][:first]["vm"]))
 
 
 def validation(document: dict[str, Any], folder: Path) -> list[Path]:

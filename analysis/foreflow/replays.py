@@ -41,7 +41,10 @@ class Replay:
         if self.loops > 1 and not DOORS[self.door].loops:
             able = " and ".join(name for name, door in DOORS.items() if door.loops)
             raise Refused(f"command line: --loop {self.loops} with --door {self.door}; it is for {able}")
-        return configuration.resolve(self.scenario, self.overrides)
+        config = configuration.resolve(self.scenario, self.overrides)
+        if config["traffic"]["shift_input"] is not None:
+            raise Refused("traffic.shift_input: a replay decides on one capture at its own times; shifts are for `run`")
+        return config
 
     def binary(self) -> Path:
         door = DOORS[self.door]

@@ -26,7 +26,7 @@ from typing import Any
 from tqdm import tqdm
 
 from foreflow import config as configuration
-from foreflow import manifest
+from foreflow import inputs, manifest
 from foreflow.errors import Refused
 from foreflow.inputs import sha256_of
 
@@ -43,6 +43,7 @@ class Run:
     capture: Path
     config: dict[str, Any]
     key: str
+    shift: Path | None = None  # the capture that follows in the middle of the run
 
 
 @dataclass
@@ -62,13 +63,34 @@ class Result:
         return self.folder / "trace.h5"
 
 
-def plan(config: dict[str, Any], arm: str, seed: int, capture: Path, program: Path) -> Run:
+def plan(config: dict[str, Any], arm: str, seed: int, capture: Path, program: Path, shift: Path | None = None) -> Run:
     """The run and its key: the hash of configuration, seed, contents of input and models, and binary."""
-    resolved = configuration.resolved_for_run(config, arm, seed, capture, Path())
+    resolved = configuration.resolved_for_run(config, arm, seed, capture, Path(), shift)
     models = {place: model and model["sha256"] for place, model in resolved["models"].items()}
     identity = {**resolved, "input": sha256_of(capture), "models": models, "out": None, "binary": sha256_of(program)}
+    if shift is not None:
+        identity["traffic"] = {**resolved["traffic"], "shift_input": sha256_of(shift)}
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
-    return Run(arm, seed, capture, config, key)
+    return Run(arm, seed, capture, config, key, shift)
+
+
+def plan_all(config: dict[str, Any], arms: list[str], seeds: list[int], program: Path) -> list[Run]:
+    """A run for each arm and seed, on captures that are made where they are not there yet."""
+    traffic = config["traffic"]
+
+    def captures_of(name: str) -> dict[int, Path]:
+        if name in inputs.GENERATED:
+            print(f"foreflow: making or reusing {len(seeds)} captures of {name} traffic", file=sys.stderr)
+        return {seed: inputs.capture_for(name, seed, traffic["max_packets"]) for seed in seeds}
+
+    captures = captures_of(config["input"])
+    shifts = captures_of(traffic["shift_input"]) if traffic["shift_input"] is not None else {}
+    return [plan(config, arm, seed, captures[seed], program, shifts.get(seed)) for arm in arms for seed in seeds]
+
+
+def hash_of(runs: list[Run]) -> str:
+    """Names the folder of a result."""
+    return hashlib.sha256(" ".join(run.key for run in runs).encode()).hexdigest()[:12]
 
 
 def _whole(folder: Path) -> dict[str, Any] | None:
@@ -125,7 +147,7 @@ def write_manifest(
         "exit": exit_reason,
         "fingerprint": fingerprint,
         "binary_sha256": sha256_of(program),
-        "inputs_sha256": {str(run.capture): sha256_of(run.capture)},
+        "inputs_sha256": {str(path): sha256_of(path) for path in (run.capture, run.shift) if path is not None},
         "outputs_sha256": outputs,
     }
     (folder / "manifest.json").write_text(json.dumps(document, indent=1) + "\n")
@@ -143,7 +165,7 @@ def execute(
     work = store / f"{run.key}.{os.getpid()}.tmp"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
-    resolved = configuration.resolved_for_run(run.config, run.arm, run.seed, run.capture, work)
+    resolved = configuration.resolved_for_run(run.config, run.arm, run.seed, run.capture, work, run.shift)
     (work / "RESOLVED.json").write_text(json.dumps(resolved, indent=1) + "\n")
     started = now()
     log = work / "log.txt"

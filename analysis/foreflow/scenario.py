@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import os
 import sys
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from foreflow import config as configuration
-from foreflow import build, inputs, judge, metrics, runner
+from foreflow import build, judge, metrics, runner
 from foreflow.errors import Failed, Refused
 from foreflow.places import RUNS
 
@@ -75,6 +74,7 @@ def finish(config: dict[str, Any], arms: list[str], seeds: list[int], results: l
         *plots.fast_path(document, folder),
         *plots.latency(document, latencies, folder),
         *plots.work(document, folder),
+        *plots.models(document, results, folder),
     ]
     outputs["figures"] = [str(path) for path in figures]
     sentences = verdict.sentences(document, values, results)
@@ -89,15 +89,8 @@ def finish(config: dict[str, Any], arms: list[str], seeds: list[int], results: l
 def run(config: dict[str, Any], simulator: Path, out: Path | None, fresh: bool = False) -> Finished:
     """All arms and seeds of a resolved configuration."""
     arms, seeds = config["arms"], list(range(1, config["seeds"] + 1))
-    cache = RUNS / "cache"
-    if config["input"] in inputs.GENERATED:
-        print(f"foreflow: making or reusing {len(seeds)} captures of {config['input']} traffic", file=sys.stderr)
-    captures = {
-        seed: inputs.capture_for(config["input"], seed, config["traffic"]["max_packets"], cache) for seed in seeds
-    }
-    runs = [runner.plan(config, arm, seed, captures[seed], simulator) for arm in arms for seed in seeds]
-    whole = hashlib.sha256(" ".join(run.key for run in runs).encode()).hexdigest()[:12]
-    folder = out or RUNS / f"{config['scenario']}-{whole}"
+    runs = runner.plan_all(config, arms, seeds, simulator)
+    folder = out or RUNS / f"{config['scenario']}-{runner.hash_of(runs)}"
     results = runner.run_all(runs, simulator, folder / "runs" if out else RUNS, fresh)
     return finish(config, arms, seeds, results, folder)
 
@@ -126,7 +119,8 @@ def redraw(folder: Path) -> Finished:
         if not kept.is_dir():
             raise Refused(f"{kept}: the run's folder is gone, and the report is drawn from its trace")
         details = json.loads((kept / "manifest.json").read_text())
-        run = runner.Run(entry["arm"], entry["seed"], Path(next(iter(details["inputs_sha256"]))), config, details["run"])
+        read = [Path(path) for path in details["inputs_sha256"]]
+        run = runner.Run(entry["arm"], entry["seed"], read[0], config, details["run"], *read[1:])
         ok = entry["state"] in ("done", "reused")
         summary = json.loads((kept / "summary.json").read_text()) if ok else {}
         results.append(runner.Result(run, kept, entry["state"], entry.get("why", ""), summary))

@@ -61,7 +61,7 @@ def sentences(document: dict[str, Any], values: judge.Values, results: list[Resu
             low, high = gap["ci95"]
             interval = "" if low is None else f" (95 % interval {100 * low:.1f} to {100 * high:.1f} %)"
             said.append(f"Of the oracle's gain in {JUDGED[metric]}, prediction reaches {100 * gap['mean']:.1f} %{interval}.")
-    said += _why(results) + _in_cycles(values)
+    said += _why(results) + _models(results) + _in_cycles(values)
     harm = judge.costs(values, "anti_oracle")
     if harm:
         worst = max((m for m in JUDGED if harm[m].mean is not None), key=lambda m: harm[m].mean, default=None)
@@ -70,6 +70,23 @@ def sentences(document: dict[str, Any], values: judge.Values, results: list[Resu
                 f"Predictions that are always wrong cost at most {_short(max(0.0, 100 * harm[worst].mean))} % ({JUDGED[worst]})."
             )
     return said
+
+
+def _models(results: list[Result]) -> list[str]:
+    """Who predicted the types, and what the watch over trained models did, a run."""
+    counters = [r.summary["counters"] for r in results if r.ok and r.run.arm == "predictive" and r.summary.get("models")]
+    if not counters:
+        return []
+    tiers = {tier: stats.mean([c["types_by_tier"][tier] for c in counters]).mean or 0.0 for tier in ("network", "table", "learned")}
+    events = {event: stats.mean([c["watch_events"][event] for c in counters]).mean or 0.0 for event in ("alarm", "fell_back", "recovered")}
+    outcomes = sum(tiers.values())
+    if not outcomes:
+        return []
+    shares = ", ".join(f"{100 * count / outcomes:.1f} % by {'the fall-back' if tier == 'learned' else f'the {tier}'}" for tier, count in tiers.items() if count)
+    return [
+        f"Types were predicted {shares}; a run saw {number(events['alarm'], 3)} drift alarms, fell back {number(events['fell_back'], 3)} times"
+        f" for want of advantage, and went back to the models {number(events['recovered'], 3)} times."
+    ]
 
 
 def _in_cycles(values: judge.Values) -> list[str]:

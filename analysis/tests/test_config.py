@@ -30,7 +30,7 @@ def test_schema_is_a_schema_and_its_defaults_satisfy_it() -> None:
     jsonschema.Draft202012Validator.check_schema(config.schema())
     filled = config.fill({"scenario": "x", "about": "y"}, config.schema())
     config.validate(filled, config.schema(), "defaults")
-    assert filled["traffic"] == {"load": 0.9, "max_gap_ms": 1000, "max_packets": 0}
+    assert filled["traffic"] == {"load": 0.9, "max_gap_ms": 1000, "max_packets": 0, "shift_input": None, "shift_at": 0.5}
 
 
 @pytest.mark.parametrize("file", sorted(SCENARIOS.glob("*/scenario.yaml")), ids=lambda path: path.parent.name)

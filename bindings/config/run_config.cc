@@ -364,6 +364,9 @@ RunConfig ReadRunConfig(const Value& value) {
   config.traffic.load = traffic.Get("load").Number(0.001, 10);
   config.traffic.max_gap = Nanos(Scaled(traffic.Get("max_gap_ms"), 0.001, 3'600'000, 1e6));
   config.traffic.max_packets = traffic.Get("max_packets").Unsigned(0, 1'000'000'000);
+  const Value shift_input = traffic.Get("shift_input");
+  if (!shift_input.json().is_null()) config.traffic.shift_input = shift_input.Text();
+  config.traffic.shift_at = traffic.Get("shift_at").Number(0, 1);
   traffic.End();
 
   Object host(root.Get("host"));

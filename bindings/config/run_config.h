@@ -17,6 +17,8 @@ struct TrafficConfig {
   double load = 0.9;              // mean offered bit rate over the link's
   Nanos max_gap = Millis(1000);   // longer silences are cut to this
   std::uint64_t max_packets = 0;  // 0: all
+  std::string shift_input;        // a capture whose packets follow from shift_at on; empty: none
+  double shift_at = 0.5;          // share of the input's packets
 };
 
 struct LinkConfig {

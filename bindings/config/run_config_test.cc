@@ -48,7 +48,12 @@ Json Document() {
       {"seed", 7},
       {"input", "in.pcapng"},
       {"out", "folder"},
-      {"traffic", {{"load", 0.25}, {"max_gap_ms", 2.5}, {"max_packets", 1000}}},
+      {"traffic",
+       {{"load", 0.25},
+        {"max_gap_ms", 2.5},
+        {"max_packets", 1000},
+        {"shift_input", "after.pcap"},
+        {"shift_at", 0.25}}},
       {"host",
        {{"vms", 8},
         {"profile", "x86-core"},
@@ -130,6 +135,8 @@ TEST(RunConfig, EveryKeyReachesItsField) {
   EXPECT_EQ(config.traffic.load, 0.25);
   EXPECT_EQ(config.traffic.max_gap, Micros(2500));
   EXPECT_EQ(config.traffic.max_packets, 1000u);
+  EXPECT_EQ(config.traffic.shift_input, "after.pcap");
+  EXPECT_EQ(config.traffic.shift_at, 0.25);
   EXPECT_EQ(config.queue_packets, 33u);
   EXPECT_EQ(config.slow_path_cores, 3u);
   EXPECT_EQ(config.link.rate, BitsPerSecond(2'500'000'000));

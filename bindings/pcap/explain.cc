@@ -322,17 +322,25 @@ Json StagesOf(const config::RunConfig& config, const path::Verdict& verdict, con
   return stages;
 }
 
-std::uint64_t RecordOf(const Capture& capture, const path::Arrival& arrival) {
+// Where the packet is from: {capture, record}.
+std::pair<const Capture*, std::uint64_t> RecordOf(const RunTraffic& run, const path::Arrival& arrival) {
   const auto is_it = [&](const Record& record) {
     return record.captured.data == arrival.captured.data && record.captured.size == arrival.captured.size;
   };
-  const auto found = std::find_if(capture.records.begin(), capture.records.end(), is_it);
-  return static_cast<std::uint64_t>(found - capture.records.begin()) + 1;
+  const Capture* capture = &run.capture;
+  auto found = std::find_if(capture->records.begin(), capture->records.end(), is_it);
+  if (found == capture->records.end()) {
+    capture = &run.after;
+    found = std::find_if(capture->records.begin(), capture->records.end(), is_it);
+  }
+  return {capture, static_cast<std::uint64_t>(found - capture->records.begin()) + 1};
 }
 
 }  // namespace
 
-Json Explain(const Capture& capture, config::RunConfig config, const Traffic& traffic, std::uint64_t packet) {
+Json Explain(const RunTraffic& run, config::RunConfig config, std::uint64_t packet) {
+  const Capture& capture = run.capture;
+  const Traffic& traffic = run.traffic;
   if (packet >= traffic.arrivals.size()) {
     const std::string allowed = traffic.arrivals.empty()
                                     ? "none, it has no packets"
@@ -360,8 +368,10 @@ Json Explain(const Capture& capture, config::RunConfig config, const Traffic& tr
   const path::Description description = lanes.lane(lane).Describe(arrival);
   lanes.DeviceSide(arrival, tagged, verdict, work);
 
+  const auto [source, record] = RecordOf(run, arrival);
   Json told = {{"packet", packet},
-               {"record", RecordOf(capture, arrival)},
+               {"capture", source->name},
+               {"record", record},
                {"lane", lane},
                {"number_on_lane", description.number},
                {"arrival", ToJson(arrival)},

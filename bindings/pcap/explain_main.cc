@@ -25,9 +25,8 @@ int main(int argc, char** argv) {
       ->required();
   return foreflow::pcap::RunProgram(app, argc, argv, [&] {
     const foreflow::config::RunConfig config = foreflow::config::LoadRunConfig(resolved);
-    const foreflow::pcap::Capture capture = foreflow::pcap::LoadCapture(config.input);
-    const foreflow::pcap::Traffic traffic = foreflow::pcap::TrafficOf(capture, config, times);
-    const foreflow::config::Json told = foreflow::pcap::Explain(capture, config, traffic, packet);
+    const foreflow::pcap::RunTraffic run = foreflow::pcap::LoadRunTraffic(config, times);
+    const foreflow::config::Json told = foreflow::pcap::Explain(run, config, packet);
     std::printf("%s\n", foreflow::config::ToText(told, 1).c_str());
   });
 }

@@ -16,8 +16,17 @@ enum class Times : std::uint8_t {
   kLoad,      // scaled to traffic.load: run
 };
 
-// The traffic of a run, as every door makes it. Throws Refusal as MapToLoad.
-Traffic TrafficOf(const Capture& capture, const config::RunConfig& config, Times times);
+// What a run is offered. The arrivals point into the captures.
+struct RunTraffic {
+  Capture capture;
+  Capture after;  // of traffic.shift_input; empty where there is none
+  Traffic traffic;
+};
+
+// The traffic of a run, as every door makes it: config.input and, at times kLoad, from traffic.shift_at of
+// its packets on all of traffic.shift_input in their place, at the same load. Both inputs number their
+// VMs from 1, so that the same VMs behave otherwise. Throws Refusal as LoadCapture and MapToLoad.
+RunTraffic LoadRunTraffic(const config::RunConfig& config, Times times);
 
 }  // namespace foreflow::pcap
 

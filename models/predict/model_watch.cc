@@ -1,26 +1,39 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "models/predict/model_watch.h"
 
+#include <algorithm>
+
 namespace foreflow::predict {
 
-ModelWatch::Event ModelWatch::SeeModel(double loss) {
-  if (!test_.Update(loss)) return Event::kNone;
+void ModelWatch::Turn(State state) {
+  state_ = state;
   gap_ = 0;
   compared_ = 0;
-  state_ = State::kFallback;
+  served_ = 0;
+  if (state == State::kFallback) probation_ = std::min(2 * probation_, kLongestProbation);
+}
+
+ModelWatch::Event ModelWatch::SeeModel(double loss) {
+  if (!Serves()) return Event::kNone;
+  if (++served_ == kTrust) {
+    served_ = 0;
+    probation_ = std::max(probation_ / 2, kProbation);
+  }
+  if (!test_.Update(loss)) return Event::kNone;
+  Turn(State::kFallback);
   return Event::kAlarm;
 }
 
 ModelWatch::Event ModelWatch::SeeBoth(double model_loss, double fallback_loss) {
-  if (compared_ < kWindow) ++compared_;
+  if (compared_ < std::max(kWindow, probation_)) ++compared_;
   gap_ += (model_loss - fallback_loss - gap_) / compared_;
-  if (compared_ < kProbation) return Event::kNone;
-  if (Serves() && gap() > kMargin) {
-    state_ = State::kFallback;
+  if (Serves() && compared_ >= kProbation && gap_ > kMargin) {
+    Turn(State::kFallback);
     return Event::kFellBack;
   }
-  if (!Serves() && gap() < -kMargin) {
-    state_ = State::kServing;
+  if (!Serves() && compared_ >= probation_ && gap_ < -kMargin) {
+    Turn(State::kServing);
+    test_ = PageHinkley(kTest);
     return Event::kRecovered;
   }
   return Event::kNone;

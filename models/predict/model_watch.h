@@ -14,16 +14,20 @@ namespace foreflow::predict {
 //   serving  -> fallback   at an alarm of Page and Hinkley's test on the model's losses; or when the
 //   fall-back's
 //                          mean loss has become lower by kMargin
-//   fallback -> serving    when, after kProbation outcomes of both, the model's mean loss is lower by kMargin
+//   fallback -> serving    when, after a probation of outcomes of both, the model's mean loss is lower by
+//   kMargin
 //
-// An alarm says only that something has changed: so it costs at most kProbation outcomes of the fall-back,
-// and then the better of the two predicts. Means are of the first kWindow outcomes, then exponentially
-// weighted over about as many; they begin afresh at an alarm. So whatever comes, the model predicts only
-// while it has lately been better than the fall-back, or before the two could be told apart.
+// An alarm says only that something has changed: so it costs a probation of the fall-back, and then the
+// better of the two predicts. The probation is kProbation outcomes, and twice as long after each fall, up to
+// kLongestProbation, so that a model that keeps on failing is hardly tried again; it is halved after each
+// kTrust outcomes that the model served. Means are of the first outcomes of a state, then exponentially
+// weighted over about as many as the probation has, at least kWindow.
 class ModelWatch {
  public:
   static constexpr std::uint32_t kWindow = 256;
   static constexpr std::uint32_t kProbation = 64;
+  static constexpr std::uint32_t kLongestProbation = 4096;
+  static constexpr std::uint32_t kTrust = 1024;
   static constexpr double kMargin = 0.02;  // bits
 
   enum class State : std::uint8_t { kServing, kFallback };
@@ -41,10 +45,16 @@ class ModelWatch {
   double pressure() const { return test_.Pressure(); }
 
  private:
-  // A rise of a loss by 0.3 bits is seen within some hundred outcomes (drift_test.cc).
-  PageHinkley test_{{0.1, 30, kWindow}};
+  void Turn(State state);
+
+  // Real losses come in runs: a lower threshold raises more false alarms.
+  static constexpr PageHinkley::Config kTest = {0.1, 60, kWindow};
+
+  PageHinkley test_{kTest};
   double gap_ = 0;
   std::uint32_t compared_ = 0;
+  std::uint32_t probation_ = kProbation;
+  std::uint32_t served_ = 0;  // outcomes since the probation was last changed
   State state_ = State::kServing;
 };
 
