@@ -13,6 +13,10 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
 
 from foreflow import inputs
 from foreflow.build import build, program
@@ -24,6 +28,7 @@ TRAINING, KEPT_OUT = "training", "kept-out"
 RECORDED = ROOT / "datasets" / "recorded"
 MARK = "test:"  # before a capture or a name: it is tested on as a whole
 ROWS = 400_000  # of a source of known entropy
+PACKETS = 400_000  # of a generated capture
 HORIZON_MS = 200.0
 
 
@@ -55,7 +60,7 @@ def _captures(word: str, seed: int) -> list[Path]:
     if word in named:
         return [named[word]]
     if word == "recorded" or word in inputs.GENERATED:
-        return [inputs.capture_for(word, seed, 0)]
+        return [inputs.capture_for(word, seed, PACKETS)]
     path = Path(word)
     if not path.is_file():
         known = ", ".join([TRAINING, KEPT_OUT, "recorded", *named, *inputs.GENERATED, *_sequences()])
@@ -93,15 +98,41 @@ def _of_sequences(name: str, task: str, seed: int, rows: int) -> Path:
     return _made(name, facts, make)
 
 
-def _add_truth(path: Path, capture: Path) -> None:
-    """The true probabilities of a generated capture's packet types: a row each of its packets."""
-    import h5py
-    import numpy as np
+def _truth_of_types(capture: Path, _: int) -> tuple[str, Any]:
+    """The true probabilities of the packets' types, as their generator says: a row a packet."""
+    with np.load(f"{capture}.npz") as truth:
+        return "type", truth["truth"]
 
-    with np.load(f"{capture}.npz") as truth, h5py.File(path, "r+") as file:
-        if len(truth["truth"]) != len(file["rows/time_ns"]):
-            raise Failed(f"{capture.name}: has {len(truth['truth'])} packets, its dataset {len(file['rows/time_ns'])} rows")
-        file.create_dataset("truth/type", data=truth["truth"], compression=4, shuffle=True)
+
+def _truth_of_destinations(capture: Path, classes: int) -> tuple[str, Any]:
+    """The true probabilities of where each turn's next one goes: a row a turn, destinations numbered as they appear."""
+    moves = np.asarray(json.loads(Path(f"{capture}.json").read_text())["next_destination"]["transition_matrix"])
+    number: dict[int, int] = {}
+    at: dict[int, int] = {}
+    turned = []
+    with np.load(f"{capture}.npz") as truth:
+        for vm, destination in zip(truth["vm"].tolist(), truth["destination"].tolist(), strict=True):
+            if at.get(vm) != destination:
+                at[vm] = destination
+                number.setdefault(destination, len(number))
+                turned.append(destination)
+    table = np.zeros((len(turned), classes), dtype=np.float32)
+    known = list(number)
+    table[:, : len(known)] = moves[np.ix_(turned, known)]
+    return "next_destination", table
+
+
+_TRUTHS = {("next-type", "dialogues"): _truth_of_types, ("next-destination", "markov"): _truth_of_destinations}
+
+
+def _add_truth(path: Path, task: str, name: str, capture: Path) -> None:
+    with h5py.File(path, "r+") as file:
+        classes = max(len(target.attrs["classes"]) for target in file["targets"].values())
+        target, truth = _TRUTHS[task, name](capture, classes)
+        rows = len(file["rows/time_ns"])
+        if len(truth) != rows:
+            raise Failed(f"{capture.name}: tells the truth of {len(truth)} rows, its dataset has {rows}")
+        file.create_dataset(f"truth/{target}", data=truth, compression=4, shuffle=True)
 
 
 def dataset(task: str, words: Sequence[str], seed: int = 1, rows: int = ROWS, horizon_ms: float = HORIZON_MS) -> Path:
@@ -109,7 +140,7 @@ def dataset(task: str, words: Sequence[str], seed: int = 1, rows: int = ROWS, ho
 
     A word is a dataset file (alone), a source of known entropy (alone; `seed` and `rows` are its own), or a capture:
     a path, `training`, `kept-out`, `recorded`, one of those recordings, a generator (`seed`; `dialogues` alone carries
-    its truth into next-type). Kept-out captures, and
+    its truth into next-type, `markov` into next-destination). Kept-out captures, and
     those marked `test:`, are test rows as a whole; others are split by time.
     """
     if task not in TASKS:
@@ -140,6 +171,6 @@ def dataset(task: str, words: Sequence[str], seed: int = 1, rows: int = ROWS, ho
     command = [str(maker), task, "--horizon-ms", str(horizon_ms), *map(str, split)]
     command += [part for path in whole for part in ("--held-out", str(path))] + ["--out"]
     facts = [inputs.sha256_of(maker), task, horizon_ms, *([path.name, inputs.sha256_of(path), path in whole] for path in every)]
-    if task == "next-type" and words == ["dialogues"]:
-        return _made(task, [*facts, "truth"], command, lambda made: _add_truth(made, every[0]))
+    if len(words) == 1 and (task, words[0]) in _TRUTHS:
+        return _made(task, [*facts, "truth"], command, lambda made: _add_truth(made, task, words[0], every[0]))
     return _made(task, facts, command)

@@ -60,7 +60,7 @@ def test_sources_of_known_entropy_carry_their_truth() -> None:
 def test_types_of_generated_packets_are_what_their_generator_says() -> None:
     """The cores label the capture; the generator knew the types, and how probable each was."""
     path = data.dataset("next-type", ["dialogues"])
-    capture = data.inputs.capture_for("dialogues", 1, 0)
+    capture = data.inputs.capture_for("dialogues", 1, data.PACKETS)
     with h5py.File(path) as file, np.load(f"{capture}.npz") as truth:
         types = file["targets/type"][:]
         assert np.array_equal(types, truth["type"])
@@ -70,6 +70,19 @@ def test_types_of_generated_packets_are_what_their_generator_says() -> None:
     bits = bits[bits != 1]  # each VM's first two turns are fair
     assert abs(bits.mean() - facts["entropy_bits_a_turn"]) < 4 * bits.std() / len(bits) ** 0.5
     assert facts["entropy_bits"] < facts["markov3_bits"]
+
+
+@NEEDS_BUILD
+def test_generated_moves_carry_their_probabilities() -> None:
+    path = data.dataset("next-destination", ["markov"])
+    sidecar = json.loads(Path(f"{data.inputs.capture_for('markov', 1, data.PACKETS)}.json").read_text())
+    with h5py.File(path) as file:
+        truth, own = file["truth/next_destination"][:].astype(float), file["targets/next_destination"][:]
+    assert truth.sum(axis=1) == pytest.approx(1)
+    known = own >= 0
+    bits = -np.log2(truth[known, own[known]])
+    assert abs(bits.mean() - sidecar["next_destination"]["entropy_bits"]) < 4 * bits.std() / len(bits) ** 0.5
+    assert (truth[known].argmax(axis=1) == own[known]).mean() == pytest.approx(sidecar["next_destination"]["bayes_accuracy"], abs=0.02)
 
 
 def test_a_dataset_stands_for_itself(tmp_path: Path) -> None:
