@@ -42,7 +42,7 @@ def test_kept_out_captures_are_test_rows_and_files_are_made_once(tmp_path: Path)
 def test_the_default_is_what_the_project_recorded_to_train_on() -> None:
     with h5py.File(data.dataset("next-type", [])) as file:
         assert file.attrs["sources"].tolist() == ["recorded.pcapng", *(path.name for path in data.recordings(data.TRAINING)[1:])]
-        assert len(file.attrs["sources"]) == 7
+        assert len(file.attrs["sources"]) == 8
         assert file.attrs["held_out"].size == 0
         assert len(file["rows/time_ns"]) > 100_000
 

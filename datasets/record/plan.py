@@ -170,6 +170,16 @@ PLANS = {
         ),
         group_rate=25, group_sizes=(200, 500),
     ),
+    "relay": Plan(  # streams of all sizes, both ways
+        browsers=3, workers=2, backups=4, parts=(0, 2), files=_MANY_FILES, fronts=_MANY_FRONTS, reading=3.0, job_pause=3.0, values=(10, 3_000),
+        backup_pause=1.2, backup_bytes=(1_000, 6_000, 13_000, 26_000),
+        measurements=tuple(
+            ("-u", "-b", rate, "-l", size, "-t", "2", *way)
+            for rate, size in (("20K", "60"), ("50K", "180"), ("90K", "350"), ("240K", "560"), ("400K", "850"), ("500K", "1150"), ("450K", "1400"))
+            for way in ((), ("-R",))
+        ),
+        group_rate=5, group_sizes=(100, 1300),
+    ),
     "clinic": Plan(
         browsers=4, workers=5, backups=2, page_exponent=0.3, parts=(0, 4), reading=1.3, job_pause=1.4, values=(50, 1_500), asks_database=0.6,
         transactions=(1, 6), files=(("small", 700, 3), ("medium", 4_000, 5), ("large", 21_000, 2)), fronts=("small", "medium"),
