@@ -8,6 +8,7 @@
 #include "models/predict/features.h"
 #include "models/predict/governor.h"
 #include "models/predict/labeler.h"
+#include "models/predict/sequence_features.h"
 #include "models/predict/successor_table.h"
 #include "models/predict/type_predictor.h"
 
@@ -114,6 +115,23 @@ void Features(benchmark::State& state) {
   state.counters["bytes"] = sizeof(FeatureState);
 }
 BENCHMARK(Features)->Name("Predict/Symbol");
+
+void SequenceInput(benchmark::State& state) {
+  std::vector<PacketSummary> packets = Packets(100);
+  std::vector<ConversationState> conversations(kSteps);
+  SenderState sender;
+  SequenceInputs inputs;
+  Nanos now;
+  std::size_t i = 0;
+  for (auto _ : state) {
+    packets[i].arrival = now += Micros(1);
+    SequenceStep(packets[i], 0, conversations[i % 128], sender, inputs);
+    benchmark::DoNotOptimize(inputs);
+    i = (i + 1) % kSteps;
+  }
+  state.counters["bytes"] = sizeof(ConversationState);
+}
+BENCHMARK(SequenceInput)->Name("Predict/SequenceInput");
 
 // The argument is the number of conversations; 10 ms of horizon keep 10 000 packets pending.
 void Label(benchmark::State& state) {
