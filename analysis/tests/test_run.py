@@ -80,6 +80,51 @@ def test_manifest_says_what_ran(command: Command, capture: Capture, tmp_path: Pa
     assert manifest["machine"]["cpu"] and manifest["libraries"]["python3-numpy"] and manifest["started"] <= manifest["ended"]
 
 
+def test_another_input_may_follow(command: Command, capture: Capture, tmp_path: Path) -> None:
+    first, second, model = capture(), tmp_path / "second.pcap", tmp_path / "net.model"
+    model.write_bytes(b"a network")
+
+    def run(text: str) -> dict:
+        second.write_text(text)
+        words = [f"input={first}", f"traffic.shift_input={second}", "predictor=gru", f"model={model}", "--seeds", "1", "--arms", "predictive"]
+        code, text, errors = command("run", "tag", *words, "--out", str(tmp_path / "o"), "--json")
+        assert code == 0, errors
+        return json.loads(text)
+
+    document = run("{}")
+    folder = Path(document["outputs"]["runs"][0]["folder"])
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert list(manifest["inputs_sha256"]) == [str(first.resolve()), str(second.resolve())]
+    assert manifest["config"]["traffic"]["shift_input"] == str(second.resolve())
+    assert manifest["config"]["models"]["network"]["sha256"] == hashlib.sha256(b"a network").hexdigest()
+    assert any(Path(figure).name == "models.png" for figure in document["outputs"]["figures"])
+    assert "90.0 % by the network, 10.0 % by the fall-back; a run saw 2.00 drift alarms" in (tmp_path / "o" / "table.txt").read_text()
+    from foreflow import inputs
+
+    inputs.sha256_of.cache_clear()
+    assert run("{} ")["outputs"]["runs"][0]["folder"] != str(folder)
+    code, _, errors = command("replay", str(first), f"traffic.shift_input={second}")
+    assert code == 2 and "traffic.shift_input" in errors
+
+
+def test_predictors_are_compared_on_the_same_runs(command: Command, capture: Capture, tmp_path: Path) -> None:
+    model = tmp_path / "net.model"
+    model.write_bytes(b"a network")
+    words = [f"input={capture()}", f"model={model}", "--predictors", "markov3,gru", "--seeds", "2", "--out", str(tmp_path / "o")]
+    code, text, errors = command("predictors", "tag", *words, "--json")
+    assert code == 0, errors
+    document = json.loads(text)
+    assert list(document["predictors"]) == ["markov3", "gru"]
+    assert {name: len(folders) for name, folders in document["outputs"]["runs"].items()} == {"common": 4, "markov3": 2, "gru": 2}
+    assert document["predictors"]["gru"]["gap_closed"]["punts_per_thousand"]["mean"] == pytest.approx(98.5 / 150)
+    assert document["predictors"]["gru"]["tiers"] == {"learned": 100, "table": 0, "network": 900}
+    assert document["models"]["markov3"] == {"table": None, "network": None}
+    table = (tmp_path / "o" / "table.txt").read_text()
+    assert "promotions: h / h*" in table and "0.900 / 0.020" in table
+    code, _, errors = command("predictors", "tag", "--predictors", "markov3,markov3")
+    assert code == 2 and "--predictors markov3,markov3" in errors
+
+
 def test_a_failed_run_keeps_its_log_and_is_a_row(command: Command, capture: Capture, tmp_path: Path) -> None:
     file = capture(fail={"oracle-2": 1})
     code, text, errors = command("run", "tag", f"input={file}", "--seeds", "2", "--out", str(tmp_path / "o"), "--json")

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <benchmark/benchmark.h>
 
+#include <array>
 #include <vector>
 
 #include "models/base/rng.h"
 #include "models/predict/conformal.h"
 #include "models/predict/drift.h"
 #include "models/predict/forecaster.h"
+#include "models/predict/tiered_predictor.h"
+#include "models/predict/types_model_test.h"
 
 namespace foreflow::predict {
 namespace {
@@ -76,6 +79,48 @@ void Conform(benchmark::State& state) {
   state.counters["bytes"] = sizeof(conformal);
 }
 BENCHMARK(Conform)->Name("Predict/AdaptiveConformal");
+
+// A burst of 32 packets of as many conversations out of `range(0)`: nanoseconds a packet are the time
+// over 32. The table is unsure of half of its states, so that in tiers the network is asked about every other
+// packet.
+void ReadBurst(benchmark::State& state, bool has_table, ModelKind network, std::uint32_t hidden) {
+  TieredConfig config;
+  if (has_table) config.table = TypesModel(ModelKind::kAutomaton, {1000}, 0, 1);
+  if (hidden != 0) config.network = TypesModel(network, {hidden}, kSequenceInputs, 2);
+  config.conversations = static_cast<std::uint32_t>(state.range(0));
+  config.readings_per_second = 1'000'000'000;
+  TieredPredictor predictor(config);
+  Rng rng(3, "scores_bench");
+  std::vector<std::uint64_t> hashes(kValues);
+  for (std::uint64_t& hash : hashes) hash = Mix64(rng.Below(config.conversations / 2));
+  std::array<PacketSummary, TieredPredictor::kBurst> packets;
+  std::array<Reading, TieredPredictor::kBurst> readings;
+  std::array<TieredPredictor::Item, TieredPredictor::kBurst> items;
+  Work work;
+  Nanos now = Seconds(1);
+  std::size_t at = 0;
+  for (auto _ : state) {
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      PacketSummary& packet = packets[i];
+      packet.arrival = now += Nanos(100);
+      packet.key.vm = static_cast<flow::VmId>(1 + hashes[at] % 64);
+      packet.key.l3 = static_cast<std::uint8_t>(wire::Layer3::kIpv4);
+      packet.key.ip_protocol = 6;
+      packet.key.destination_port = 443;
+      packet.payload_bytes = 100;
+      items[i] = {&packet, hashes[at], 0, true, now, &readings[i], &work};
+      predictor.Prefetch(hashes[at]);
+      at = (at + 1) % kValues;
+    }
+    predictor.Read(items.data(), items.size());
+    benchmark::DoNotOptimize(readings);
+  }
+  state.counters["bytes"] = static_cast<double>(predictor.bytes());
+}
+BENCHMARK_CAPTURE(ReadBurst, Table, true, ModelKind::kGru, 0)->Name("Predict/Read32/table")->Arg(16384);
+BENCHMARK_CAPTURE(ReadBurst, Gru16, false, ModelKind::kGru, 16)->Name("Predict/Read32/gru16")->Arg(16384);
+BENCHMARK_CAPTURE(ReadBurst, Gru32, false, ModelKind::kGru, 32)->Name("Predict/Read32/gru32")->Arg(16384);
+BENCHMARK_CAPTURE(ReadBurst, Tiers, true, ModelKind::kGru, 32)->Name("Predict/Read32/tiers32")->Arg(16384);
 
 }  // namespace
 }  // namespace foreflow::predict
