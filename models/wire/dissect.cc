@@ -61,7 +61,7 @@ bool DissectPlain(BytesView captured, std::uint32_t wire_bytes, Dissection& out,
   const std::size_t headers = kL4 + l4_header;
   out.l3 = Layer3::kIpv4;
   out.l4 = is_tcp ? Layer4::kTcp : Layer4::kUdp;
-  out.is_group_addressed = IsGroup(LoadBytes<6>(at)) | IsGroup(LoadBytes<4>(at + kL3 + 16));
+  out.is_group_addressed = IsGroup(LoadBytes<6>(at)) || IsGroup(LoadBytes<4>(at + kL3 + 16));
   out.ip_protocol = protocol;
   out.dscp = at[kL3 + 1] >> 2;
   out.ecn = at[kL3 + 1] & 3;
