@@ -306,6 +306,37 @@ def evaluate(
 
 
 @commands.command()
+@click.argument("task")
+@click.option("--data", multiple=True, metavar="NAME|FILE", help="A capture, a recording's or source's name, or one dataset file; may be repeated.  [default: what the task is trained on]")
+@click.option("--model", "kind", type=click.Choice(["gru", "lstm", "mlp", "automaton", "trees"]), default="gru", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The model file.  [default: runs/models/<task>-<model>.model]")
+@click.option("--hidden", type=click.Choice(["16", "32", "64"]), help="Width of the state.  [default: 32]")
+@click.option("--bits", type=click.IntRange(0, 20), help="Automaton: of a binary state; 0: clusters of a real one.  [default: 0]")
+@click.option("--epochs", type=click.IntRange(1, 100000), help="Passes over the training rows, at most.  [default: 40]")
+@click.option("--rate", type=click.FloatRange(1e-7, 1), help="Learning rate.  [default: 0.006]")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--resume", is_flag=True, help="Go on from the checkpoint of a training that was stopped.")
+@JSON_OPTION
+def train(
+    task: str, data: tuple[str, ...], kind: str, out: Path | None, hidden: str | None, bits: int | None, epochs: int | None,
+    rate: float | None, seed: int, device: str, resume: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Learn TASK (next-type, next-destination, flow-size, fragment-fate or next-packet) and write a model file.
+
+    It stops when the validation rows, later in time, get no better. The same command gives the same bytes on the same machine.
+    """
+    from foreflow import training
+
+    wanted = training.Wanted(task, data, kind, seed, int(hidden) if hidden else None, bits, epochs, rate, device, resume)
+    document = training.train(wanted, out)
+    if as_json:
+        print_json(document)
+    else:
+        print(training.text_of(document))
+
+
+@commands.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @JSON_OPTION
 def bench(names: tuple[str, ...], as_json: bool) -> None:

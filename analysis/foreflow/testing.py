@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foreflow import config
-from foreflow.build import build
+from foreflow.build import build, program
 from foreflow.errors import Failed, Refused
 from foreflow.places import BUILD, LOGS, ROOT
 
@@ -164,6 +164,14 @@ def _python(pattern: str | None) -> Counts:
     return _pytest("python", folders, pattern, {"PYTHONPATH": path, "FOREFLOW_BUILD": str(folder), "FOREFLOW_DPDK": str(dpdk)})
 
 
+def _train(pattern: str | None) -> Counts:
+    """What links libtorch: the cores are tested in sim."""
+    folder = build("train", ["foreflow-train", "train_test"], tests=True)
+    counts = _ctest("train", "^train$")
+    environment = {"PYTHONPATH": f"{ROOT / 'analysis'}:{ROOT}", "FOREFLOW_TRAIN": str(program(folder, "foreflow-train"))}
+    return counts + _pytest("train", ["models/train"], pattern, environment)
+
+
 def _live(pattern: str | None) -> Counts:
     """Skipped, aloud, where namespaces cannot be made."""
     build("dpdk", ["foreflow-dpdk"])
@@ -191,6 +199,7 @@ def _fingerprint(pattern: str | None) -> Counts:
 SUITES: dict[str, tuple[str, Callable[[str | None], Counts]]] = {
     "sim": ("cores, doors, ns-3 module, checks of the sources", _sim),
     "python": ("analysis, datasets, bindings", _python),
+    "train": ("training by libtorch: laws that are known, resumed runs, refusals", _train),
     "asan": ("cores and doors under address and undefined-behaviour sanitizers", _asan),
     "fingerprint": ("the same decisions from gcc and clang, at -O0 and -O3", _fingerprint),
     "live": ("programs of real protocol stacks through the DPDK runner, in network namespaces", _live),

@@ -112,7 +112,6 @@ void CheckSizes(const Model& model, const std::string& where) {
   }
   if (Name(model.kind) == nullptr)
     RefuseRange(where, "kind", static_cast<std::uint64_t>(model.kind), "0 gru to 4 trees");
-  RequireRange(where, "feature_set", model.feature_set, 1, UINT32_MAX);
   RequireRange(where, "symbols", model.symbols, 1, 256);
   RequireRange(where, "inputs", model.inputs, 0, kMaxInputs);
 

@@ -78,7 +78,7 @@ struct GoldenSequence {
 struct Model {
   std::string task;  // one of kTasks
   ModelKind kind = ModelKind::kGru;
-  std::uint32_t feature_set = 0;  // version of what makes symbols and inputs, from 1
+  std::uint32_t feature_set = 0;  // of what makes symbols and inputs; 0: no packet's, a generator's
   std::uint32_t symbols = 0;      // 1..256
   std::uint32_t inputs = 0;       // 0..64
   std::vector<std::uint32_t> hidden;

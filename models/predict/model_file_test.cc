@@ -169,7 +169,6 @@ TEST(ModelFile, RefusesWhatTheTableDoesNotAllow) {
   const std::vector<Case> cases = {
       {gru, [](Model& m) { m.task = "next-move"; }, "task is 'next-move', allowed: next-type, "},
       {gru, [](Model& m) { m.kind = static_cast<ModelKind>(5); }, "kind is 5, allowed: 0 gru to 4 trees"},
-      {gru, [](Model& m) { m.feature_set = 0; }, "feature_set is 0"},
       {gru, [](Model& m) { m.symbols = 257; }, "symbols is 257, allowed: 1..256"},
       {gru, [](Model& m) { m.inputs = 65; }, "inputs is 65, allowed: 0..64"},
       {gru, [](Model& m) { m.hidden = {24}; }, "hidden size is 24, allowed: 16, 32, 64"},

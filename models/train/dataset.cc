@@ -132,6 +132,7 @@ std::array<std::uint8_t, 32> DigestOf(const Dataset& dataset) {
   Hash(hash, std::vector<std::uint32_t>{dataset.feature_set, dataset.symbols});
   for (const std::string& name : dataset.input_names) Hash(hash, name);
   Hash(hash, dataset.sequence);
+  Hash(hash, dataset.source);
   Hash(hash, dataset.split);
   Hash(hash, dataset.symbol);
   Hash(hash, dataset.inputs);
@@ -199,6 +200,7 @@ Dataset ReadDataset(const std::string& path) {
   dataset.sequence = reader.Column<std::uint32_t>("/rows/sequence", 0, 1);
   const std::size_t rows = dataset.rows();
   if (rows == 0) reader.Refuse("there are no rows");
+  dataset.source = reader.Column<std::uint32_t>("/rows/source", rows, 1);
   dataset.split = reader.Column<std::uint8_t>("/rows/split", rows, 1);
   dataset.symbol = reader.Column<std::uint8_t>("/rows/symbol", rows, 1);
   for (std::size_t row = 0; row < rows; ++row) {

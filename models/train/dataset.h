@@ -33,6 +33,7 @@ struct Dataset {
   std::uint32_t symbols = 0;             // 1 to 256
   std::vector<std::string> input_names;  // F of them
   std::vector<std::uint32_t> sequence;
+  std::vector<std::uint32_t> source;  // the capture
   std::vector<std::uint8_t> split;
   std::vector<std::uint8_t> symbol;  // < symbols
   std::vector<float> inputs;         // rows x F, finite

@@ -22,11 +22,20 @@ struct Automaton {
 // As many states as fit in `bytes` with their transitions and outputs, two bytes each; at most 4096.
 std::uint32_t MostStates(std::size_t bytes, std::uint32_t symbols, std::size_t outputs);
 
-// Walks a trained kBinary network: the states that the training rows visit, the `most_states` most visited of
-// them, and where each symbol leads from each; a state that was left out gives way to the kept one that
-// differs in the fewest bits, the more visited one of two. The outputs are then counted anew on the training
-// rows, as the table walks them, and smoothed towards the network's: (count + a p) / (rows + a), a chosen on
-// the validation rows.
+// Makes an automaton of a trained network that reads symbols only.
+//
+// kBinary: its states are the combinations of signs that the training rows visit, the `most_states` most
+// visited of them; one that was left out gives way to the kept one that differs in the fewest signs.
+//
+// kGru: its states are clusters (k-means, k-means++) of the network's own states on the training rows, where
+// states are near that are near as vectors and expect the same. A symbol leads from a cluster to the one
+// nearest to what the network makes of its centre. Then a few sweeps, of which the best on the validation
+// rows is kept: the table is walked; every state moves to the mean of the network's states on the rows where
+// the walk is in it, and every observed step leads to the state nearest to the mean of what the network had
+// there. Several numbers of states are tried.
+//
+// In both cases outputs are counted on the training rows as the table walks them, and smoothed towards the
+// network's: (count + a p) / (rows + a), a chosen on the validation rows.
 Automaton Distil(Network& network, const NetworkShape& shape, const Dataset& dataset,
                  std::uint32_t most_states);
 

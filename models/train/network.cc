@@ -21,6 +21,9 @@ constexpr std::int64_t kEmbedding =
     24;  // a symbol's coordinates: few, so that rare symbols share what is learnt
 constexpr std::int64_t kBinaryReadout = 64;  // hidden width between a binary state and the heads
 constexpr double kGradientNorm = 1.0;
+constexpr std::size_t kNearestRows = 4096;  // at a time
+// How often a symbol is learnt from as the sum of its parts alone.
+constexpr double kPartsAlone = 0.1;
 
 std::int64_t Gates(NetworkKind kind) {
   switch (kind) {
@@ -51,7 +54,11 @@ struct Net : torch::nn::Module {
     };
     const std::int64_t outputs = static_cast<std::int64_t>(s.head_start.size());
     const double bound = 1.0 / std::sqrt(static_cast<double>(hidden));
-    embedding = register_parameter("embedding", torch::randn({s.symbols, kEmbedding}) * 0.5);
+    if (s.parts.count > 0) {
+      has_part = register_buffer("has_part", torch::tensor(s.parts.has).reshape({s.symbols, s.parts.count}));
+      part = register_parameter("part", torch::randn({s.parts.count, kEmbedding}) * 0.25);
+    }
+    own = register_parameter("own", torch::randn({s.symbols, kEmbedding}) * (s.parts.count > 0 ? 0.0 : 0.5));
     project = register_parameter("project", uniform({gates * hidden, kEmbedding}, bound));
     Tensor first = torch::zeros({gates * hidden});
     if (s.kind == NetworkKind::kLstm) first.narrow(0, hidden, hidden).fill_(1.0);  // remember at first
@@ -75,9 +82,17 @@ struct Net : torch::nn::Module {
     head->bias.copy_(torch::tensor(s.head_start));
   }
 
+  // The symbols' coordinates: [symbols, kEmbedding].
+  Tensor Embedding(bool learns) const {
+    if (shape.parts.count == 0) return own;
+    const Tensor common = torch::mm(has_part, part);
+    if (!learns) return common + own;
+    return common + own * (torch::rand({own.size(0), 1}, own.device()) >= kPartsAlone);
+  }
+
   // What a step's symbol and inputs add to the gates: [..., gates * hidden].
-  Tensor Drive(const Tensor& symbol, const Tensor& inputs) const {
-    Tensor sum = torch::nn::functional::linear(torch::embedding(embedding, symbol), project, bias);
+  Tensor Drive(const Tensor& symbol, const Tensor& inputs, bool learns) const {
+    Tensor sum = torch::nn::functional::linear(torch::embedding(Embedding(learns), symbol), project, bias);
     if (shape.inputs > 0) sum = sum + torch::matmul(inputs, input.t());
     return sum;
   }
@@ -115,8 +130,9 @@ struct Net : torch::nn::Module {
   }
 
   // [steps, lanes, hidden or bits]; h and c are taken before the first step and left after the last.
-  Tensor Run(const Tensor& symbol, const Tensor& inputs, const Tensor& keep, Tensor& h, Tensor& c) {
-    const Tensor drive = Drive(symbol, inputs);
+  Tensor Run(const Tensor& symbol, const Tensor& inputs, const Tensor& keep, bool learns, Tensor& h,
+             Tensor& c) {
+    const Tensor drive = Drive(symbol, inputs, learns);
     if (shape.kind == NetworkKind::kMlp) return torch::relu(drive);
     std::vector<Tensor> states;
     const std::vector<Tensor> drives = drive.unbind(0);
@@ -144,7 +160,7 @@ struct Net : torch::nn::Module {
   NetworkShape shape;
   std::int64_t hidden;
   std::int64_t gates;
-  Tensor embedding, project, bias, input, recurrent, candidate;
+  Tensor own, has_part, part, project, bias, input, recurrent, candidate;
   torch::nn::Linear enter{nullptr}, leave{nullptr}, read{nullptr}, head{nullptr};
 };
 
@@ -171,7 +187,7 @@ struct Network::State {
         .to(device);
   }
 
-  Tensor Run(const Chunk& chunk) {
+  Tensor Run(const Chunk& chunk, bool learns) {
     const std::int64_t steps = chunk.steps, lanes = chunk.lanes;
     if (!h.defined() || h.size(0) != lanes) {
       std::tie(h, c) = net.Cleared(lanes);
@@ -183,7 +199,7 @@ struct Network::State {
       inputs = (OnDevice(chunk.inputs, {steps, lanes, net.shape.inputs}) - mean) * scale;
     }
     const Tensor states = net.Run(OnDevice(chunk.symbol, {steps, lanes}), inputs,
-                                  OnDevice(chunk.keep, {steps, lanes, 1}), h, c);
+                                  OnDevice(chunk.keep, {steps, lanes, 1}), learns, h, c);
     h = h.detach();
     if (c.defined()) c = c.detach();
     return states;
@@ -216,24 +232,9 @@ struct Network::State {
     return losses;
   }
 
-  std::vector<std::uint32_t> Bits(const Tensor& states) const {
-    const Tensor flat = states.reshape({-1, net.shape.bits}).to(torch::kCPU).contiguous();
-    const float* at = flat.data_ptr<float>();
-    std::vector<std::uint32_t> bits(static_cast<std::size_t>(flat.size(0)), 0);
-    for (std::uint32_t& state : bits) {
-      for (std::uint32_t bit = 0; bit < net.shape.bits; ++bit) state |= (*at++ > 0 ? 1u : 0u) << bit;
-    }
-    return bits;
-  }
-  Tensor Signs(const std::vector<std::uint32_t>& states) const {
-    std::vector<float> signs;
-    signs.reserve(states.size() * net.shape.bits);
-    for (const std::uint32_t state : states) {
-      for (std::uint32_t bit = 0; bit < net.shape.bits; ++bit) {
-        signs.push_back((state >> bit & 1) != 0 ? 1.0f : -1.0f);
-      }
-    }
-    return OnDevice(signs, {static_cast<std::int64_t>(states.size()), net.shape.bits});
+  Tensor StatesOnDevice(const std::vector<float>& states) const {
+    const std::int64_t width = net.shape.kind == NetworkKind::kBinary ? net.shape.bits : net.shape.hidden;
+    return OnDevice(states, {static_cast<std::int64_t>(states.size()) / width, width});
   }
 
   Tuning tuning;
@@ -268,7 +269,7 @@ std::vector<double> Network::Learn(const Chunk& chunk, const std::vector<double>
   torch::manual_seed(state_->tuning.seed ^ (step + 1) * 0x9e3779b97f4a7c15u);
   static_cast<torch::optim::AdamWOptions&>(state_->optimiser->param_groups()[0].options()).lr(rate);
   const std::vector<Tensor> losses =
-      state_->Losses(chunk, state_->net.Heads(state_->Run(chunk), state_->tuning.dropout));
+      state_->Losses(chunk, state_->net.Heads(state_->Run(chunk, true), state_->tuning.dropout));
   Tensor total = torch::zeros({}, state_->device);
   std::vector<double> sums;
   for (std::size_t i = 0; i < losses.size(); ++i) {
@@ -285,7 +286,7 @@ std::vector<double> Network::Learn(const Chunk& chunk, const std::vector<double>
 std::vector<double> Network::Loss(const Chunk& chunk) {
   const torch::NoGradGuard no_gradient;
   std::vector<double> sums;
-  for (const Tensor& loss : state_->Losses(chunk, state_->net.Heads(state_->Run(chunk), 0))) {
+  for (const Tensor& loss : state_->Losses(chunk, state_->net.Heads(state_->Run(chunk, false), 0))) {
     sums.push_back(loss.item<double>());
   }
   return sums;
@@ -293,31 +294,63 @@ std::vector<double> Network::Loss(const Chunk& chunk) {
 
 std::vector<float> Network::Forward(const Chunk& chunk) {
   const torch::NoGradGuard no_gradient;
-  return Exported("", state_->net.Heads(state_->Run(chunk), 0)).value;
+  return Exported("", state_->net.Heads(state_->Run(chunk, false), 0)).value;
 }
 
-std::vector<std::uint32_t> Network::States(const Chunk& chunk) {
+std::uint32_t Network::width() const {
+  const NetworkShape& shape = state_->net.shape;
+  return shape.kind == NetworkKind::kBinary ? shape.bits : shape.hidden;
+}
+
+std::vector<float> Network::States(const Chunk& chunk) {
   const torch::NoGradGuard no_gradient;
-  return state_->Bits(state_->Run(chunk));
+  return Exported("", state_->Run(chunk, false)).value;
 }
 
-std::vector<std::uint32_t> Network::Next(const std::vector<std::uint32_t>& states,
-                                         const std::vector<std::int64_t>& symbols) {
+std::vector<float> Network::FirstState() const { return Exported("", state_->net.Cleared(1).first).value; }
+
+std::vector<float> Network::Next(const std::vector<float>& states, const std::vector<std::int64_t>& symbols) {
   const torch::NoGradGuard no_gradient;
   const Tensor symbol = state_->OnDevice(symbols, {static_cast<std::int64_t>(symbols.size())});
-  return state_->Bits(state_->net.BinaryStep(state_->net.Drive(symbol, Tensor()), state_->Signs(states)));
+  const Tensor drive = state_->net.Drive(symbol, Tensor(), false);
+  const Tensor before = state_->StatesOnDevice(states);
+  const bool is_binary = state_->net.shape.kind == NetworkKind::kBinary;
+  return Exported("", is_binary ? state_->net.BinaryStep(drive, before) : state_->net.GruStep(drive, before))
+      .value;
 }
 
-std::vector<float> Network::Outputs(const std::vector<std::uint32_t>& states) {
+std::vector<float> Network::Outputs(const std::vector<float>& states) {
   const torch::NoGradGuard no_gradient;
-  return Exported("", state_->net.Heads(state_->Signs(states), 0)).value;
+  return Exported("", state_->net.Heads(state_->StatesOnDevice(states), 0)).value;
+}
+
+std::vector<std::uint32_t> Nearest(const std::vector<float>& points, const std::vector<float>& centres,
+                                   std::size_t width) {
+  const torch::NoGradGuard no_gradient;
+  const auto columns = static_cast<std::int64_t>(width);
+  const auto tensor = [&](const float* data, std::size_t rows) {
+    return torch::from_blob(const_cast<float*>(data), {static_cast<std::int64_t>(rows), columns},
+                            torch::kFloat32);
+  };
+  const Tensor to = tensor(centres.data(), centres.size() / width);
+  const Tensor squares = (to * to).sum(1);
+  const std::size_t rows = points.size() / width;
+  std::vector<std::uint32_t> nearest;
+  nearest.reserve(rows);
+  for (std::size_t begin = 0; begin < rows; begin += kNearestRows) {
+    const Tensor some = tensor(points.data() + begin * width, std::min(kNearestRows, rows - begin));
+    const Tensor best = torch::argmin(squares - 2 * torch::mm(some, to.t()), 1);
+    const std::int64_t* at = best.data_ptr<std::int64_t>();
+    for (std::int64_t i = 0; i < best.size(0); ++i) nearest.push_back(static_cast<std::uint32_t>(at[i]));
+  }
+  return nearest;
 }
 
 std::vector<predict::Tensor> Network::Export() const {
   const Net& net = state_->net;
   // Products that the file holds ready are made in double.
   const Tensor embedding =
-      torch::matmul(net.embedding.to(torch::kFloat64), net.project.to(torch::kFloat64).t()) +
+      torch::matmul(net.Embedding(false).to(torch::kFloat64), net.project.to(torch::kFloat64).t()) +
       net.bias.to(torch::kFloat64);
   std::vector<predict::Tensor> tensors{Exported("embedding", embedding)};
   const bool is_mlp = net.shape.kind == NetworkKind::kMlp;

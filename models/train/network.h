@@ -9,6 +9,7 @@
 
 #include "models/predict/model_file.h"
 #include "models/train/lanes.h"
+#include "models/train/symbol_parts.h"
 
 namespace foreflow::train {
 
@@ -27,6 +28,7 @@ struct NetworkShape {
   std::uint32_t inputs = 0;  // F; kBinary: 0
   std::uint32_t hidden = 32;
   std::uint32_t bits = 0;  // kBinary: 1 to kMostBits
+  SymbolParts parts;
   std::vector<predict::Head> heads;
   std::vector<float> input_mean;    // F, as in the model file
   std::vector<float> input_scale;   // F
@@ -36,8 +38,8 @@ struct NetworkShape {
 
 struct Tuning {
   std::uint64_t seed = 1;
-  double weight_decay = 1e-3;  // decoupled: AdamW, Loshchilov and Hutter 2019
-  double dropout = 0.1;        // of what the heads see
+  double weight_decay = 0.03;  // decoupled: AdamW, Loshchilov and Hutter 2019
+  double dropout = 0.2;        // of what the heads see
   bool on_cuda = false;
 };
 
@@ -64,13 +66,15 @@ class Network {
   // Logits and values of all heads, side by side: chunk.size() x outputs.
   std::vector<float> Forward(const Chunk& chunk);
 
-  // kBinary: the bits of the state after every step and lane. All bits clear: the state before a sequence.
-  std::vector<std::uint32_t> States(const Chunk& chunk);
-  // The state that follows states[i] on symbols[i].
-  std::vector<std::uint32_t> Next(const std::vector<std::uint32_t>& states,
-                                  const std::vector<std::int64_t>& symbols);
-  // Logits and values of states: states.size() x outputs.
-  std::vector<float> Outputs(const std::vector<std::uint32_t>& states);
+  // kGru and kBinary without inputs: what an automaton is made of. A state is `width` floats: hidden ones, or
+  // signs.
+  std::uint32_t width() const;
+  // The state after every step and lane; the state before a sequence; what follows states[i] on symbols[i];
+  // the logits and values of states.
+  std::vector<float> States(const Chunk& chunk);
+  std::vector<float> FirstState() const;
+  std::vector<float> Next(const std::vector<float>& states, const std::vector<std::int64_t>& symbols);
+  std::vector<float> Outputs(const std::vector<float>& states);
 
   // kGru, kLstm, kMlp: the tensors of the model file.
   std::vector<predict::Tensor> Export() const;
@@ -83,6 +87,10 @@ class Network {
   struct State;
   std::unique_ptr<State> state_;
 };
+
+// For each of `points` the nearest of `centres` (both rows of `width` floats), by Euclid's distance.
+std::vector<std::uint32_t> Nearest(const std::vector<float>& points, const std::vector<float>& centres,
+                                   std::size_t width);
 
 }  // namespace foreflow::train
 

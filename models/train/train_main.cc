@@ -33,7 +33,7 @@ struct Options {
   std::string kind = "gru";
   std::string fitted;  // trees
   std::uint32_t hidden = 32;
-  std::uint32_t bits = 12;
+  std::uint32_t bits = 0;
   std::vector<std::string> weights;  // TARGET=W
   Tuning tuning;
   std::string device = "auto";
@@ -45,7 +45,7 @@ struct Options {
 const std::map<std::string, NetworkKind> kKinds = {{"gru", NetworkKind::kGru},
                                                    {"lstm", NetworkKind::kLstm},
                                                    {"mlp", NetworkKind::kMlp},
-                                                   {"automaton", NetworkKind::kBinary}};
+                                                   {"automaton", NetworkKind::kGru}};
 
 std::vector<std::uint8_t> ReadBytes(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
@@ -113,12 +113,13 @@ void Fit(Options options) {
     return;
   }
   NetworkShape shape;
-  shape.kind = kKinds.at(options.kind);
+  const bool is_automaton = options.kind == "automaton";
+  shape.kind = is_automaton && options.bits > 0 ? NetworkKind::kBinary : kKinds.at(options.kind);
   shape.symbols = dataset.symbols;
-  shape.inputs =
-      shape.kind == NetworkKind::kBinary ? 0 : static_cast<std::uint32_t>(dataset.input_names.size());
+  shape.inputs = is_automaton ? 0 : static_cast<std::uint32_t>(dataset.input_names.size());
   shape.hidden = options.hidden;
   shape.bits = options.bits;
+  shape.parts = PartsOf(dataset.task, dataset.feature_set, dataset.symbols);
   shape.heads = heads;
   shape.head_weight = WeightsOf(dataset, options);
   FillFromTraining(dataset, shape);
@@ -129,7 +130,7 @@ void Fit(Options options) {
   const Outcome outcome = Train(network, dataset, shape.head_weight, options.schedule);
 
   predict::Model model;
-  if (shape.kind == NetworkKind::kBinary) {
+  if (is_automaton) {
     const std::uint32_t most = MostStates(kAutomatonBytes, shape.symbols, frame.outputs());
     model = ModelOf(Distil(network, shape, dataset, most), dataset, std::move(frame));
   } else {
@@ -169,8 +170,8 @@ int Run(int argc, char** argv) {
       ->check(CLI::IsMember({"gru", "lstm", "mlp", "automaton", "trees"}));
   app.add_option("--fitted", options.fitted, "trees: the ensemble that was fitted, as JSON");
   app.add_option("--hidden", options.hidden, "width of the state")->check(CLI::IsMember({16, 32, 64}));
-  app.add_option("--bits", options.bits, "automaton: bits of the state")
-      ->check(CLI::Range(4u, NetworkShape::kMostBits));
+  app.add_option("--bits", options.bits, "automaton: of a binary state; 0: clusters of a real one")
+      ->check(CLI::Range(0u, NetworkShape::kMostBits));
   app.add_option("--weight", options.weights, "TARGET=W: weight of a target's mean loss, otherwise 1");
   app.add_option("--seed", options.tuning.seed, "of weights, order and dropout");
   app.add_option("--epochs", schedule.epochs, "passes over the training rows, at most")

@@ -13,12 +13,12 @@ namespace foreflow::train {
 
 struct Schedule {
   std::uint64_t seed = 1;
-  std::uint32_t lanes = 64;
+  std::uint32_t lanes = 128;
   std::uint32_t steps = 32;       // through which a gradient flows back
   std::uint32_t most_rows = 512;  // of a sequence in one piece
-  std::uint32_t epochs = 60;
-  std::uint32_t patience = 8;  // epochs without a better validation loss until it stops
-  double rate = 4e-3;          // halved after every 3 epochs without a better validation loss
+  std::uint32_t epochs = 40;
+  std::uint32_t patience = 6;  // epochs without a better validation loss until it stops
+  double rate = 6e-3;          // halved after every 3 epochs without a better validation loss
   std::string curve;           // CSV: the losses of every epoch; empty: none
   std::string checkpoint;      // empty: none
   double checkpoint_seconds = 30;

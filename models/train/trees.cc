@@ -38,11 +38,14 @@ predict::Model TreesModel(const std::string& path, const Dataset& dataset, predi
     model.tables.push_back({"feature", {trees, leaves - 1}, Flat<std::uint16_t>(document.at("feature"))});
     model.tensors.push_back({"threshold", {trees, leaves - 1}, Flat<float>(document.at("threshold"))});
     model.tensors.push_back({"leaf", {trees, leaves}, Flat<float>(document.at("leaf"))});
-    model.tensors.push_back(
-        {"base", {static_cast<std::uint32_t>(model.outputs())}, Flat<float>(document.at("base"))});
     const Json& golden = document.at("golden");
     model.goldens.push_back({Flat<std::uint8_t>(golden.at("symbol")), Flat<float>(golden.at("input")),
                              Flat<float>(golden.at("expected"))});
+    for (std::size_t i = 0; i < model.heads.size(); ++i) {
+      if (!model.heads[i].IsClass()) model.heads[i].levels = Flat<float>(document.at("levels"));
+    }
+    model.tensors.push_back(
+        {"base", {static_cast<std::uint32_t>(model.outputs())}, Flat<float>(document.at("base"))});
     for (std::size_t i = 0; i < model.heads.size(); ++i) {
       if (model.heads[i].IsClass())
         model.heads[i].temperature = document.at("temperature").at(i).get<float>();

@@ -10,8 +10,8 @@
 namespace foreflow::train {
 
 // A model of the tree ensemble that analysis/foreflow/trees.py fitted and wrote as JSON:
-//   {"depth": d, "base": [O], "tree_output": [trees], "feature": [trees][2^d - 1], "threshold": the same
-//   shape,
+//   {"depth": d, "levels": of every real value's quantiles, "base": [O], "tree_output": [trees], "feature":
+//   [trees][2^d - 1], "threshold": the same shape,
 //    "leaf": [trees][2^d], "temperature": [heads],
 //    "golden": {"symbol": [steps], "input": [steps][F], "expected": [steps][O], by the library that fitted}}
 // Throws Refusal where the file is none of these.
