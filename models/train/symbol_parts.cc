@@ -9,8 +9,8 @@ namespace {
 // Kinds of sequence_features.h: data that opens (3 starts x 4 sizes x PSH), data of a run (5 stages x 3 sizes
 // x PSH), SYN, SYN of an idle sender, RST, FIN, pure ACK (plain, after silence, of an idle sender).
 constexpr std::uint32_t kFirstOfRun = 24;
-constexpr std::uint32_t kSyn = 54;
-constexpr std::uint32_t kAck = 58;
+constexpr std::uint32_t kOpening = 54;
+constexpr std::uint32_t kBare = 58;
 constexpr std::uint32_t kSizes = 4;
 
 enum Part : std::uint32_t {
@@ -65,15 +65,15 @@ SymbolParts PartsOf(const std::string& task, std::uint32_t feature_set, std::uin
       mark(kIdle, kind / 8 == 2);
       mark(kSize + kind % 8 / 2);
       mark(kPush, kind % 2 == 1);
-    } else if (kind < kSyn) {
+    } else if (kind < kOpening) {
       mark(kRuns);
       mark(kStage + (kind - kFirstOfRun) / 6);
       mark(kSize + 1 + (kind - kFirstOfRun) % 6 / 2);
       mark(kPush, kind % 2 == 1);
     } else {
       mark(kNoData);
-      mark(kIdle, kind == kSyn + 1 || kind == kAck + 2);
-      mark(kSilence, kind == kAck + 1);
+      mark(kIdle, kind == kOpening + 1 || kind == kBare + 2);
+      mark(kSilence, kind == kBare + 1);
     }
   }
   return parts;
