@@ -116,13 +116,15 @@ def _logs(scratch: Path) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="record", description="Records labelled traffic of real programs in network namespaces.")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "recorded")
-    parser.add_argument("--plan", choices=list(PLANS), default="office", help="who is there and what they do")
+    parser.add_argument("--plan", default="office", help=f"who is there and what they do: {', '.join(PLANS)}")
     parser.add_argument("--seconds", type=float, default=60, help="5 to 3600")
     parser.add_argument("--seed", type=int, default=1, help="chooses what the clients do")
     arguments = parser.parse_args()
     for end in (signal.SIGINT, signal.SIGTERM):
         signal.signal(end, lambda *_: sys.exit(1))  # an exception, so that everything is cleaned up
     try:
+        if arguments.plan not in PLANS:
+            raise Refused(f"record: --plan is {arguments.plan}, allowed: {', '.join(PLANS)}")
         if not 5 <= arguments.seconds <= 3600:
             raise Refused(f"record: --seconds is {arguments.seconds:g}, allowed: 5 to 3600")
         facts = record(arguments.out, arguments.plan, arguments.seconds, arguments.seed)

@@ -120,11 +120,15 @@ with Namespaces(Path({str(tmp_path)!r})) as network:
         assert len(namespaces_of(network)) == 1
 
 
-def test_wrong_lengths_are_refused():
-    command = [sys.executable, "-P", str(ROOT / "datasets" / "record"), "--seconds", "1"]
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [(("--seconds", "1"), "--seconds is 1, allowed: 5 to 3600"), (("--plan", "none"), f"--plan is none, allowed: {', '.join(PLANS)}")],
+)
+def test_wrong_arguments_are_refused(arguments, sentence):
+    command = [sys.executable, "-P", str(ROOT / "datasets" / "record"), *arguments]
     run = subprocess.run(command, capture_output=True, text=True)
     assert run.returncode == 2
-    assert run.stderr == "record: --seconds is 1, allowed: 5 to 3600\n"
+    assert run.stderr == f"record: {sentence}\n"
 
 
 def test_committed_files_are_whole_and_small():
