@@ -71,6 +71,7 @@ struct Avx2 {
   using Rows = Pack<EightLanes, B>;
   template <std::size_t G>
   static constexpr std::size_t kBatch = G == 4 ? 2 : 4;
+  static constexpr std::size_t kHeadBatches = 1;
   template <std::size_t B, std::size_t G>
   static constexpr std::size_t kColumns = B == 1 ? 2 : 1;
 };

@@ -107,15 +107,17 @@ struct SixteenLanes {
   greatest = _mm512_maskz_max_ps(kAll, greatest, _mm512_maskz_permute_ps(kAll, greatest, 0x4e));
   return {_mm512_maskz_max_ps(kAll, greatest, _mm512_maskz_permute_ps(kAll, greatest, 0xb1))};
 }
+template <std::size_t N>
 [[gnu::always_inline]] inline void LoadRows(const float* from, std::size_t stride,
-                                            Pack<SixteenLanes, 2>& rows) {
-  for (std::size_t i = 0; i < 2; ++i) {
+                                            Pack<SixteenLanes, N>& rows) {
+  for (std::size_t i = 0; i < N; ++i) {
     const __m256 low = _mm256_loadu_ps(from + 2 * i * stride),
                  high = _mm256_loadu_ps(from + (2 * i + 1) * stride);
     rows.v[i].v = _mm512_maskz_insertf32x8(kAll, _mm512_castps256_ps512(low), high, 1);
   }
 }
-[[gnu::always_inline]] inline void StoreRow(const Pack<SixteenLanes, 2>& rows, std::size_t i, float* to,
+template <std::size_t N>
+[[gnu::always_inline]] inline void StoreRow(const Pack<SixteenLanes, N>& rows, std::size_t i, float* to,
                                             std::size_t count) {
   const __m512 pair = rows.v[i / 2].v;
   const __m256 low = _mm512_maskz_extractf32x8_ps(0xff, pair, 0),
@@ -131,6 +133,10 @@ template <>
 struct RowsOf<4> {
   using Type = Pack<SixteenLanes, 2>;
 };
+template <>
+struct RowsOf<8> {
+  using Type = Pack<SixteenLanes, 4>;
+};
 
 // 32 registers: 24 sums, 4 states and a row of weights.
 struct Avx512 {
@@ -140,6 +146,7 @@ struct Avx512 {
   using Rows = typename RowsOf<B>::Type;
   template <std::size_t G>
   static constexpr std::size_t kBatch = 4;
+  static constexpr std::size_t kHeadBatches = 2;
   template <std::size_t B, std::size_t G>
   static constexpr std::size_t kColumns = B == 1 ? (G == 4 ? 2 : 4) : (G == 4 ? 1 : 2);
 };

@@ -12,6 +12,7 @@ struct Scalar {
   using Rows = Pack<ScalarEight, B>;
   template <std::size_t G>
   static constexpr std::size_t kBatch = 1;
+  static constexpr std::size_t kHeadBatches = 1;
   template <std::size_t B, std::size_t G>
   static constexpr std::size_t kColumns = 4;
 };

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "models/predict/lane_pack.h"
 #include "models/predict/network_weights.h"
@@ -13,6 +14,7 @@
 //   Set::Wide, Set::Eight     vectors, see scalar_lanes.h
 //   Set::Rows<B>              B rows of eight floats, see vector_math::Softmax
 //   Set::kBatch<G>            sequences that share a load of weights
+//   Set::kHeadBatches         batches whose heads are computed together: 1 or 2
 //   Set::kColumns<B, G>       vectors of units times B sequences times G gates that fit in registers
 // Included by the file of each instruction set, whose compiler options decide what the code becomes. What a
 // lane computes, and in which order, does not depend on any of the three: sums begin with embedding or bias,
@@ -22,25 +24,24 @@ namespace foreflow::predict::network_step {
 // Vectors that go through the gates' functions side by side.
 constexpr std::size_t kPack = 4;
 
+// The last hidden layer after each of up to so many steps: what the heads read.
+template <std::size_t N>
+using Hidden = float[N][kMaxNetworkWidth];
+
 // What one batch of steps works on.
 template <std::size_t B>
 struct Batch {
-  const ModelStep* steps;
-  const float* row[B];                            // of the embedding
-  float input[B][kMaxInputs];                     // scaled
-  alignas(64) float hidden[B][kMaxNetworkWidth];  // what the heads read
-  bool has_output = false;
+  const float* row[B];         // of the embedding
+  float input[B][kMaxInputs];  // scaled
 };
 
 template <std::size_t B>
 [[gnu::always_inline]] inline void Begin(const NetworkWeights& weights, const ModelStep* steps,
                                          std::size_t row_width, Batch<B>& batch) {
-  batch.steps = steps;
   for (std::size_t b = 0; b < B; ++b) {
     batch.row[b] = weights.embedding + steps[b].symbol * row_width;
     for (std::size_t f = 0; f < weights.inputs; ++f)
       batch.input[b][f] = (steps[b].inputs[f] - weights.input_mean[f]) * weights.input_scale[f];
-    batch.has_output |= steps[b].output != nullptr;
   }
 }
 
@@ -55,12 +56,12 @@ template <class V, std::size_t B>
   }
 }
 
-// head_bias + hidden * head for one vector of outputs, in four sums of every fourth unit: the first with the
-// bias, then (first + second) + (third + fourth).
+// head_bias + hidden * head of B steps for one vector of outputs, in four sums of every fourth unit: the
+// first with the bias, then (first + second) + (third + fourth).
 template <class V, std::size_t B>
 [[gnu::always_inline]] inline void HeadColumn(const NetworkWeights& weights, std::size_t depth,
-                                              const Batch<B>& batch, std::size_t at,
-                                              float (&value)[B][kMaxHeadWidth]) {
+                                              const float (*hidden)[kMaxNetworkWidth], std::size_t at,
+                                              float (*value)[kMaxHeadWidth]) {
   V sum[4][B];
 #pragma GCC unroll 4
   for (std::size_t b = 0; b < B; ++b) {
@@ -73,8 +74,7 @@ template <class V, std::size_t B>
     for (std::size_t i = 0; i < 4; ++i, row += weights.head_width) {
       const V weight = V::Load(row);
 #pragma GCC unroll 4
-      for (std::size_t b = 0; b < B; ++b)
-        sum[i][b] = Fma(weight, V::Broadcast(batch.hidden[b][k + i]), sum[i][b]);
+      for (std::size_t b = 0; b < B; ++b) sum[i][b] = Fma(weight, V::Broadcast(hidden[b][k + i]), sum[i][b]);
     }
   }
 #pragma GCC unroll 4
@@ -82,31 +82,37 @@ template <class V, std::size_t B>
     ((sum[0][b] + sum[1][b]) + (sum[2][b] + sum[3][b])).Store(&value[b][at]);
 }
 
-template <class Set, std::size_t B>
-[[gnu::always_inline]] inline void Heads(const NetworkWeights& weights, std::size_t depth,
-                                         const Batch<B>& batch) {
+// The outputs of N steps, of which `hidden` holds the last layer.
+template <class Set, std::size_t N>
+[[gnu::noinline]] void Heads(const NetworkWeights& weights, const ModelStep* steps, const Hidden<N>& hidden) {
   using Wide = typename Set::Wide;
   using Eight = typename Set::Eight;
-  if (!batch.has_output) return;
-  alignas(64) float value[B][kMaxHeadWidth];
-  std::size_t at = 0;
-  for (; at + Wide::kLanes <= weights.head_width; at += Wide::kLanes)
-    HeadColumn<Wide>(weights, depth, batch, at, value);
-  for (; at < weights.head_width; at += kGroup) HeadColumn<Eight>(weights, depth, batch, at, value);
+  constexpr std::size_t B = N < kPack ? N : kPack;
+  bool has_output = false;
+  for (std::size_t i = 0; i < N; ++i) has_output |= steps[i].output != nullptr;
+  if (!has_output) return;
+  const std::size_t depth = weights.hidden_2 > 0 ? weights.hidden_2 : weights.hidden;
+  alignas(64) float value[N][kMaxHeadWidth];
+  for (std::size_t i = 0; i < N; i += B) {
+    std::size_t at = 0;
+    for (; at + Wide::kLanes <= weights.head_width; at += Wide::kLanes)
+      HeadColumn<Wide, B>(weights, depth, hidden + i, at, value + i);
+    for (; at < weights.head_width; at += kGroup)
+      HeadColumn<Eight, B>(weights, depth, hidden + i, at, value + i);
+  }
 
   std::size_t written = 0;
-  for (std::size_t i = 0; i < weights.head_count; ++i) {
-    const NetworkWeights::HeadShape& head = weights.heads[i];
-    float* output[B];
-#pragma GCC unroll 4
-    for (std::size_t b = 0; b < B; ++b)
-      output[b] = batch.steps[b].output == nullptr ? nullptr : batch.steps[b].output + written;
+  for (std::size_t h = 0; h < weights.head_count; ++h) {
+    const NetworkWeights::HeadShape& head = weights.heads[h];
+    float* output[N];
+    for (std::size_t i = 0; i < N; ++i)
+      output[i] = steps[i].output == nullptr ? nullptr : steps[i].output + written;
     if (head.is_class) {
-      vector_math::Softmax<typename Set::template Rows<B>>(&value[0][head.first], kMaxHeadWidth, head.outputs,
+      vector_math::Softmax<typename Set::template Rows<N>>(&value[0][head.first], kMaxHeadWidth, head.outputs,
                                                            output);
     } else {
-      for (std::size_t b = 0; b < B; ++b) {
-        if (output[b] != nullptr) vector_math::RunningMaximum(&value[b][head.first], head.outputs, output[b]);
+      for (std::size_t i = 0; i < N; ++i) {
+        if (output[i] != nullptr) vector_math::RunningMaximum(&value[i][head.first], head.outputs, output[i]);
       }
     }
     written += head.outputs;
@@ -210,15 +216,15 @@ template <class V>
 
 // Writes what was computed for the heads back to the states.
 template <class V, std::size_t H, std::size_t B>
-[[gnu::always_inline]] inline void StoreHidden(const Batch<B>& batch) {
+[[gnu::always_inline]] inline void StoreHidden(const ModelStep* steps, const Hidden<B>& last) {
   for (std::size_t b = 0; b < B; ++b) {
     for (std::size_t unit = 0; unit < H; unit += V::kLanes)
-      V::Load(&batch.hidden[b][unit]).Store(static_cast<float*>(batch.steps[b].state) + unit);
+      V::Load(&last[b][unit]).Store(static_cast<float*>(steps[b].state) + unit);
   }
 }
 
 template <class Set, std::size_t H, std::size_t B>
-void Gru(const NetworkWeights& weights, const ModelStep* steps) {
+void Gru(const NetworkWeights& weights, const ModelStep* steps, Hidden<B>& last) {
   using V = typename Set::Wide;
   constexpr std::size_t kGates = 3, kVectors = H / V::kLanes, kFit = Set::template kColumns<B, kGates>;
   constexpr std::size_t U = kFit < kVectors ? kFit : kVectors, N = U * B, P = N < kPack ? N : kPack;
@@ -248,16 +254,15 @@ void Gru(const NetworkWeights& weights, const ModelStep* steps) {
                                         PackOf<P>(sum[2], i), PackOf<P>(old, i));
 #pragma GCC unroll 4
       for (std::size_t p = 0; p < P; ++p)
-        next.v[p].Store(&batch.hidden[(i + p) % B][(column + (i + p) / B) * V::kLanes]);
+        next.v[p].Store(&last[(i + p) % B][(column + (i + p) / B) * V::kLanes]);
     }
   }
-  StoreHidden<V, H>(batch);
-  Heads<Set>(weights, H, batch);
+  StoreHidden<V, H, B>(steps, last);
 }
 
 // The state is h[H], then c[H].
 template <class Set, std::size_t H, std::size_t B>
-void Lstm(const NetworkWeights& weights, const ModelStep* steps) {
+void Lstm(const NetworkWeights& weights, const ModelStep* steps, Hidden<B>& last) {
   using V = typename Set::Wide;
   constexpr std::size_t kGates = 4, kVectors = H / V::kLanes, kFit = Set::template kColumns<B, kGates>;
   constexpr std::size_t U = kFit < kVectors ? kFit : kVectors, N = U * B, P = N < kPack ? N : kPack;
@@ -279,17 +284,16 @@ void Lstm(const NetworkWeights& weights, const ModelStep* steps) {
 #pragma GCC unroll 4
       for (std::size_t p = 0; p < P; ++p) {
         const std::size_t b = (i + p) % B, unit = (column + (i + p) / B) * V::kLanes;
-        next.v[p].Store(&batch.hidden[b][unit]);
+        next.v[p].Store(&last[b][unit]);
         c.v[p].Store(static_cast<float*>(steps[b].state) + H + unit);
       }
     }
   }
-  StoreHidden<V, H>(batch);
-  Heads<Set>(weights, H, batch);
+  StoreHidden<V, H, B>(steps, last);
 }
 
 template <class Set, std::size_t B>
-void Mlp(const NetworkWeights& weights, const ModelStep* steps) {
+void Mlp(const NetworkWeights& weights, const ModelStep* steps, Hidden<B>& last) {
   using V = typename Set::Wide;
   const V zero = V::Broadcast(0);
   Batch<B> batch;
@@ -298,27 +302,20 @@ void Mlp(const NetworkWeights& weights, const ModelStep* steps) {
     V sum[1][B];
     FromInput<V, 1>(weights, batch, unit / V::kLanes, 0, sum);
 #pragma GCC unroll 4
-    for (std::size_t b = 0; b < B; ++b) Max(sum[0][b], zero).Store(&batch.hidden[b][unit]);
+    for (std::size_t b = 0; b < B; ++b) Max(sum[0][b], zero).Store(&last[b][unit]);
   }
-  std::size_t depth = weights.hidden;
-  if (weights.hidden_2 > 0) {
-    alignas(64) float second[B][kMaxNetworkWidth];
-    for (std::size_t unit = 0; unit < weights.hidden_2; unit += V::kLanes) {
-      const float* matrix = weights.dense + unit / kBlock * depth * kBlock + unit % kBlock;
-      V acc[B];
+  if (weights.hidden_2 == 0) return;
+  Hidden<B> first;
+  std::memcpy(first, last, sizeof(first));
+  for (std::size_t unit = 0; unit < weights.hidden_2; unit += V::kLanes) {
+    const float* matrix = weights.dense + unit / kBlock * weights.hidden * kBlock + unit % kBlock;
+    V acc[B];
 #pragma GCC unroll 4
-      for (std::size_t b = 0; b < B; ++b) acc[b] = V::Load(weights.bias_2 + unit);
-      MultiplyAdd(matrix, kBlock, batch.hidden[0], kMaxNetworkWidth, depth, acc);
+    for (std::size_t b = 0; b < B; ++b) acc[b] = V::Load(weights.bias_2 + unit);
+    MultiplyAdd(matrix, kBlock, first[0], kMaxNetworkWidth, weights.hidden, acc);
 #pragma GCC unroll 4
-      for (std::size_t b = 0; b < B; ++b) Max(acc[b], zero).Store(&second[b][unit]);
-    }
-    depth = weights.hidden_2;
-    for (std::size_t b = 0; b < B; ++b) {
-      for (std::size_t unit = 0; unit < depth; unit += V::kLanes)
-        V::Load(&second[b][unit]).Store(&batch.hidden[b][unit]);
-    }
+    for (std::size_t b = 0; b < B; ++b) Max(acc[b], zero).Store(&last[b][unit]);
   }
-  Heads<Set>(weights, depth, batch);
 }
 
 // Whether no two steps are of the same sequence.
@@ -339,21 +336,47 @@ template <std::size_t kStateBytes>
   }
 }
 
-// Batches of B while there are enough steps of different sequences, the rest one at a time.
-template <std::size_t B, std::size_t kStateBytes, void (*kBatch)(const NetworkWeights&, const ModelStep*),
-          void (*kOne)(const NetworkWeights&, const ModelStep*)>
+template <class Set, void (*kOne)(const NetworkWeights&, const ModelStep*, Hidden<1>&)>
+[[gnu::noinline]] void RunOne(const NetworkWeights& weights, const ModelStep* step) {
+  alignas(64) Hidden<1> last;
+  kOne(weights, step, last);
+  Heads<Set, 1>(weights, step, last);
+}
+
+// Batches of B while there are enough steps of different sequences, the rest one at a time. Where the set
+// likes, the heads of two batches are computed together: their chain of operations is long.
+template <class Set, std::size_t B, std::size_t kStateBytes,
+          void (*kBatch)(const NetworkWeights&, const ModelStep*, Hidden<B>&),
+          void (*kOne)(const NetworkWeights&, const ModelStep*, Hidden<1>&)>
 void Run(const NetworkWeights& weights, const ModelStep* steps, std::size_t count) {
+  constexpr std::size_t kTogether = B > 1 ? Set::kHeadBatches : 1;
+  alignas(64) Hidden<kTogether * B> last;
   std::size_t ahead = 0;
-  for (std::size_t i = 0; i < count;) {
+  const auto is_batch = [&](std::size_t i) {
+    return B > 1 && i + B <= count && (kStateBytes == 0 || AreDistinct<B>(steps + i));
+  };
+  const auto prefetch = [&](std::size_t i) {
     const std::size_t end = i + 2 * B < count ? i + 2 * B : count;
     if (ahead < end) Prefetch<kStateBytes>(steps, ahead, end);
     ahead = end;
-    if (B > 1 && i + B <= count && (kStateBytes == 0 || AreDistinct<B>(steps + i))) {
-      kBatch(weights, steps + i);
-      i += B;
-    } else {
-      kOne(weights, steps + i);
+  };
+  for (std::size_t i = 0; i < count;) {
+    prefetch(i);
+    if (!is_batch(i)) {
+      RunOne<Set, kOne>(weights, steps + i);
       ++i;
+      continue;
+    }
+    auto& first = reinterpret_cast<Hidden<B>&>(last);
+    kBatch(weights, steps + i, first);
+    if (kTogether == 2 && is_batch(i + B)) {
+      prefetch(i + B);
+      kBatch(weights, steps + i + B, reinterpret_cast<Hidden<B>&>(last[(kTogether - 1) * B]));
+      Heads<Set, kTogether * B>(weights, steps + i, last);
+      i += 2 * B;
+    } else {
+      Heads<Set, B>(weights, steps + i, first);
+      i += B;
     }
   }
 }
@@ -361,12 +384,12 @@ void Run(const NetworkWeights& weights, const ModelStep* steps, std::size_t coun
 template <class Set, std::size_t H>
 NetworkStep GruOf() {
   constexpr std::size_t B = Set::template kBatch<3>;
-  return Run<B, H * sizeof(float), Gru<Set, H, B>, Gru<Set, H, 1>>;
+  return Run<Set, B, H * sizeof(float), Gru<Set, H, B>, Gru<Set, H, 1>>;
 }
 template <class Set, std::size_t H>
 NetworkStep LstmOf() {
   constexpr std::size_t B = Set::template kBatch<4>;
-  return Run<B, 2 * H * sizeof(float), Lstm<Set, H, B>, Lstm<Set, H, 1>>;
+  return Run<Set, B, 2 * H * sizeof(float), Lstm<Set, H, B>, Lstm<Set, H, 1>>;
 }
 
 template <class Set>
@@ -385,7 +408,7 @@ NetworkKernels KernelsOf() {
   kernels.lstm[0] = LstmOf<Set, 16>();
   kernels.lstm[1] = LstmOf<Set, 32>();
   kernels.lstm[2] = LstmOf<Set, 64>();
-  kernels.mlp = Run<B, 0, Mlp<Set, B>, Mlp<Set, 1>>;
+  kernels.mlp = Run<Set, B, 0, Mlp<Set, B>, Mlp<Set, 1>>;
   kernels.softmax = Softmax<Set>;
   return kernels;
 }
