@@ -8,9 +8,12 @@ set(Python_EXECUTABLE /usr/bin/python3 CACHE FILEPATH "Debian's Python: the only
 
 add_library(foreflow_flags INTERFACE)
 # -ffp-contract=off: the same products and sums on every compiler and level, hence the same fingerprint.
+# -fno-tree-slp-vectorize: writes and reads that lie side by side stay as wide as they were written down. Merged ones
+# of another width than their counterparts elsewhere wait for the store buffer, on nearly every line of the data path.
 # -fno-semantic-interposition: position-independent code may inline what it defines itself.
 target_compile_options(foreflow_flags INTERFACE
-  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -ffp-contract=off -fno-semantic-interposition)
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -ffp-contract=off -fno-semantic-interposition
+  -fno-tree-slp-vectorize)
 target_include_directories(foreflow_flags INTERFACE ${CMAKE_SOURCE_DIR})
 if(FOREFLOW_SANITIZE)
   target_compile_options(foreflow_flags INTERFACE

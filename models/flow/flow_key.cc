@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "models/flow/flow_key.h"
 
-#include <tuple>
-#include <utility>
-
 #include "models/wire/be.h"
 #include "models/wire/ipv4.h"
 
 namespace foreflow::flow {
 namespace {
 
-// In the order of the address's bytes, then of the port.
-std::tuple<std::uint64_t, std::uint64_t, std::uint16_t> Ordered(const std::array<std::uint8_t, 16>& address,
-                                                                std::uint16_t port) {
-  return {wire::Load64(address.data()), wire::Load64(address.data() + 8), port};
+__extension__ using Wide = unsigned __int128;
+
+// In the order of the address's bytes.
+Wide Ordered(const std::array<std::uint8_t, 16>& address) {
+  return Wide{wire::Load64(address.data())} << 64 | wire::Load64(address.data() + 8);
 }
 
 // Type and code of the message that an ICMP reply answers; any other message stands for itself.
@@ -35,21 +33,31 @@ FlowKey Canonical(const FlowKey& key) {
 }
 
 FlowKey Canonical(const FlowKey& key, bool& swapped) {
-  FlowKey canonical = key;
-  canonical.vm = 0;
   // Without IP and in ICMP the two port fields do not belong to one endpoint each.
   const bool is_icmp =
       IsIp(key.l3) && (key.ip_protocol == wire::kProtocolIcmp || key.ip_protocol == wire::kProtocolIcmpv6);
   const bool has_ports = IsIp(key.l3) && !is_icmp;
-  if (is_icmp) canonical.destination_port = RequestOf(key.ip_protocol, key.destination_port);
-  const auto source = Ordered(key.source_address, has_ports ? key.source_port : std::uint16_t{0});
-  const auto destination =
-      Ordered(key.destination_address, has_ports ? key.destination_port : std::uint16_t{0});
-  swapped = destination < source;
-  if (swapped) {
-    std::swap(canonical.source_address, canonical.destination_address);
-    if (has_ports) std::swap(canonical.source_port, canonical.destination_port);
+  // No branches: which endpoint is the lower one is nothing that a processor could foresee.
+  const Wide source = Ordered(key.source_address);
+  const Wide destination = Ordered(key.destination_address);
+  const bool is_lower_port = has_ports & (key.destination_port < key.source_port);
+  swapped = (destination < source) | ((destination == source) & is_lower_port);
+  const std::uint64_t mask = swapped ? ~std::uint64_t{0} : 0;
+  std::uint64_t exchanged[2];
+  for (std::size_t i = 0; i < 2; ++i) {
+    exchanged[i] = (LoadWord(&key.source_address, i) ^ LoadWord(&key.destination_address, i)) & mask;
   }
+  FlowKey canonical;
+  StoreWords(&canonical.source_address, LoadWord(&key.source_address) ^ exchanged[0],
+             LoadWord(&key.source_address, 1) ^ exchanged[1]);
+  StoreWords(&canonical.destination_address, LoadWord(&key.destination_address) ^ exchanged[0],
+             LoadWord(&key.destination_address, 1) ^ exchanged[1]);
+  const std::uint16_t last_port =
+      is_icmp ? RequestOf(key.ip_protocol, key.destination_port) : key.destination_port;
+  const bool swaps_ports = swapped & has_ports;
+  StoreWord(&canonical.source_port,
+            LastWordOf(swaps_ports ? last_port : key.source_port, swaps_ports ? key.source_port : last_port,
+                       0, key.ip_protocol, key.l3));
   return canonical;
 }
 

@@ -29,9 +29,11 @@ struct CurrentPacket {
   std::uint64_t rehearsal_hash = 0;  // in the rehearsal's; this and the next where the host predicts
   std::uint64_t host_hash = 0;       // in the host's other tables
   std::uint64_t next_use = 0;        // of the entry, where the future is known (else 0)
-  predict::Labeler::ConversationKey conversation;  // where the host predicts
-  // Where the host predicts with trained models.
+  // Where the host predicts.
+  predict::Labeler::ConversationKey conversation;
   predict::PacketSummary summary;
+  predict::Context context;  // of the packet's VM, where it is profiled; without its last label
+  // Where the host predicts with trained models.
   predict::Reading reading;
   Work reading_work;
 };

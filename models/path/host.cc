@@ -17,6 +17,7 @@ constexpr std::size_t kSpeakers = 4096;
 constexpr std::size_t kFalsehoodsTried = 64;  // candidates the anti-oracle looks at
 constexpr std::size_t kPacketsAhead = 4096;   // the oracle looks at; bounds its work where many come at once
 constexpr std::uint16_t kCertain = 65535;
+constexpr std::uint64_t kLearntAhead = 8;  // labels whose memory is on its way
 
 std::size_t PendingSlots(std::uint32_t pending) {
   std::size_t slots = 1;
@@ -145,8 +146,19 @@ void Host::Prefetch(const Arrival& arrival, const CurrentPacket& current) const 
   if (!Predicts()) return;
   rehearsal_.PrefetchEntry(current.rehearsal_hash);
   labeler_.PrefetchConversation(current.conversation);
+  __builtin_prefetch(&pending_[current.number & (pending_.size() - 1)], 1);
   if (arrival.vm != 0 && arrival.vm <= vms_.size())
     vms_[arrival.vm - 1u]->profile.Prefetch(current.host_hash);
+}
+
+void Host::Follow(const Arrival& arrival, CurrentPacket& current) {
+  if (!current.parsed->decidable || !Predicts()) return;
+  current.summary =
+      predict::Summarise(current.parsed->packet, current.parsed->key, arrival.sent, arrival.wire_bytes);
+  if (arrival.vm == 0 || arrival.vm > vms_.size()) return;
+  tag::VmProfile& profile = vms_[arrival.vm - 1u]->profile;
+  current.context = profile.Follow(current.summary);
+  profile.PrefetchNeighbours(current.host_hash);
 }
 
 void Host::Read(const Arrival* const* arrivals, CurrentPacket* current, std::size_t count) {
@@ -158,8 +170,6 @@ void Host::Read(const Arrival* const* arrivals, CurrentPacket* current, std::siz
     CurrentPacket& packet = current[i];
     if (!packet.parsed->decidable) continue;
     const Arrival& arrival = *arrivals[i];
-    packet.summary =
-        predict::Summarise(packet.parsed->packet, packet.parsed->key, arrival.sent, arrival.wire_bytes);
     packet.reading_work = Work{};
     predict::TieredPredictor::Item& item = items[decidable++];
     item.packet = &packet.summary;
@@ -188,9 +198,7 @@ void Host::Process(const Arrival& arrival, CurrentPacket& current, Tagged& tagge
   work[Stage::kProfile] += current.parsed->work;
   // Not where the host does not predict: the device charges for its own look at the port classes.
   tag::RuleTable::CountEntryKey(work[Stage::kProfile]);
-  const predict::PacketSummary summary =
-      predict::Summarise(current_->parsed->packet, current_->parsed->key, arrival.sent, arrival.wire_bytes);
-  labeler_.Push(number, summary, current.conversation);
+  labeler_.Push(number, current.summary, current.conversation);
   // Its conversation is looked up, and its place in the ring is written.
   work[Stage::kProfile].Add(WorkItem::kHash);
   work[Stage::kProfile].Add(WorkItem::kCacheLine, 3);
@@ -209,8 +217,9 @@ void Host::Process(const Arrival& arrival, CurrentPacket& current, Tagged& tagge
   SpeakerAt(sender, work[Stage::kProfile]) = {sender, arrival.vm};
 
   Vm& vm = *vms_[arrival.vm - 1u];
-  const tag::VmProfile::Observation seen =
-      vm.profile.Observe(summary, current_->entry, current_->host_hash, work[Stage::kProfile]);
+  tag::VmProfile::Observation seen;
+  vm.profile.Observe(current_->context, current_->summary, current_->entry, current_->host_hash, seen,
+                     work[Stage::kProfile]);
   Tag(arrival, vm, seen.context, tagged, seal, work);
   if (seen.is_new) {
     vm.settled[seen.destination] = Settled{};
@@ -231,10 +240,18 @@ void Host::LearnFromLabels(const Arrival& arrival, StageWork& work) {
   predict::Label label;
   while (labeler_.Pop(label)) {
     const PendingType& pending = pending_[label.packet & (pending_.size() - 1)];
+    PrefetchLearning(label.packet + kLearntAhead);
     if (pending.vm == 0 || pending.packet != label.packet) continue;  // not predicted, or its place was taken
     LearnType(pending, label.type, arrival.time, work[Stage::kProfile]);
     ScoreType(pending, label.type, work[Stage::kProfile]);
   }
+}
+
+// Labels come in the order of packets: what the next ones teach is known beforehand.
+void Host::PrefetchLearning(std::uint64_t packet) const {
+  __builtin_prefetch(&pending_[(packet + kLearntAhead) & (pending_.size() - 1)]);
+  const PendingType& pending = pending_[packet & (pending_.size() - 1)];
+  if (pending.vm != 0 && models_ == nullptr) vms_[pending.vm - 1u]->profile.PrefetchType(pending.context);
 }
 
 // Beside trained models the VM's own predictor learns from some labels only, and is compared with them on
@@ -421,7 +438,7 @@ void Host::PreinstallSuccessors(const Arrival& arrival, Vm& vm, predict::Destina
       if (chain * next[i].confidence / kCertain < config_.minimum_confidence) break;
       work[Stage::kPreinstall].Add(WorkItem::kCacheLine);  // the destination's key
       const predict::DestinationId destination = next[i].destination;
-      if (destination != current && IsSettled(vm, current, destination, work[Stage::kPreinstall])) continue;
+      if (IsSettled(vm, current, destination, work[Stage::kPreinstall])) continue;
       Consider(arrival, vm.profile.KeyOf(destination), Source::kSuccessor, vm.settled[destination], work);
     }
     if (count == 0) return;
@@ -447,6 +464,11 @@ bool Host::IsSettled(const Vm& vm, predict::DestinationId current, predict::Dest
   const Settled& settled = vm.settled[destination];
   // Both first seen under these rules: so they have different entries, and keep them.
   if (settled.generation != generation || vm.settled[current].generation != generation) return false;
+  if (destination == current) {
+    tag::RuleTable::CountEntryKey(work);
+    CountComparingIt(work);
+    return true;
+  }
   if (settled.device != device_.cache().removals()) return false;
   const bool rehearses = vm.destination_governors[static_cast<std::size_t>(Source::kSuccessor)].IsOpen();
   if (rehearses && settled.rehearsal != rehearsal_.removals()) return false;

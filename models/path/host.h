@@ -32,7 +32,9 @@ class Host {
   void Prepare(const Parsed& parsed, CurrentPacket& current);
   // A second step of asking for memory, some time after Prepare.
   void Prefetch(const Arrival& arrival, const CurrentPacket& current) const;
-  // After Prepare of all, before any of Process: shows `count` <= kBurst packets to the trained models.
+  // After Prepare of all, before any of Process: follows what each VM sends, in order.
+  void Follow(const Arrival& arrival, CurrentPacket& current);
+  // After Follow of all, before any of Process: shows `count` <= kBurst packets to the trained models.
   void Read(const Arrival* const* arrivals, CurrentPacket* current, std::size_t count);
   // The tag lacks its MAC: `seal` says which.
   void Process(const Arrival& arrival, CurrentPacket& current, Tagged& tagged, tag::TagMac& seal,
@@ -95,6 +97,7 @@ class Host {
     return models_ != nullptr && models_->Serves() && current.reading.tier != predict::Tier::kLearned;
   }
   void LearnFromLabels(const Arrival& arrival, StageWork& work);
+  void PrefetchLearning(std::uint64_t packet) const;
   void LearnType(const PendingType& pending, predict::PacketType truth, Nanos now, Work& work);
   void ScoreType(const PendingType& pending, predict::PacketType truth, Work& work);
   std::uint8_t QueueOfTag(flow::VmId vm, predict::PacketType type, std::uint16_t confidence,

@@ -77,6 +77,7 @@ PacketPath::~PacketPath() = default;
 void PacketPath::HostSide(const Arrival& arrival, const Parsed& parsed, Tagged& tagged, StageWork& work) {
   state_->parsed[0] = parsed;
   state_->host.Prepare(state_->parsed[0], state_->current[0]);
+  state_->host.Follow(arrival, state_->current[0]);
   const Arrival* const arrivals[] = {&arrival};
   state_->host.Read(arrivals, state_->current.data(), 1);
   state_->HostSide(arrival, 0, tagged, work);
@@ -100,6 +101,9 @@ void PacketPath::Process(const Job* jobs, std::size_t count) {
   std::array<CurrentPacket, kBurst>& current = state_->current;
   for (std::size_t i = 0; i < count; ++i) state_->host.Prepare(*jobs[i].parsed, current[i]);
   for (std::size_t i = 0; i < count; ++i) state_->host.Prefetch(*jobs[i].arrival, current[i]);
+  if (state_->host.Predicts()) {
+    for (std::size_t i = 0; i < count; ++i) state_->host.Follow(*jobs[i].arrival, current[i]);
+  }
   if (state_->host.models() != nullptr) {
     std::array<const Arrival*, kBurst> arrivals;
     for (std::size_t i = 0; i < count; ++i) arrivals[i] = jobs[i].arrival;

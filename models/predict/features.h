@@ -47,8 +47,7 @@ struct FeatureState {
 //   FeatureState state;   // one a VM
 //   Context context;      // one a VM
 //   const Symbol symbol = SymbolOf(summary, state);
-//   context.symbol = {symbol, context.symbol[0], context.symbol[1]};
-//   if (context.length < 3) ++context.length;
+//   context.Push(symbol);
 //   const Prediction prediction = predictor.Predict(context, work);
 Symbol SymbolOf(const PacketSummary& packet, FeatureState& state);
 

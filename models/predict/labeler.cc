@@ -100,6 +100,7 @@ std::size_t Labeler::bytes() const {
 // Labels the oldest pending packet: every packet seen since lies within its window.
 void Labeler::Resolve() {
   const std::uint64_t soon = resolved_ + kFetchAhead;
+  __builtin_prefetch(&At(soon + kFetchAhead), 1);
   if (soon < pushed_ && At(soon).conversation != kNone) PrefetchConversation(At(soon).conversation);
   Pending& pending = At(resolved_);
   pending.type = TypeOf(pending);

@@ -4,23 +4,21 @@
 namespace foreflow::predict {
 
 ContextTable::ContextTable(unsigned context_bits, unsigned set_bits)
-    : context_bits_(context_bits),
-      set_bits_(set_bits),
-      way_(std::size_t{2} << set_bits),
-      tag_(std::size_t{2} << set_bits) {}
+    : context_bits_(context_bits), set_bits_(set_bits), sets_(std::size_t{1} << set_bits) {}
 
 ContextCounts* ContextTable::FindOrTake(const Place& place) {
-  if (tag_[place.way] == place.tag) return &way_[place.way];
-  if (tag_[place.way + 1] == place.tag) return &way_[place.way + 1];
+  Set& set = sets_[place.set];
+  if (set.tag[0] == place.tag) return &set.way[0];
+  if (set.tag[1] == place.tag) return &set.way[1];
 
-  const std::size_t lesser = way_[place.way + 1].total < way_[place.way].total ? place.way + 1 : place.way;
-  ContextCounts& counts = way_[lesser];
+  const std::size_t lesser = set.way[1].total < set.way[0].total ? 1 : 0;
+  ContextCounts& counts = set.way[lesser];
   if (counts.total > 1) {
     counts.Halve();
     return nullptr;
   }
   counts = ContextCounts{};
-  tag_[lesser] = place.tag;
+  set.tag[lesser] = place.tag;
   return &counts;
 }
 

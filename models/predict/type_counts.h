@@ -67,11 +67,13 @@ struct TypeCounts {
   // shorter contexts weigh as many observations as there are different types in this one.
   void MixInto(Distribution& shorter) const {
     const std::uint32_t distinct = Distinct();
-    if (distinct == 0) return;
     const std::uint64_t reciprocal = kReciprocal[std::uint32_t{total} + distinct];
+    // What is seen or not seen is nothing that a processor could foresee: no branch.
+    const std::uint32_t kept = distinct == 0 ? ~0u : 0;
     for (std::size_t i = 0; i < kPacketTypes; ++i) {
       const std::uint32_t sum = (std::uint32_t{count[i]} << 16) + distinct * shorter[i];
-      shorter[i] = static_cast<std::uint32_t>((sum * reciprocal) >> 32);
+      const auto mixed = static_cast<std::uint32_t>((sum * reciprocal) >> 32);
+      shorter[i] = (shorter[i] & kept) | mixed;  // without observations `mixed` is 0
     }
   }
 };
@@ -90,7 +92,7 @@ class ContextTable {
 
   // Where a context is looked for.
   struct Place {
-    std::size_t way;  // the set's first
+    std::size_t set;
     std::uint16_t tag;
   };
   // A bijection of context_bits bits (odd factors, shifted xor), whose lower bits are the set.
@@ -101,24 +103,35 @@ class ContextTable {
     x = (x * 0x85ebca6bu) & mask;
     x ^= x >> (context_bits_ / 2);
     const std::uint32_t set = x & ((1u << set_bits_) - 1);
-    return {std::size_t{2} * set, static_cast<std::uint16_t>((x >> set_bits_) + 1)};
+    return {set, static_cast<std::uint16_t>((x >> set_bits_) + 1)};
   }
-  const ContextCounts* Find(const Place& place) const {
-    if (tag_[place.way] == place.tag) return &way_[place.way];
-    if (tag_[place.way + 1] == place.tag) return &way_[place.way + 1];
-    return nullptr;
+  // The context's counts, or none at all. Without branches, which nobody could foresee.
+  ContextCounts CountsAt(const Place& place) const {
+    const Set& set = sets_[place.set];
+    std::uint64_t words[2];
+    std::memcpy(words, set.way, sizeof(words));
+    words[0] &= set.tag[0] == place.tag ? ~std::uint64_t{0} : 0;
+    words[0] |= set.tag[1] == place.tag ? words[1] : 0;
+    ContextCounts counts;
+    std::memcpy(static_cast<void*>(&counts), words, sizeof(counts));
+    return counts;
   }
-  const ContextCounts* Find(std::uint32_t context) const { return Find(PlaceOf(context)); }
+  ContextCounts CountsOf(std::uint32_t context) const { return CountsAt(PlaceOf(context)); }
+  void Prefetch(const Place& place) const { __builtin_prefetch(&sets_[place.set], 1); }
   // The counts to learn in; nullptr while the context has to wait for a place.
   ContextCounts* FindOrTake(const Place& place);
   ContextCounts* FindOrTake(std::uint32_t context) { return FindOrTake(PlaceOf(context)); }
-  std::size_t bytes() const { return way_.size() * (sizeof(ContextCounts) + sizeof(std::uint16_t)); }
+  std::size_t bytes() const { return sets_.size() * sizeof(Set); }
 
  private:
+  struct Set {
+    ContextCounts way[2];
+    std::uint16_t tag[2] = {};  // 0: free
+  };
+  static_assert(sizeof(Set) == 20, "a set lies in one cache line, or two");
   unsigned context_bits_;
   unsigned set_bits_;
-  std::vector<ContextCounts> way_;
-  std::vector<std::uint16_t> tag_;  // 0: free
+  std::vector<Set> sets_;
 };
 
 }  // namespace foreflow::predict

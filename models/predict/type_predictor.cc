@@ -91,6 +91,14 @@ class Markov : public TypePredictor {
     }
   }
 
+  void Prefetch(const Context& context) const override {
+    std::uint32_t key = 0;
+    for (std::size_t k = 0; k < Depth(context); ++k) {
+      key = key << kSymbolBits | context.symbol[k];
+      table_[k].Prefetch(table_[k].PlaceOf(key));
+    }
+  }
+
   std::size_t bytes() const override {
     std::size_t sum = sizeof(*this) + table_.capacity() * sizeof(ContextTable);
     for (const ContextTable& table : table_) sum += table.bytes();
@@ -113,21 +121,23 @@ class Markov : public TypePredictor {
 
   // Writes where each context of the mixture is looked for.
   Distribution Mix(const Context& context, Places& places, Work& work) const {
+    std::array<ContextCounts, kSetBits.size()> counts;
+    std::uint32_t key = 0;
+    std::uint32_t found = 0;
+    const std::size_t depth = Depth(context);
+    for (std::size_t k = 0; k < depth; ++k) {
+      key = key << kSymbolBits | context.symbol[k];
+      places[k] = table_[k].PlaceOf(key);
+      counts[k] = table_[k].CountsAt(places[k]);
+      found += counts[k].total != 0 ? 1 : 0;
+    }
+    work.Add(WorkItem::kTableStep, static_cast<std::uint32_t>(depth));
+    work.Add(WorkItem::kCacheLine, static_cast<std::uint32_t>(depth));
+    work.Add(WorkItem::kMultiplyAdd, kPacketTypes * (1 + found));
     Distribution mixed;
     mixed.fill(65536 / kPacketTypes);
     overall_.MixInto(mixed);
-    work.Add(WorkItem::kMultiplyAdd, kPacketTypes);
-    std::uint32_t key = 0;
-    for (std::size_t k = 0; k < Depth(context); ++k) {
-      key = key << kSymbolBits | context.symbol[k];
-      places[k] = table_[k].PlaceOf(key);
-      const ContextCounts* const counts = table_[k].Find(places[k]);
-      work.Add(WorkItem::kTableStep);
-      work.Add(WorkItem::kCacheLine);
-      if (counts == nullptr) continue;
-      counts->MixInto(mixed);
-      work.Add(WorkItem::kMultiplyAdd, kPacketTypes);
-    }
+    for (std::size_t k = 0; k < depth; ++k) counts[k].MixInto(mixed);
     return mixed;
   }
 

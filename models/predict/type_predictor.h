@@ -2,8 +2,11 @@
 #ifndef FOREFLOW_MODELS_PREDICT_TYPE_PREDICTOR_H_
 #define FOREFLOW_MODELS_PREDICT_TYPE_PREDICTOR_H_
 
+#include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 
 #include "models/base/work.h"
@@ -28,13 +31,23 @@ struct Context {
   std::array<Symbol, 3> symbol{};
   std::uint8_t length = 0;                       // symbols that are valid, 0..3
   PacketType last_label = PacketType::kControl;  // the last resolved type of this VM
+
+  // Puts the VM's newest symbol in front. As one word: it is soon read as one.
+  void Push(Symbol newest) {
+    std::uint32_t word;
+    std::memcpy(&word, this, sizeof(word));
+    const std::uint32_t symbols = (word << 8 & 0xffff00u) | newest;
+    word = symbols | std::min<std::uint32_t>(3, (word >> 24) + 1) << 24;
+    std::memcpy(static_cast<void*>(this), &word, sizeof(word));
+  }
 };
+static_assert(offsetof(Context, length) == 3, "Push writes symbols and length at once");
 
 // Predicts the type of a VM's packet from its context, and learns from resolved labels. One object serves
 // one VM. No allocation after construction.
 //
 // The online protocol:
-//   1. a packet arrives: put its SymbolOf in front of the VM's context, then Predict(context);
+//   1. a packet arrives: Push its SymbolOf to the VM's context, then Predict(context);
 //   2. Push it to the Labeler and remember (packet index, context) until its label is popped, at the latest
 //      one horizon later;
 //   3. then Learn(that same context, label), and set the VM's Context::last_label.
@@ -44,6 +57,8 @@ class TypePredictor {
   virtual ~TypePredictor() = default;
   virtual Prediction Predict(const Context& context, Work& work) const = 0;
   virtual void Learn(const Context& context, PacketType truth, Work& work) = 0;
+  // Brings nearer what Predict or Learn of this context will touch.
+  virtual void Prefetch(const Context&) const {}
   // Memory held, in bytes.
   virtual std::size_t bytes() const = 0;
 };

@@ -31,29 +31,31 @@ VmProfile::VmProfile(const Config& config)
   sources_.reserve(kSources);
 }
 
-VmProfile::Observation VmProfile::Observe(const predict::PacketSummary& packet, const EntryKey& entry,
-                                          std::uint64_t hash, Work& work) {
-  Observation observation;
-  const predict::Symbol symbol = predict::SymbolOf(packet, features_);
-  context_.symbol[2] = context_.symbol[1];
-  context_.symbol[1] = context_.symbol[0];
-  context_.symbol[0] = symbol;
-  if (context_.length < context_.symbol.size()) ++context_.length;
-  observation.context = context_;
+predict::Context VmProfile::Follow(const predict::PacketSummary& packet) {
+  context_.Push(predict::SymbolOf(packet, features_));
+  types_->Prefetch(context_);
+  return context_;
+}
+
+void VmProfile::Observe(const predict::Context& followed, const predict::PacketSummary& packet,
+                        const EntryKey& entry, std::uint64_t hash, Observation& seen, Work& work) {
+  seen.context = followed;
+  seen.context.last_label = context_.last_label;
+  seen.moved = false;
+  seen.is_new = false;
   work.Add(WorkItem::kUpdate);
 
-  const predict::DestinationId destination = FindOrAdd(entry, hash, observation.is_new, work);
-  observation.destination = destination;
-  if (destination == kNoDestination) return observation;
+  const predict::DestinationId destination = FindOrAdd(entry, hash, seen.is_new, work);
+  seen.destination = destination;
+  if (destination == kNoDestination) return;
   Peer& peer = peers_[destination];
   peer.source_port = packet.key.source_port;
   peer.destination_port = packet.key.destination_port;
   if (destination != last_) {
-    observation.moved = true;
+    seen.moved = true;
     if (last_ != kNoDestination) successors_.Observe(last_, destination, work);
     last_ = destination;
   }
-  return observation;
 }
 
 void VmProfile::LearnType(const predict::Context& context, predict::PacketType truth, Work& work) {

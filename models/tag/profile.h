@@ -48,13 +48,34 @@ class VmProfile {
   }
   // The same for a caller that holds the entry's hash already: by a KeyHasher of Config::seed.
   Observation Observe(const predict::PacketSummary& packet, const EntryKey& entry, std::uint64_t hash,
-                      Work& work);
+                      Work& work) {
+    Observation seen;
+    Observe(Follow(packet), packet, entry, hash, seen, work);
+    return seen;
+  }
+  // Observe in two halves: what the VM sends is followed for several packets first, so that the memory their
+  // predictions need is on its way. `followed` is what Follow gave for this packet.
+  predict::Context Follow(const predict::PacketSummary& packet);
+  void Observe(const predict::Context& followed, const predict::PacketSummary& packet, const EntryKey& entry,
+               std::uint64_t hash, Observation& seen, Work& work);
 
   // Brings nearer what Observe will touch.
   void Prefetch(std::uint64_t hash) const {
     const std::uint16_t id = bucket_[BucketOf(hash)];
-    if (id != kNoDestination) __builtin_prefetch(&peers_[id], 1);
+    if (id == kNoDestination) return;
+    __builtin_prefetch(&peers_[id], 1);
+    successors_.Prefetch(id);
   }
+  // A second step of it, some time later: the neighbours in order of use.
+  void PrefetchNeighbours(std::uint64_t hash) const {
+    const std::uint16_t id = bucket_[BucketOf(hash)];
+    if (id == kNoDestination) return;
+    const Peer& peer = peers_[id];
+    if (peer.newer != kNoDestination) __builtin_prefetch(&peers_[peer.newer], 1);
+    if (peer.older != kNoDestination) __builtin_prefetch(&peers_[peer.older], 1);
+  }
+  // Brings nearer what LearnType of this context will touch.
+  void PrefetchType(const predict::Context& context) const { types_->Prefetch(context); }
 
   predict::Prediction PredictType(const predict::Context& context, Work& work) const {
     return types_->Predict(context, work);
