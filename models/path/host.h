@@ -42,7 +42,9 @@ class Host {
   // What the host made of the packet of the last Process.
   void Describe(const Arrival& arrival, const CurrentPacket& current, Description& description) const;
   // The device punted the packet of the last Process for want of an entry.
-  void SeePunt() { rehearsal_.SeePunt(); }
+  void SeePunt(const CurrentPacket& current) {
+    if (Predicts()) rehearsal_.SeePunt(current.rehearsal_hash);
+  }
   // Null where no trained models predict.
   const predict::TieredPredictor* models() const { return models_.get(); }
 

@@ -38,7 +38,7 @@ struct PacketPath::State {
     packets[i].verdict = &verdict;
     packets[i].work = &work;
     device.Process(packets[i]);
-    if (verdict.punted && verdict.reason != Reason::kTrapRule) host.SeePunt();
+    if (verdict.punted && verdict.reason != Reason::kTrapRule) host.SeePunt(current[i]);
   }
   // All packets of a burst, with all MACs computed together.
   void InSteps(const Job* jobs, std::size_t count);
@@ -53,7 +53,7 @@ void PacketPath::State::InSteps(const Job* jobs, std::size_t count) {
     packets[i].tagged = &tagged[i];
     packets[i].verdict = jobs[i].verdict;
     packets[i].work = jobs[i].work;
-    if (device.FindEntry(packets[i])) host.SeePunt();
+    if (device.FindEntry(packets[i])) host.SeePunt(current[i]);
   }
   if (predicts) {
     std::array<tag::TagMac*, kBurst> macs{};

@@ -17,10 +17,20 @@ tag::FlowCache::Install InstallOf(const tag::EntryKey& entry, std::uint32_t gene
 }  // namespace
 
 Rehearsal::Rehearsal(std::size_t capacity, Nanos install_latency)
-    : reactive_(capacity), predictive_(capacity), install_latency_(install_latency) {}
+    : sample_(SampleOf(capacity)),
+      reactive_(capacity / sample_),
+      predictive_(capacity / sample_),
+      install_latency_(install_latency) {}
+
+std::uint64_t Rehearsal::SampleOf(std::size_t capacity) {
+  std::uint64_t sample = 1;
+  while (capacity / (2 * sample) >= kLeastEntries) sample *= 2;
+  return sample;
+}
 
 void Rehearsal::See(const tag::EntryKey& entry, std::uint64_t hash, std::uint32_t generation, Nanos now,
                     Work& work) {
+  if (!Rehearses(hash)) return;
   if (Punts(predictive_, entry, hash, generation, now, work)) ++predictive_punts_;
   if (Punts(reactive_, entry, hash, generation, now, work)) ++reactive_punts_;
   if (reactive_punts_ >= kHalveAt) {
@@ -32,6 +42,7 @@ void Rehearsal::See(const tag::EntryKey& entry, std::uint64_t hash, std::uint32_
 
 bool Rehearsal::Predict(const tag::EntryKey& entry, std::uint64_t hash, std::uint32_t generation, Nanos now,
                         Work& work) {
+  if (!Rehearses(hash)) return true;
   if (predictive_.Contains(entry, hash, generation)) return true;
   const tag::FlowCache::Install install =
       InstallOf(entry, generation, now + install_latency_, tag::InstallCause::kPredicted);

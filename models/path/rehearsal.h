@@ -16,29 +16,38 @@ namespace foreflow::path {
 // the rehearsal punts at least 1 in kGain and kEvidence less than the reactive one, and the device itself has
 // not punted 1 in kAllowance more. All counts are halved from time to time, so that old gains cannot pay for
 // long losses.
+//
+// Of a device of 2048 entries or more a sample is rehearsed: 1 entry in 2, 4, 8... by its hash, in caches so
+// many times smaller that still hold 1024 or more. Entries are sampled whole, with all their packets and
+// predictions, so that the shares of punts stay what they are (dynamic set sampling: Qureshi, Patt 2006), at
+// a fraction of the cost; evidence takes as many times longer to gather.
 class Rehearsal {
  public:
   Rehearsal(std::size_t capacity, Nanos install_latency);
 
+  // Whether what happens to this entry is rehearsed.
+  bool Rehearses(std::uint64_t hash) const { return (hash >> 40 & (sample_ - 1)) == 0; }
   // One packet, as the device sees it; before the predictions that it leads to.
   void See(const tag::EntryKey& entry, std::uint64_t hash, std::uint32_t generation, Nanos now, Work& work);
-  // A predicted destination, whether or not the device is told. Whether its entry is there now; it is for as
-  // long as removals() stays.
+  // A predicted destination, whether or not the device is told. Whether its entry is there now (or is not
+  // rehearsed); it is for as long as removals() stays.
   bool Predict(const tag::EntryKey& entry, std::uint64_t hash, std::uint32_t generation, Nanos now,
                Work& work);
   std::uint64_t removals() const { return predictive_.removals(); }
   // What both take as the hash of an entry.
   std::uint64_t HashOf(const tag::EntryKey& entry) const { return reactive_.HashOf(entry); }
   void PrefetchBucket(std::uint64_t hash) const {
+    if (!Rehearses(hash)) return;
     reactive_.PrefetchBucket(hash);
     predictive_.PrefetchBucket(hash);
   }
   void PrefetchEntry(std::uint64_t hash) const {
+    if (!Rehearses(hash)) return;
     reactive_.PrefetchEntry(hash);
     predictive_.PrefetchEntry(hash);
   }
   // The device punted a packet for want of an entry.
-  void SeePunt() { ++device_punts_; }
+  void SeePunt(std::uint64_t hash) { device_punts_ += Rehearses(hash) ? 1 : 0; }
 
   bool AllowsPredictions() const {
     return predictive_punts_ + reactive_punts_ / kGain + kEvidence < reactive_punts_ &&
@@ -46,6 +55,7 @@ class Rehearsal {
   }
 
  private:
+  static constexpr std::size_t kLeastEntries = 1024;
   static constexpr std::uint64_t kGain = 100;
   static constexpr std::uint64_t kEvidence = 16;
   static constexpr std::uint64_t kAllowance = 200;
@@ -55,6 +65,10 @@ class Rehearsal {
   bool Punts(tag::FlowCache& cache, const tag::EntryKey& entry, std::uint64_t hash, std::uint32_t generation,
              Nanos now, Work& work);
 
+  // 1 in so many, a power of two.
+  static std::uint64_t SampleOf(std::size_t capacity);
+
+  std::uint64_t sample_;
   tag::FlowCache reactive_;
   tag::FlowCache predictive_;
   Nanos install_latency_;

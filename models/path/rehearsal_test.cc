@@ -21,7 +21,7 @@ Rehearsal Rounds(int packets, bool announced, bool device_follows) {
     const bool allowed = rehearsal.AllowsPredictions();
     const tag::EntryKey entry = Entry(static_cast<std::uint16_t>(i % 12));
     rehearsal.See(entry, rehearsal.HashOf(entry), 1, now, work);
-    if (!(device_follows && allowed)) rehearsal.SeePunt();
+    if (!(device_follows && allowed)) rehearsal.SeePunt(rehearsal.HashOf(entry));
     const int next = announced ? (i + 1) % 12 : 100 + i % 7;
     const tag::EntryKey predicted = Entry(static_cast<std::uint16_t>(next));
     rehearsal.Predict(predicted, rehearsal.HashOf(predicted), 1, now, work);
@@ -44,8 +44,32 @@ TEST(Rehearsal, StaysShutWhenPredictionsAreWrong) {
 TEST(Rehearsal, ShutsWhenTheDeviceDoesWorseThanItsReactiveTwin) {
   Rehearsal rehearsal = Rounds(1000, true, true);
   ASSERT_TRUE(rehearsal.AllowsPredictions());
-  for (int i = 0; i < 2000; ++i) rehearsal.SeePunt();
+  for (int i = 0; i < 2000; ++i) rehearsal.SeePunt(0);
   EXPECT_FALSE(rehearsal.AllowsPredictions());
+}
+
+// Three times as many entries in turn as there is room for.
+TEST(Rehearsal, OfALargeDeviceASampleTellsTheSame) {
+  constexpr std::size_t kCapacity = 8192;
+  constexpr int kEntries = 3 * kCapacity;
+  for (const bool is_announced : {true, false}) {
+    Rehearsal rehearsal(kCapacity, Micros(1));
+    Work work;
+    int rehearsed = 0;
+    for (int i = 0; i < 10 * kEntries; ++i) {
+      const Nanos now = Micros(10 * i);
+      const tag::EntryKey entry = Entry(static_cast<std::uint16_t>(i % kEntries));
+      const std::uint64_t hash = rehearsal.HashOf(entry);
+      rehearsed += rehearsal.Rehearses(hash) ? 1 : 0;
+      rehearsal.See(entry, hash, 1, now, work);
+      rehearsal.SeePunt(hash);
+      const int next = is_announced ? (i + 1) % kEntries : kEntries + i % kEntries;
+      const tag::EntryKey predicted = Entry(static_cast<std::uint16_t>(next));
+      rehearsal.Predict(predicted, rehearsal.HashOf(predicted), 1, now, work);
+    }
+    EXPECT_EQ(rehearsal.AllowsPredictions(), is_announced);
+    EXPECT_NEAR(rehearsed, 10 * kEntries / 8, 10 * kEntries / 80);
+  }
 }
 
 }  // namespace
