@@ -314,13 +314,14 @@ def evaluate(
 @click.option("--bits", type=click.IntRange(0, 20), help="Automaton: of a binary state; 0: clusters of a real one.  [default: 0]")
 @click.option("--epochs", type=click.IntRange(1, 100000), help="Passes over the training rows, at most.  [default: 40]")
 @click.option("--rate", type=click.FloatRange(1e-7, 1), help="Learning rate.  [default: 0.006]")
+@click.option("--weight", "weights", multiple=True, metavar="TARGET=W", help="Weight of a target's mean loss, otherwise 1; may be repeated.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint of a training that was stopped.")
 @JSON_OPTION
 def train(
     task: str, data: tuple[str, ...], kind: str, out: Path | None, hidden: str | None, bits: int | None, epochs: int | None,
-    rate: float | None, seed: int, device: str, resume: bool, as_json: bool,
+    rate: float | None, weights: tuple[str, ...], seed: int, device: str, resume: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Learn TASK (next-type, next-destination, flow-size, fragment-fate or next-packet) and write a model file.
 
@@ -328,7 +329,7 @@ def train(
     """
     from foreflow import training
 
-    wanted = training.Wanted(task, data, kind, seed, int(hidden) if hidden else None, bits, epochs, rate, device, resume)
+    wanted = training.Wanted(task, data, kind, seed, int(hidden) if hidden else None, bits, epochs, rate, weights, device, resume)
     document = training.train(wanted, out)
     if as_json:
         print_json(document)

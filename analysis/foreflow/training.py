@@ -20,7 +20,7 @@ KINDS = ("gru", "lstm", "mlp", "automaton", "trees")
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to train; `hidden`, `bits`, `epochs`, `rate` None: the program's own."""
+    """What to train. `hidden`, `bits`, `epochs`, `rate` None: the program's own."""
 
     task: str
     data: tuple[str, ...]
@@ -30,13 +30,15 @@ class Wanted:
     bits: int | None = None
     epochs: int | None = None
     rate: float | None = None
+    weights: tuple[str, ...] = ()  # TARGET=W
     device: str = "auto"
     resume: bool = False
 
     def choices(self) -> list[str]:
         """What changes the model, as the program's arguments."""
         named = {"hidden": self.hidden, "bits": self.bits, "epochs": self.epochs, "rate": self.rate}
-        return [word for name, value in named.items() if value is not None for word in (f"--{name}", f"{value:g}")]
+        chosen = [word for name, value in named.items() if value is not None for word in (f"--{name}", f"{value:g}")]
+        return chosen + [word for weight in self.weights for word in ("--weight", weight)]
 
     def command(self) -> str:
         """The command that gives the same file; the model names it."""

@@ -22,6 +22,7 @@
 namespace foreflow::train {
 namespace {
 
+constexpr char kModelMagic[] = "ffmodel\n";
 constexpr int kFailed = 1;
 constexpr int kRefused = 2;
 const std::vector<float> kLevels{0.05f, 0.1f, 0.25f, 0.5f, 0.75f, 0.9f, 0.95f};
@@ -40,6 +41,7 @@ struct Options {
   Schedule schedule;
   std::string command;
   std::vector<std::string> score;  // model, data, predictions
+  std::string show;
 };
 
 const std::map<std::string, NetworkKind> kKinds = {{"gru", NetworkKind::kGru},
@@ -49,7 +51,7 @@ const std::map<std::string, NetworkKind> kKinds = {{"gru", NetworkKind::kGru},
 
 std::vector<std::uint8_t> ReadBytes(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
-  if (!in) throw Refusal(path + ": cannot be opened; name a model file");
+  if (!in) throw Refusal(path + ": cannot be opened; name a model or dataset file");
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
@@ -160,6 +162,37 @@ void ScoreFile(const std::vector<std::string>& files) {
   WritePredictions(files[2], files[1], model, dataset);
 }
 
+// Where a model file comes from, or what a dataset file holds.
+void Show(const std::string& path) {
+  const std::vector<std::uint8_t> bytes = ReadBytes(path);
+  nlohmann::ordered_json document;
+  if (bytes.size() >= sizeof kModelMagic - 1 &&
+      std::equal(bytes.begin(), bytes.begin() + sizeof kModelMagic - 1, kModelMagic)) {
+    const predict::Model model = predict::ParseModel({bytes.data(), bytes.size()}, path);
+    document = {{"task", model.task},
+                {"model", predict::Name(model.kind)},
+                {"feature_set", model.feature_set},
+                {"symbols", model.symbols},
+                {"inputs", model.inputs},
+                {"hidden", model.hidden},
+                {"seed", model.seed},
+                {"command", model.command},
+                {"data_sha256", crypto::Hex({model.data_sha256.data(), model.data_sha256.size()})}};
+    for (const predict::Head& head : model.heads) {
+      if (head.IsClass()) document["temperature"][head.target] = head.temperature;
+    }
+  } else {
+    const Dataset dataset = ReadDataset(path);
+    document = {{"task", dataset.task},
+                {"feature_set", dataset.feature_set},
+                {"symbols", dataset.symbols},
+                {"inputs", dataset.input_names},
+                {"rows", dataset.rows()},
+                {"data_sha256", crypto::Hex({dataset.digest.data(), dataset.digest.size()})}};
+  }
+  std::printf("%s\n", document.dump(1).c_str());
+}
+
 int Run(int argc, char** argv) {
   Options options;
   Schedule& schedule = options.schedule;
@@ -195,7 +228,9 @@ int Run(int argc, char** argv) {
   auto* score =
       app.add_option("--score", options.score, "MODEL DATA OUT: what libtorch makes of a model file")
           ->expected(3);
-  for (CLI::Option* one : {data, out}) one->excludes(score);
+  auto* show = app.add_option("--show", options.show,
+                              "say where a model file comes from, or what a dataset file holds");
+  for (CLI::Option* one : {data, out}) one->excludes(score)->excludes(show);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp& help) {
@@ -205,7 +240,9 @@ int Run(int argc, char** argv) {
     return kRefused;
   }
   try {
-    if (!options.score.empty()) {
+    if (!options.show.empty()) {
+      Show(options.show);
+    } else if (!options.score.empty()) {
       ScoreFile(options.score);
     } else {
       if (options.data.empty() || options.out.empty()) {
