@@ -2,6 +2,7 @@
 #include "models/predict/automaton.h"
 
 #include <algorithm>
+#include <cstring>
 #include <stdexcept>
 
 #include "models/predict/vector_math.h"
@@ -30,14 +31,17 @@ Automaton::Automaton(const Model& model) : SequenceModel(model, sizeof(std::uint
 void Automaton::Step(const ModelStep* steps, std::size_t count, Work& work) const {
   const std::size_t symbol_count = symbols(), width = outputs();
   const std::uint16_t* next = next_.data();
-  for (std::size_t i = 0; i < std::min(kAhead, count); ++i) __builtin_prefetch(steps[i].state, 1);
   std::uint32_t read = 0;
-  for (std::size_t i = 0; i < count; ++i) {
-    if (i + kAhead < count) __builtin_prefetch(steps[i + kAhead].state, 1);
-    auto& state = *static_cast<std::uint16_t*>(steps[i].state);
-    state = next[state * symbol_count + steps[i].symbol];
-    if (steps[i].output != nullptr) {
-      std::copy_n(&output_[state * width], width, steps[i].output);
+  for (std::size_t i = 0; i < std::min(kAhead, count); ++i) __builtin_prefetch(steps[i].state, 1);
+  for (std::size_t begin = 0; begin < count; begin += kAhead) {
+    const std::size_t end = std::min(begin + kAhead, count);
+    for (std::size_t i = end; i < std::min(end + kAhead, count); ++i) __builtin_prefetch(steps[i].state, 1);
+    for (const ModelStep* step = steps + begin; step != steps + end; ++step) {
+      auto& state = *static_cast<std::uint16_t*>(step->state);
+      const std::uint16_t reached = next[state * symbol_count + step->symbol];
+      state = reached;
+      if (step->output == nullptr) continue;
+      std::memcpy(step->output, &output_[reached * width], width * sizeof(float));
       ++read;
     }
   }
