@@ -77,6 +77,7 @@ void Network::Step(const ModelStep* steps, std::size_t count, Work& work) const 
 }
 
 float* Network::Reserve(std::size_t floats) {
+  if (floats == 0) return nullptr;
   memory_.emplace_back((floats + 15) / 16);
   return memory_.back().data()->value;
 }
