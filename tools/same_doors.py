@@ -35,6 +35,9 @@ CONFIGURATIONS = {
     "tight flow cache": ("predictive", ["device.flow_entries=8"]),
     "lanes": ("predictive", ["device.lanes=4", "device.flow_entries=32"]),
     "oracle": ("oracle", ["device.lanes=2"]),
+    "a network": ("predictive", ["predictor=gru"]),
+    "a table": ("predictive", ["predictor=tabulated", "device.lanes=2"]),
+    "tiers": ("predictive", ["predictor=tiered", "prediction.conversations=64", "device.lanes=4"]),
 }
 SECONDS = 600  # a replay
 

@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Builds the offline door with two compilers at two optimisation levels and compares fingerprints.
 
-    tools/same_fingerprint.py CONFIG CAPTURE [CAPTURE ...]
+    tools/same_fingerprint.py CONFIG[,CONFIG...] CAPTURE [CAPTURE ...]
 
-CONFIG is a resolved configuration; its arm is replaced by each arm in turn. Each (capture, arm) is replayed twice by
-each of the four builds. Exits with 1 when any two digests of one (capture, arm) differ.
+CONFIG is a resolved configuration; the first's arm is replaced by each arm in turn, the others are replayed as they are.
+Each (capture, configuration) is replayed twice by each of the four builds. Exits with 1 when any two digests of one
+differ.
 """
 
 from __future__ import annotations
@@ -46,20 +47,24 @@ def main(arguments: list[str]) -> int:
     if len(arguments) < 2:
         print(__doc__, file=sys.stderr)
         return 2
-    resolved = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
+    first, *others = [Path(name) for name in arguments[0].split(",")]
+    resolved = json.loads(first.read_text(encoding="utf-8"))
     programs = []
     for compilers, level in BUILDS:
         print(f"building with {compilers[1]} {level}", file=sys.stderr, flush=True)
         programs.append((f"{compilers[1]} {level}", build(compilers, level)))
     different = 0
     with tempfile.TemporaryDirectory() as folder:
-        for capture, arm in itertools.product(arguments[1:], ARMS):
-            config = Path(folder) / f"{arm}.json"
-            config.write_text(json.dumps({**resolved, "arm": arm}), encoding="utf-8")
-            digests = {name: {fingerprint(program, config, capture) for _ in range(2)} for name, program in programs}
+        configs = {}
+        for arm in ARMS:
+            configs[arm] = Path(folder) / f"{arm}.json"
+            configs[arm].write_text(json.dumps({**resolved, "arm": arm}), encoding="utf-8")
+        configs |= {other.stem: other for other in others}
+        for capture, (name, config) in itertools.product(arguments[1:], configs.items()):
+            digests = {build: {fingerprint(program, config, capture) for _ in range(2)} for build, program in programs}
             same = len(set().union(*digests.values())) == 1
             different += not same
-            print(f"{'same' if same else 'DIFFERENT'} {arm:11s} {os.path.basename(capture)}"
+            print(f"{'same' if same else 'DIFFERENT'} {name:11s} {os.path.basename(capture)}"
                   + ("" if same else f" {digests}"))
     return 1 if different else 0
 

@@ -179,15 +179,17 @@ def _live(pattern: str | None) -> Counts:
 
 
 def _fingerprint(pattern: str | None) -> Counts:
-    """One count an arm: the recorded capture, decided by two compilers at two optimisation levels, each twice."""
+    """One count an arm and served predictor: the recorded capture, decided by two compilers at two optimisation levels, each twice."""
     log = LOGS / "test-fingerprint.log"
     capture = ROOT / "datasets" / "recorded" / "recorded.pcapng"
     with tempfile.TemporaryDirectory(prefix="foreflow-") as scratch:
-        resolved = Path(scratch) / "resolved.json"
-        document = config.resolved_for_run(config.resolve("tag", []), "predictive", 1, capture, Path(scratch))
-        resolved.write_text(json.dumps(document))
+        files = []
+        for predictor in ("markov3", "gru", "tabulated", "tiered"):
+            files.append(Path(scratch) / f"{predictor}.json")
+            resolved = config.resolve("tag", [f"predictor={predictor}"])
+            files[-1].write_text(json.dumps(config.resolved_for_run(resolved, "predictive", 1, capture, Path(scratch))))
         verdict = re.compile(r"^(same|DIFFERENT) ")
-        code = _follow([str(ROOT / "tools" / "same_fingerprint.py"), str(resolved), str(capture)], log, verdict)
+        code = _follow([str(ROOT / "tools" / "same_fingerprint.py"), ",".join(map(str, files)), str(capture)], log, verdict)
     verdicts = [match.group(1) for line in log.read_text().splitlines() if (match := verdict.match(line))]
     counts = Counts(passed=verdicts.count("same"), failed=verdicts.count("DIFFERENT"))
     if code != 0 and counts.failed == 0:

@@ -35,6 +35,8 @@ CONFIGURATIONS = {
     "tags with Markov": ("predictive", []),
     "tight flow cache": ("predictive", ["device.flow_entries=4"]),
     "lanes": ("predictive", ["device.lanes=4", "device.flow_entries=64"]),
+    "a network": ("predictive", ["predictor=gru"]),
+    "tiers on lanes": ("predictive", ["predictor=tiered", "prediction.conversations=64", "device.lanes=4"]),
 }
 
 
