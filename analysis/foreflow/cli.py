@@ -293,7 +293,7 @@ def evaluate(
 
     if task not in datasets.TASKS:
         raise Refused(f"command line: TASK = {task}; allowed is one of {', '.join(datasets.TASKS)}")
-    chosen = models.split(",") if models else evaluation.default_models(task)
+    chosen = models.split(",") if models else []
     wanted = evaluation.Wanted(task, list(data), list(training), chosen, list(targets), control, profile, list(scored), seed, resamples)
     document = evaluation.evaluate(wanted, out)
     if as_json:

@@ -6,9 +6,10 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import struct
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ class Wanted:
     task: str
     data: list[str]
     training: list[str]
-    models: list[str]
+    models: list[str]  # none: default_models
     targets: list[str]
     control: str
     profile: str
@@ -466,9 +467,18 @@ def _datasets(wanted: Wanted) -> tuple[Path, Path]:
     return judged, judged if _has_training_rows(judged) else data.dataset(wanted.task, default)
 
 
-def default_models(task: str) -> list[str]:
-    """All baselines, and the committed models of the task: as trained, and where packet types are predicted as served."""
-    files = [str(path) for path in sorted(TRAINED.glob(f"{task}-*.model"))]
+def _reads(model: Path) -> tuple[int, int]:
+    """Feature set and symbols of a model file: see models/predict/model_file.h."""
+    head = model.read_bytes()[: 8 + 4 + 8 + 2 + 0xFFFF]
+    (task,) = struct.unpack_from("<H", head, 20)
+    return struct.unpack_from("<II", head, 22 + task + 1)
+
+
+def default_models(task: str, dataset: Path) -> list[str]:
+    """All baselines, and the committed models that read such data: as trained, and for packet types also with online help."""
+    with h5py.File(dataset) as file:
+        wanted = int(file.attrs["feature_set"]), int(file.attrs["symbols"])
+    files = [str(path) for path in sorted(TRAINED.glob(f"{task}-*.model")) if _reads(path) == wanted]
     return [*BASELINES, *files, *(file + ending for file in files if task == "next-type" for ending in TOGETHER)]
 
 
@@ -504,6 +514,8 @@ def _folder(wanted: Wanted, dataset: Path, training: Path) -> Path:
 def evaluate(wanted: Wanted, out: Path | None) -> dict[str, Any]:
     """Predicts, judges, draws; the document of --json."""
     dataset, training = _datasets(wanted)
+    if not wanted.models:
+        wanted = replace(wanted, models=default_models(wanted.task, dataset))
     targets = _check(wanted, dataset)
     Prices(wanted.profile)
     folder = (out or _folder(wanted, dataset, training)).absolute()

@@ -84,6 +84,20 @@ def test_the_same_command_gives_the_same_bytes(evaluate: Callable[..., tuple[int
     assert made[0] == made[1]
 
 
+def test_predictions_of_others_are_judged_beside(evaluate: Callable[..., tuple[int, dict, str]], known: tuple[Path, np.ndarray], tmp_path: Path) -> None:
+    alone = evaluate(known[0], "--models", "markov2")[1]["models"]["markov2"]
+    scored = (tmp_path / "out" / "predictions.h5").rename(tmp_path / "scored.h5")
+    code, document, _ = evaluate(known[0], "--models", "markov1", "--scored", str(scored))
+    assert code == 0
+    assert document["models"]["markov2"]["log_loss"] == alone["log_loss"]
+    with h5py.File(scored, "r+") as file:
+        rows = file["rows"][()]
+        rows[5] += 1
+        file["rows"][...] = rows
+    code, _, err = evaluate(known[0], "--models", "markov1", "--scored", str(scored))
+    assert code == 2 and "lacks rows that are scored here" in err
+
+
 def test_random_labels_score_at_the_base_rate(evaluate: Callable[..., tuple[int, dict, str]], known: tuple[Path, np.ndarray]) -> None:
     code, document, _ = evaluate(known[0], "--control", "random-labels", "--models", "base-rate,majority,markov1,markov3,markov1-flow,oracle")
     assert code == 0
