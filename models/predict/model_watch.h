@@ -58,7 +58,7 @@ class ModelWatch {
   State state_ = State::kServing;
 };
 
-constexpr std::size_t kWatchEvents = 4;
+inline constexpr std::size_t kWatchEvents = 4;
 
 // The snake_case names; nullptr out of range.
 const char* Name(ModelWatch::State state);
