@@ -6,6 +6,7 @@
 #include "bindings/pcap/capture.h"
 #include "bindings/pcap/replay.h"
 #include "bindings/pcap/replay_program.h"
+#include "bindings/program/run_program.h"
 #include "models/base/refusal.h"
 #include "scenarios/simulation.h"
 
@@ -48,5 +49,5 @@ int main(int argc, char** argv) {
   options.report.door = "ns3";
   CLI::App app{"Decides on a capture at its recorded times in the simulated card: the ns-3 door."};
   foreflow::pcap::AddReplayOptions(app, options);
-  return foreflow::pcap::RunProgram(app, argc, argv, [&] { foreflow::scenarios::Replay(options); });
+  return foreflow::RunProgram(app, argc, argv, [&] { foreflow::scenarios::Replay(options); });
 }

@@ -11,9 +11,9 @@
 #include "bindings/config/report_json.h"
 #include "bindings/config/run_config.h"
 #include "bindings/pcap/capture.h"
-#include "bindings/pcap/replay_program.h"
 #include "bindings/pcap/run_traffic.h"
 #include "bindings/pcap/time_map.h"
+#include "bindings/program/run_program.h"
 #include "scenarios/simulation.h"
 
 namespace foreflow::scenarios {
@@ -84,5 +84,5 @@ int main(int argc, char** argv) {
   std::string file;
   CLI::App app{"Runs one scenario, arm and seed in ns-3: the simulated door."};
   app.add_option("resolved", file, "resolved configuration (JSON)")->required();
-  return foreflow::pcap::RunProgram(app, argc, argv, [&] { foreflow::scenarios::Run(file); });
+  return foreflow::RunProgram(app, argc, argv, [&] { foreflow::scenarios::Run(file); });
 }

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "bindings/dataset/build.h"
-#include "bindings/pcap/replay_program.h"
+#include "bindings/program/run_program.h"
 
 int main(int argc, char** argv) {
   foreflow::dataset::Order order;
@@ -19,7 +19,7 @@ int main(int argc, char** argv) {
   app.add_option("--out", order.out, "HDF5 file to write")->required();
   app.add_option("--horizon-ms", horizon_ms, "how far labels look ahead and back, above 0, up to 60000");
   app.add_option("--vms", order.vms, "senders of each capture that are VMs, 1 to 65535");
-  return foreflow::pcap::RunProgram(app, argc, argv, [&] {
+  return foreflow::RunProgram(app, argc, argv, [&] {
     order.horizon = foreflow::dataset::HorizonOf(horizon_ms);
     std::fprintf(stderr, "%s\n", foreflow::dataset::Build(order).c_str());
   });

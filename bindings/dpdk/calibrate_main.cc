@@ -25,6 +25,7 @@
 #include "bindings/dpdk/eal.h"
 #include "bindings/dpdk/loopback.h"
 #include "bindings/dpdk/priority.h"
+#include "bindings/program/run_program.h"
 #include "hw-models/cost/visits.h"
 #include "models/base/refusal.h"
 #include "models/path/lanes.h"
@@ -35,8 +36,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int kFailed = 1;
-constexpr int kRefused = 2;
 constexpr std::uint32_t kPoolFrames = 2047;
 // Bursts of one sample: short enough that most samples see no interrupt of the timer.
 constexpr std::size_t kSampleBursts = 48;
@@ -527,22 +526,5 @@ int main(int argc, char** argv) {
   app.add_option("--levels", options.levels, "sizes of the data caches, in bytes, the smallest first")
       ->delimiter(',');
   app.add_option("--seed", options.seed, "of the matrix, the traffic and the order");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::CallForHelp& help) {
-    return app.exit(help);
-  } catch (const CLI::ParseError& error) {
-    std::fprintf(stderr, "command line: %s\n", error.what());
-    return foreflow::dpdk::kRefused;
-  }
-  try {
-    foreflow::dpdk::Calibrate(options);
-  } catch (const foreflow::Refusal& refusal) {
-    std::fprintf(stderr, "%s\n", refusal.what());
-    return foreflow::dpdk::kRefused;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    return foreflow::dpdk::kFailed;
-  }
-  return 0;
+  return foreflow::RunProgram(app, argc, argv, [&] { foreflow::dpdk::Calibrate(options); });
 }

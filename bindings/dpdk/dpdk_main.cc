@@ -11,6 +11,7 @@
 #include "bindings/dpdk/replay.h"
 #include "bindings/pcap/replay.h"
 #include "bindings/pcap/replay_program.h"
+#include "bindings/program/run_program.h"
 
 namespace foreflow {
 namespace {
@@ -78,7 +79,7 @@ int main(int argc, char** argv) {
   int own = 1;
   while (own < argc && std::strcmp(argv[own], "--") != 0) ++own;
   for (int i = own + 1; i < argc; ++i) nic.eal.emplace_back(argv[i]);
-  return foreflow::pcap::RunProgram(app, own, argv, [&] {
+  return foreflow::RunProgram(app, own, argv, [&] {
     if (app.got_subcommand("nic")) {
       foreflow::dpdk::RunNic(nic);
     } else {

@@ -4,7 +4,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
-#include <exception>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -15,15 +14,13 @@
 #include "bindings/dpdk/priority.h"
 #include "bindings/pcap/capture.h"
 #include "bindings/pcap/time_map.h"
+#include "bindings/program/run_program.h"
 #include "models/base/refusal.h"
 
 namespace foreflow::dpdk {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-constexpr int kFailed = 1;
-constexpr int kRefused = 2;
 
 struct Options {
   std::string config;
@@ -121,22 +118,5 @@ int main(int argc, char** argv) {
   app.add_option("--floods", options.floods, "passes at the worker's own pace")
       ->check(CLI::Range(0U, 10'000U));
   app.add_option("--timed", options.timed, "passes at the traffic's times")->check(CLI::Range(0U, 10'000U));
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::CallForHelp& help) {
-    return app.exit(help);
-  } catch (const CLI::ParseError& error) {
-    std::fprintf(stderr, "command line: %s\n", error.what());
-    return foreflow::dpdk::kRefused;
-  }
-  try {
-    foreflow::dpdk::Measure(options);
-  } catch (const foreflow::Refusal& refusal) {
-    std::fprintf(stderr, "%s\n", refusal.what());
-    return foreflow::dpdk::kRefused;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    return foreflow::dpdk::kFailed;
-  }
-  return 0;
+  return foreflow::RunProgram(app, argc, argv, [&] { foreflow::dpdk::Measure(options); });
 }

@@ -4,7 +4,6 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
-#include <exception>
 #include <map>
 #include <memory>
 #include <optional>
@@ -18,13 +17,12 @@
 #include "bindings/evaluate/online_model.h"
 #include "bindings/evaluate/predictions_file.h"
 #include "bindings/evaluate/row_model.h"
+#include "bindings/program/run_program.h"
 #include "models/base/refusal.h"
 
 namespace foreflow::evaluate {
 namespace {
 
-constexpr int kFailed = 1;
-constexpr int kRefused = 2;
 // After a model file's name.
 const std::map<std::string, Together> kTogether = {{"+online", Together::kWatched},
                                                    {"+mixed", Together::kMixed}};
@@ -156,8 +154,6 @@ void Run(const Options& options) {
 }  // namespace foreflow::evaluate
 
 int main(int argc, char** argv) {
-  using foreflow::evaluate::kFailed;
-  using foreflow::evaluate::kRefused;
   foreflow::evaluate::Options options;
   CLI::App app{"Lets models predict the rows of a dataset in order of time, and keeps what each said."};
   app.add_option("data", options.data, "dataset (HDF5, of foreflow-dataset)")->required();
@@ -169,22 +165,5 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"test", "all"}));
   app.add_option("--seed", options.seed, "of the random predictor");
   app.add_option("--out", options.out, "predictions (HDF5)")->required();
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::CallForHelp& help) {
-    return app.exit(help);
-  } catch (const CLI::ParseError& error) {
-    std::fprintf(stderr, "command line: %s\n", error.what());
-    return kRefused;
-  }
-  try {
-    foreflow::evaluate::Run(options);
-  } catch (const foreflow::Refusal& refusal) {
-    std::fprintf(stderr, "%s\n", refusal.what());
-    return kRefused;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    return kFailed;
-  }
-  return 0;
+  return foreflow::RunProgram(app, argc, argv, [&] { foreflow::evaluate::Run(options); });
 }

@@ -8,8 +8,8 @@
 #include "bindings/config/report_json.h"
 #include "bindings/config/run_config.h"
 #include "bindings/pcap/explain.h"
-#include "bindings/pcap/replay_program.h"
 #include "bindings/pcap/run_traffic.h"
+#include "bindings/program/run_program.h"
 
 int main(int argc, char** argv) {
   using foreflow::pcap::Times;
@@ -23,7 +23,7 @@ int main(int argc, char** argv) {
   app.add_option("--times", times, "recorded: of a replay; load: of a run")
       ->transform(CLI::CheckedTransformer(names))
       ->required();
-  return foreflow::pcap::RunProgram(app, argc, argv, [&] {
+  return foreflow::RunProgram(app, argc, argv, [&] {
     const foreflow::config::RunConfig config = foreflow::config::LoadRunConfig(resolved);
     const foreflow::pcap::RunTraffic run = foreflow::pcap::LoadRunTraffic(config, times);
     const foreflow::config::Json told = foreflow::pcap::Explain(run, config, packet);

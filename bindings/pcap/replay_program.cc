@@ -1,19 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "bindings/pcap/replay_program.h"
 
-#include <cstdio>
-#include <exception>
 #include <optional>
 
 #include "models/base/refusal.h"
 
 namespace foreflow::pcap {
-namespace {
-
-constexpr int kFailed = 1;
-constexpr int kRefused = 2;
-
-}  // namespace
 
 void AddReplayOptions(CLI::App& app, ReplayOptions& options) {
   ReplayReport& report = options.report;
@@ -46,27 +38,6 @@ void RunReplay(const ReplayOptions& options, const Door& door) {
   const ReplayResult result = door(capture, config, begin, observer, options.loops);
   if (tracer) tracer->End();
   options.report.Print(result);
-}
-
-int RunProgram(CLI::App& app, int argc, char** argv, const std::function<void()>& run) {
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::CallForHelp& help) {
-    return app.exit(help);
-  } catch (const CLI::ParseError& error) {
-    std::fprintf(stderr, "command line: %s\n", error.what());
-    return kRefused;
-  }
-  try {
-    run();
-  } catch (const Refusal& refusal) {
-    std::fprintf(stderr, "%s\n", refusal.what());
-    return kRefused;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    return kFailed;
-  }
-  return 0;
 }
 
 }  // namespace foreflow::pcap

@@ -29,10 +29,6 @@ using Door = std::function<ReplayResult(const Capture&, const config::RunConfig&
 // Loads what the options name, has the door decide, traces and prints. Throws Refusal, std::runtime_error.
 void RunReplay(const ReplayOptions& options, const Door& door);
 
-// Parses the command line and runs. Returns the exit code: 0 done, 1 failed while running, 2 refused; with a
-// sentence on standard error.
-int RunProgram(CLI::App& app, int argc, char** argv, const std::function<void()>& run);
-
 }  // namespace foreflow::pcap
 
 #endif  // FOREFLOW_BINDINGS_PCAP_REPLAY_PROGRAM_H_

@@ -9,54 +9,17 @@
 
 FOREFLOW_TARGET_BEGIN("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")
 
+#include "models/predict/eight_lanes.h"
 #include "models/predict/network_step.h"
 
 namespace foreflow::predict {
 namespace {
 
-// See scalar_lanes.h.
-struct EightLanes {
-  __m256 v;
-
-  [[gnu::always_inline]] static EightLanes Broadcast(float value) { return {_mm256_set1_ps(value)}; }
-  [[gnu::always_inline]] static EightLanes Load(const float* from) { return {_mm256_loadu_ps(from)}; }
-  [[gnu::always_inline]] void Store(float* to) const { _mm256_storeu_ps(to, v); }
-  [[gnu::always_inline]] void StoreFirst(float* to, std::size_t count) const {
+struct Avx512Store {
+  [[gnu::always_inline]] static void StoreFirst(__m256 v, float* to, std::size_t count) {
     _mm256_mask_storeu_ps(to, static_cast<__mmask8>((1u << count) - 1), v);
   }
 };
-
-[[gnu::always_inline]] inline EightLanes operator+(EightLanes a, EightLanes b) {
-  return {_mm256_add_ps(a.v, b.v)};
-}
-[[gnu::always_inline]] inline EightLanes operator-(EightLanes a, EightLanes b) {
-  return {_mm256_sub_ps(a.v, b.v)};
-}
-[[gnu::always_inline]] inline EightLanes operator*(EightLanes a, EightLanes b) {
-  return {_mm256_mul_ps(a.v, b.v)};
-}
-[[gnu::always_inline]] inline EightLanes operator/(EightLanes a, EightLanes b) {
-  return {_mm256_div_ps(a.v, b.v)};
-}
-[[gnu::always_inline]] inline EightLanes Fma(EightLanes a, EightLanes b, EightLanes c) {
-  return {_mm256_fmadd_ps(a.v, b.v, c.v)};
-}
-[[gnu::always_inline]] inline EightLanes Min(EightLanes a, EightLanes b) { return {_mm256_min_ps(a.v, b.v)}; }
-[[gnu::always_inline]] inline EightLanes Max(EightLanes a, EightLanes b) { return {_mm256_max_ps(a.v, b.v)}; }
-[[gnu::always_inline]] inline EightLanes AddExponent(EightLanes p, EightLanes rounded) {
-  const __m256i exponent = _mm256_slli_epi32(_mm256_castps_si256(rounded.v), 23);
-  return {_mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p.v), exponent))};
-}
-[[gnu::always_inline]] inline EightLanes SumOfLanes(EightLanes a) {
-  __m256 sum = _mm256_add_ps(a.v, _mm256_permute2f128_ps(a.v, a.v, 1));
-  sum = _mm256_add_ps(sum, _mm256_permute_ps(sum, 0x4e));
-  return {_mm256_add_ps(sum, _mm256_permute_ps(sum, 0xb1))};
-}
-[[gnu::always_inline]] inline EightLanes MaxOfLanes(EightLanes a) {
-  __m256 greatest = _mm256_max_ps(a.v, _mm256_permute2f128_ps(a.v, a.v, 1));
-  greatest = _mm256_max_ps(greatest, _mm256_permute_ps(greatest, 0x4e));
-  return {_mm256_max_ps(greatest, _mm256_permute_ps(greatest, 0xb1))};
-}
 
 // GCC 12 warns of its own unmasked forms (GCC bug 105593); with this mask they are the same instructions.
 constexpr __mmask16 kAll = 0xffff;
@@ -122,12 +85,12 @@ template <std::size_t N>
   const __m512 pair = rows.v[i / 2].v;
   const __m256 low = _mm512_maskz_extractf32x8_ps(0xff, pair, 0),
                high = _mm512_maskz_extractf32x8_ps(0xff, pair, 1);
-  EightLanes{i % 2 == 0 ? low : high}.StoreFirst(to, count);
+  Avx512Store::StoreFirst(i % 2 == 0 ? low : high, to, count);
 }
 
 template <std::size_t B>
 struct RowsOf {
-  using Type = Pack<EightLanes, B>;
+  using Type = Pack<EightLanes<Avx512Store>, B>;
 };
 template <>
 struct RowsOf<4> {
@@ -141,7 +104,7 @@ struct RowsOf<8> {
 // 32 registers: 24 sums, 4 states and a row of weights.
 struct Avx512 {
   using Wide = SixteenLanes;
-  using Eight = EightLanes;
+  using Eight = EightLanes<Avx512Store>;
   template <std::size_t B>
   using Rows = typename RowsOf<B>::Type;
   template <std::size_t G>
