@@ -10,9 +10,9 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import prediction_data
 import pytest
 
+from analysis.tests import prediction_data
 from foreflow import build, cli, controls, evaluation
 
 FOLDER = os.environ.get("FOREFLOW_BUILD")
