@@ -159,6 +159,14 @@ TEST(Network, ComputesPyTorchsEquations) {
   }
 }
 
+std::vector<std::uint32_t> BitsOf(const std::vector<float>& values) {
+  std::vector<std::uint32_t> bits;
+  for (const float value : values) {
+    std::memcpy(&bits.emplace_back(), &value, sizeof(value));
+  }
+  return bits;
+}
+
 // Wild weights too, which saturate every gate.
 TEST(Network, EveryInstructionSetGivesTheSameBits) {
   SCOPED_TRACE(kSeed);
@@ -184,8 +192,8 @@ TEST(Network, EveryInstructionSetGivesTheSameBits) {
         Work same_work;
         network.Step(traffic.steps.data(), traffic.steps.size(), same_work);
         EXPECT_EQ(same_work, work);
-        EXPECT_EQ(std::memcmp(traffic.output.data(), expected.output.data(), 4 * expected.output.size()), 0);
-        EXPECT_EQ(std::memcmp(traffic.state.data(), expected.state.data(), 4 * expected.state.size()), 0);
+        EXPECT_EQ(BitsOf(traffic.output), BitsOf(expected.output));
+        EXPECT_EQ(BitsOf(traffic.state), BitsOf(expected.state));
       }
     }
   }
