@@ -21,7 +21,7 @@ void Regild(Model& model) {
     std::vector<float> state(served->state_bytes() / 4 + 1);
     Work work;
     for (std::size_t i = 0; i < golden.symbol.size(); ++i) {
-      const ModelStep step = {state.data(), &golden.input[0] + i * model.inputs,
+      const ModelStep step = {state.data(), golden.input.data() + i * model.inputs,
                               &golden.expected[i * model.outputs()], golden.symbol[i]};
       served->Step(&step, 1, work);
     }
