@@ -10,7 +10,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <cstdio>
 #include <exception>
 #include <fstream>
@@ -18,7 +17,6 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "bindings/dpdk/calibration_cell.h"
@@ -498,9 +496,8 @@ void Calibrate(const Options& options) {
   Calibration calibration(options);
   const unsigned lcore = eal.worker_lcores().front();
   rte_eal_remote_launch(RunOnWorker, &calibration, lcore);
-  // Asleep: waiting in DPDK would keep a CPU busy beside the one that is measured.
-  while (rte_eal_get_lcore_state(lcore) == RUNNING)
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  // Awake, as whoever feeds a worker is: a core is slower where its neighbour works.
+  while (rte_eal_get_lcore_state(lcore) == RUNNING) rte_rdtsc();
   if (rte_eal_wait_lcore(lcore) != 0) throw std::runtime_error("the measurement stopped, see above");
   std::fprintf(stderr, "  carrying packets\n");
   RunFirst();
