@@ -58,30 +58,30 @@ config::RunConfig ConfigOf(Input& input) {
   path.governor_margin = 0;
   path.meters = {{BitsPerSecond(1'000'000), Bytes(2000), BitsPerSecond(2'000'000), Bytes(4000)}};
 
-  tag::Rule trap;
+  rules::Rule trap;
   trap.id = 101;
   trap.priority = 3;
   trap.destination_port = {50, 60};
-  trap.action.verb = tag::Verb::kTrap;
-  tag::Rule metered;
+  trap.action.verb = rules::Verb::kTrap;
+  rules::Rule metered;
   metered.id = 102;
   metered.priority = 2;
   metered.ip_protocol = 17;
-  metered.action.verb = tag::Verb::kForward;
+  metered.action.verb = rules::Verb::kForward;
   metered.action.meter = 0;
-  tag::Rule drop;
+  rules::Rule drop;
   drop.id = 103;
   drop.priority = 1;
   drop.source_port = {0, 79};
-  drop.action.verb = tag::Verb::kDrop;
+  drop.action.verb = rules::Verb::kDrop;
   drop.action.mirror = true;
   path.rules.insert(path.rules.end(), {trap, metered, drop});
   for (std::uint8_t type = 0; type < predict::kPacketTypes; ++type) {
     tag::TagRule rule;
     rule.id = type;
     rule.types = static_cast<std::uint8_t>(1U << type);
-    rule.action.verb = tag::Verb::kForward;
-    rule.action.queue = static_cast<std::uint8_t>(type % tag::kQueues);
+    rule.action.verb = rules::Verb::kForward;
+    rule.action.queue = static_cast<std::uint8_t>(type % rules::kQueues);
     path.tag_rules.push_back(rule);
   }
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A rule set in the words of OpenFlow, so that Open vSwitch can be a peer that decides the same.
 
-What a rule means is models/tag/rule_table.h. Each rule gets a priority of its own by its rank, and its id + 1 as
+What a rule means is models/rules/rule_table.h. Each rule gets a priority of its own by its rank, and its id + 1 as
 cookie. Rules see ports as numbers of any protocol; where OpenFlow needs "any protocol but", a first table writes the
 packet's class into a register. Well-formed packets get the same decision, but for later fragments of IPv6, whose
 protocol Open vSwitch does not look for; what the project drops as malformed, it forwards.

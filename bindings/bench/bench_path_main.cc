@@ -86,9 +86,9 @@ class Loop {
   Nanos now_;
 };
 
-tag::Rule PortRule(std::uint32_t id, std::int32_t priority, std::uint8_t protocol, tag::PortRange destination,
-                   tag::PortRange source, tag::Verb verb) {
-  tag::Rule rule;
+rules::Rule PortRule(std::uint32_t id, std::int32_t priority, std::uint8_t protocol,
+                     rules::PortRange destination, rules::PortRange source, rules::Verb verb) {
+  rules::Rule rule;
   rule.id = id;
   rule.priority = priority;
   rule.ip_protocol = protocol;
@@ -106,23 +106,23 @@ path::PathConfig Config(path::Arm arm, std::uint32_t flow_entries) {
   config.vms = kVms;
   config.flow_entries = flow_entries;
   std::uint32_t id = 1;
-  const tag::PortRange any;
+  const rules::PortRange any;
   for (const std::uint16_t port : std::initializer_list<std::uint16_t>{23, 512, 513, 514}) {
-    config.rules.push_back(PortRule(id++, 1000, 6, {port, port}, any, tag::Verb::kDrop));
+    config.rules.push_back(PortRule(id++, 1000, 6, {port, port}, any, rules::Verb::kDrop));
   }
   for (const Service& service : kServices) {
-    const tag::PortRange port = {service.port, service.port};
-    config.rules.push_back(PortRule(id++, 700, service.protocol, port, any, tag::Verb::kForward));
+    const rules::PortRange port = {service.port, service.port};
+    config.rules.push_back(PortRule(id++, 700, service.protocol, port, any, rules::Verb::kForward));
     if (service.port == 8080) config.rules.back().action.meter = 0;
-    config.rules.push_back(PortRule(id++, 700, service.protocol, any, port, tag::Verb::kForward));
+    config.rules.push_back(PortRule(id++, 700, service.protocol, any, port, rules::Verb::kForward));
   }
-  tag::Rule inside = PortRule(id++, 900, 6, {445, 445}, any, tag::Verb::kForward);
+  rules::Rule inside = PortRule(id++, 900, 6, {445, 445}, any, rules::Verb::kForward);
   inside.l3 = static_cast<std::uint8_t>(wire::Layer3::kIpv4);
   inside.source = {{10}, 8};
   config.rules.push_back(inside);
-  tag::Rule rest;
+  rules::Rule rest;
   rest.id = id++;
-  rest.action.verb = tag::Verb::kForward;
+  rest.action.verb = rules::Verb::kForward;
   config.rules.push_back(rest);
   config.meters = {
       {BitsPerSecond(2'000'000'000), Bytes(500'000), BitsPerSecond(6'000'000'000), Bytes(2'000'000)}};

@@ -18,24 +18,24 @@ Json HitRate(std::uint64_t hit, std::uint64_t scored) {
   return static_cast<double>(hit) / static_cast<double>(scored);
 }
 
-Json ToJson(const tag::Action& action) {
+Json ToJson(const rules::Action& action) {
   return {{"verb", Verbs()[static_cast<std::size_t>(action.verb)]},
           {"mirror", action.mirror},
-          {"queue", action.queue == tag::kNoQueue ? Json() : Json(action.queue)},
-          {"meter", action.meter == tag::kNoMeter ? Json() : Json(action.meter)}};
+          {"queue", action.queue == rules::kNoQueue ? Json() : Json(action.queue)},
+          {"meter", action.meter == rules::kNoMeter ? Json() : Json(action.meter)}};
 }
 
-Json VmJson(flow::VmId vm) { return vm == tag::kAnyVm ? Json("any") : Json(vm); }
+Json VmJson(flow::VmId vm) { return vm == rules::kAnyVm ? Json("any") : Json(vm); }
 
 Json ProtocolJson(std::uint16_t protocol) {
-  if (protocol == tag::kAnyProtocol) return "any";
+  if (protocol == rules::kAnyProtocol) return "any";
   for (const NamedProtocol& named : kProtocols) {
     if (named.number == protocol) return named.name;
   }
   return protocol;
 }
 
-Json PrefixJson(const tag::Prefix& prefix, std::uint8_t l3) {
+Json PrefixJson(const rules::Prefix& prefix, std::uint8_t l3) {
   if (prefix.length == 0) return "any";
   char text[INET6_ADDRSTRLEN] = "";
   const bool is_v6 = l3 == static_cast<std::uint8_t>(wire::Layer3::kIpv6);
@@ -43,7 +43,7 @@ Json PrefixJson(const tag::Prefix& prefix, std::uint8_t l3) {
   return std::string(text) + "/" + std::to_string(prefix.length);
 }
 
-Json ToJson(const tag::Rule& rule) {
+Json ToJson(const rules::Rule& rule) {
   return {{"id", rule.id},
           {"priority", rule.priority},
           {"l3", Families()[rule.l3]},

@@ -15,7 +15,7 @@
 #include "models/crypto/digest.h"
 #include "models/path/lanes.h"
 #include "models/predict/tiered_predictor.h"
-#include "models/tag/rule_table.h"
+#include "models/rules/rule_table.h"
 
 namespace foreflow::config {
 namespace {
@@ -48,13 +48,13 @@ std::uint16_t Share(const Value& value) {
   return static_cast<std::uint16_t>(std::llround(value.Number(0, 1) * 65535));
 }
 
-tag::Action ReadAction(const Value& value, std::size_t meters) {
+rules::Action ReadAction(const Value& value, std::size_t meters) {
   Object object(value);
-  tag::Action action;
-  action.verb = static_cast<tag::Verb>(object.Get("verb").Choice(Verbs()));
+  rules::Action action;
+  action.verb = static_cast<rules::Verb>(object.Get("verb").Choice(Verbs()));
   action.mirror = object.Get("mirror").Boolean();
   const Value queue = object.Get("queue");
-  if (!queue.json().is_null()) action.queue = UnsignedAs<std::uint8_t>(queue, 0, tag::kQueues - 1);
+  if (!queue.json().is_null()) action.queue = UnsignedAs<std::uint8_t>(queue, 0, rules::kQueues - 1);
   const Value meter = object.Get("meter");
   if (!meter.json().is_null()) {
     if (meters == 0) meter.Refuse("null, since no meters are given");
@@ -65,7 +65,7 @@ tag::Action ReadAction(const Value& value, std::size_t meters) {
 }
 
 flow::VmId ReadVm(const Value& value) {
-  if (value.json() == "any") return tag::kAnyVm;
+  if (value.json() == "any") return rules::kAnyVm;
   if (!value.json().is_number()) value.Refuse("any, or integers 0 .. " + std::to_string(kMostVms));
   return static_cast<flow::VmId>(value.Integer(0, kMostVms));
 }
@@ -73,7 +73,7 @@ flow::VmId ReadVm(const Value& value) {
 std::uint16_t ReadProtocol(const Value& value) {
   if (value.json().is_number()) return static_cast<std::uint16_t>(value.Integer(0, 255));
   const std::string& text = value.Text();
-  if (text == "any") return tag::kAnyProtocol;
+  if (text == "any") return rules::kAnyProtocol;
   for (const NamedProtocol& protocol : kProtocols) {
     if (text == protocol.name) return protocol.number;
   }
@@ -81,10 +81,10 @@ std::uint16_t ReadProtocol(const Value& value) {
 }
 
 // Sets `family` to 4 or 6, or leaves it where the prefix is `any`.
-tag::Prefix ReadPrefix(const Value& value, int& family) {
+rules::Prefix ReadPrefix(const Value& value, int& family) {
   static const char* const kAllowed = "any, or an IPv4 or IPv6 prefix without host bits";
   const std::string& text = value.Text();
-  tag::Prefix prefix;
+  rules::Prefix prefix;
   if (text == "any") return prefix;
   const std::size_t slash = text.find('/');
   const std::string address = text.substr(0, slash);
@@ -112,19 +112,19 @@ tag::Prefix ReadPrefix(const Value& value, int& family) {
   return prefix;
 }
 
-tag::PortRange ReadPorts(const Value& value) {
+rules::PortRange ReadPorts(const Value& value) {
   const std::vector<Value> ends = value.Array(2);
   if (ends.size() != 2) value.Refuse("[lowest, highest]");
-  tag::PortRange range;
+  rules::PortRange range;
   range.low = UnsignedAs<std::uint16_t>(ends[0], 0, 65'535);
   range.high = UnsignedAs<std::uint16_t>(ends[1], range.low, 65'535);
   return range;
 }
 
-tag::Rule ReadRule(const Value& value, std::size_t meters) {
+rules::Rule ReadRule(const Value& value, std::size_t meters) {
   Object object(value);
-  tag::Rule rule;
-  rule.id = UnsignedAs<std::uint32_t>(object.Get("id"), 0, tag::kNoRule - 1);
+  rules::Rule rule;
+  rule.id = UnsignedAs<std::uint32_t>(object.Get("id"), 0, rules::kNoRule - 1);
   rule.priority = static_cast<std::int32_t>(object.Get("priority").Integer(INT32_MIN, INT32_MAX));
   const Value l3 = object.Get("l3");
   rule.l3 = static_cast<std::uint8_t>(l3.Choice(Families()));
@@ -155,7 +155,7 @@ tag::Rule ReadRule(const Value& value, std::size_t meters) {
 tag::TagRule ReadTagRule(const Value& value, std::size_t meters) {
   Object object(value);
   tag::TagRule rule;
-  rule.id = UnsignedAs<std::uint32_t>(object.Get("id"), 0, tag::kNoRule - 1);
+  rule.id = UnsignedAs<std::uint32_t>(object.Get("id"), 0, rules::kNoRule - 1);
   rule.priority = static_cast<std::int32_t>(object.Get("priority").Integer(INT32_MIN, INT32_MAX));
   rule.vm = ReadVm(object.Get("vm"));
   const Value types = object.Get("types");
@@ -497,31 +497,31 @@ hw::BusProfile ParseBusProfile(const std::string& where, const std::string& text
   return ReadBusProfile(Value(json, where, ""));
 }
 
-std::vector<tag::Rule> ParseRules(const std::string& where, const std::string& text) {
+std::vector<rules::Rule> ParseRules(const std::string& where, const std::string& text) {
   const Json json = ParseJson(where, text);
-  std::vector<tag::Rule> rules;
+  std::vector<rules::Rule> rules;
   for (const Value& rule : Value(json, where, "").Array(kMostRules)) rules.push_back(ReadRule(rule, 0));
   return rules;
 }
 
 path::PathConfig DefaultPathConfig() {
   path::PathConfig config;
-  tag::Rule forward_all;
+  rules::Rule forward_all;
   forward_all.id = 1;
-  forward_all.action.verb = tag::Verb::kForward;
+  forward_all.action.verb = rules::Verb::kForward;
   config.rules.push_back(forward_all);
   return config;
 }
 
-std::uint64_t DistinctEntries(const path::Future& future, const std::vector<tag::Rule>& rules) {
-  tag::RuleTable table;
+std::uint64_t DistinctEntries(const path::Future& future, const std::vector<rules::Rule>& rules) {
+  rules::RuleTable table;
   table.Load(rules);
   return path::UsesOf(future, table).first_use.size();
 }
 
 void PlaceTables(RunConfig& config, const path::Future& future) {
   if (config.host.cache_levels.empty() && config.device.cache_levels.empty()) return;
-  tag::RuleTable table;
+  rules::RuleTable table;
   table.Load(config.path.rules);
   const path::TrafficExtent extent(path::UsesOf(future, table).entry, 0);
   hw::PlaceTables(config.host, config.path, extent);

@@ -76,14 +76,14 @@ hw::DeviceProfile ParseDeviceProfile(const std::string& where, const std::string
 hw::BusProfile ParseBusProfile(const std::string& where, const std::string& text);
 
 // A JSON list of standard rules, spelled as in RESOLVED.json; meters are not known here and stay null.
-std::vector<tag::Rule> ParseRules(const std::string& where, const std::string& text);
+std::vector<rules::Rule> ParseRules(const std::string& where, const std::string& text);
 
 // What a door runs with where it is given no configuration: the defaults of path::PathConfig, and one rule
 // that forwards everything.
 path::PathConfig DefaultPathConfig();
 
 // How many flow entries traffic needs under a rule set: the size at which a cache never evicts.
-std::uint64_t DistinctEntries(const path::Future& future, const std::vector<tag::Rule>& rules);
+std::uint64_t DistinctEntries(const path::Future& future, const std::vector<rules::Rule>& rules);
 
 // Prices the cache lines of both devices for this traffic: see hw::PlaceTables.
 void PlaceTables(RunConfig& config, const path::Future& future);

@@ -162,7 +162,7 @@ TEST(RunConfig, EveryKeyReachesItsField) {
   EXPECT_EQ(path.tag_master_key[15], 0xff);
 
   ASSERT_EQ(path.rules.size(), 2u);
-  const tag::Rule& rule = path.rules[0];
+  const rules::Rule& rule = path.rules[0];
   EXPECT_EQ(rule.id, 4u);
   EXPECT_EQ(rule.priority, -5);
   EXPECT_EQ(rule.l3, static_cast<std::uint8_t>(wire::Layer3::kIpv4)) << "a prefix says its family";
@@ -173,12 +173,12 @@ TEST(RunConfig, EveryKeyReachesItsField) {
   EXPECT_EQ(rule.destination.length, 0u);
   EXPECT_EQ(rule.source_port.high, 2u);
   EXPECT_EQ(rule.destination_port.low, 53u);
-  EXPECT_EQ(rule.action, (tag::Action{tag::Verb::kTrap, true, 3, 0}));
-  EXPECT_EQ(path.rules[1].vm, tag::kAnyVm);
+  EXPECT_EQ(rule.action, (rules::Action{rules::Verb::kTrap, true, 3, 0}));
+  EXPECT_EQ(path.rules[1].vm, rules::kAnyVm);
   EXPECT_EQ(path.rules[1].ip_protocol, 47u);
   EXPECT_EQ(path.rules[1].destination.address[0], 0xfdu);
   EXPECT_EQ(path.rules[1].destination.length, 8u);
-  EXPECT_EQ(path.rules[1].action, tag::Action{});
+  EXPECT_EQ(path.rules[1].action, rules::Action{});
 
   ASSERT_EQ(path.tag_rules.size(), 1u);
   EXPECT_EQ(path.tag_rules[0].types, 1u << 1 | 1u << 6);
@@ -493,7 +493,7 @@ TEST(FlowEntries, DistinctEntriesCountsWhatTheRulesTellApart) {
     arrivals.push_back(arrival);
   }
   const path::Future future(arrivals, Millis(1));
-  tag::Rule rule;
+  rules::Rule rule;
   rule.id = 1;
   EXPECT_EQ(DistinctEntries(future, {rule}), 1u);
   rule.destination_port = {53, 53};

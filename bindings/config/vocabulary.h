@@ -14,7 +14,7 @@ const std::vector<std::string>& Authorities();  // path::TagAuthority
 const std::vector<std::string>& Learners();     // predict::PredictorKind
 // The learners, then those that serve trained models: gru, tabulated, tiered.
 const std::vector<std::string>& Predictors();
-const std::vector<std::string>& Verbs();        // tag::Verb
+const std::vector<std::string>& Verbs();        // rules::Verb
 const std::vector<std::string>& Families();     // wire::Layer3, where "any" stands for kNone
 const std::vector<std::string>& PacketTypes();  // predict::PacketType
 const std::vector<std::string>& Placements();   // hw::Placement

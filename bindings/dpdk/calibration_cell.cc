@@ -32,10 +32,10 @@ std::vector<T> Column(const std::vector<T>& levels, std::size_t count, Rng& rng)
   return column;
 }
 
-tag::Rule ForwardAll(std::uint32_t id) {
-  tag::Rule rule;
+rules::Rule ForwardAll(std::uint32_t id) {
+  rules::Rule rule;
   rule.id = id;
-  rule.action.verb = tag::Verb::kForward;
+  rule.action.verb = rules::Verb::kForward;
   return rule;
 }
 
@@ -46,12 +46,12 @@ std::size_t NetworkOffset(FrameKind kind) {
 
 // Rules as access lists have them: prefixes of a few lengths, a protocol, a service's port; the last forwards
 // the rest. None drops, so that every packet goes the whole way.
-std::vector<tag::Rule> MakeRules(std::uint32_t count) {
+std::vector<rules::Rule> MakeRules(std::uint32_t count) {
   constexpr std::uint8_t kLengths[] = {8, 16, 20, 24, 28, 32};
   Rng rng(count, "calibration.rules");
-  std::vector<tag::Rule> rules;
+  std::vector<rules::Rule> rules;
   for (std::uint32_t id = 1; id < count; ++id) {
-    tag::Rule rule = ForwardAll(id);
+    rules::Rule rule = ForwardAll(id);
     rule.priority = static_cast<std::int32_t>(1 + rng.Below(1000));
     if (rng.Below(2) == 0) {
       rule.l3 = static_cast<std::uint8_t>(wire::Layer3::kIpv4);
@@ -153,7 +153,7 @@ path::PathConfig ConfigOf(const Cell& cell) {
       rule.id = type;
       rule.priority = static_cast<std::int32_t>(type);
       rule.types = static_cast<std::uint8_t>(1U << type);
-      rule.action.verb = tag::Verb::kForward;
+      rule.action.verb = rules::Verb::kForward;
       rule.action.queue = 0;
       config.tag_rules.push_back(rule);
     }

@@ -55,7 +55,7 @@ void LiveTrace::Write(const Held& held) {
   packet.packet = packets_;
   packet.vm = arrival.vm;
   packet.arrival_ns = arrival.time.count();
-  packet.departure_ns = row.verdict.verb == tag::Verb::kDrop ? -1 : arrival.time.count();
+  packet.departure_ns = row.verdict.verb == rules::Verb::kDrop ? -1 : arrival.time.count();
   packet.wire_bytes = arrival.wire_bytes;
   packet.truth = static_cast<std::uint8_t>(held.truth);
   file_.Append(packet);

@@ -143,7 +143,7 @@ void Nic::MakePoolAndPorts(const config::RunConfig& config, const NicOptions& op
       software += (software.empty() ? "" : ", ") + facts.name;
     }
     mbufs += std::size_t{2} * Port::kDescriptors * place.setup.queues;
-    mbufs += workers * (std::size_t{config.queue_packets} * tag::kQueues + path::kBurst);
+    mbufs += workers * (std::size_t{config.queue_packets} * rules::kQueues + path::kBurst);
     if (place.setup.queues < wanted) mbufs += workers * kOutboxPlaces;
   }
   if (wanted > 1) mbufs += workers * kInboxPlaces;

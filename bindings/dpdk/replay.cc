@@ -252,7 +252,7 @@ pcap::ReplayResult Replay(const Eal& eal, const pcap::Capture& capture, config::
       const auto record = Encode(verdict);
       digest.Update({record.data(), record.size()});
       ++result.packets.in;
-      if (verdict.verb == tag::Verb::kDrop) {
+      if (verdict.verb == rules::Verb::kDrop) {
         result.packets.Drop(verdict.reason);
       } else {
         ++result.packets.out;

@@ -72,7 +72,7 @@ config::RunConfig Config(path::Arm arm, std::uint16_t lanes) {
   config.path.vms = 5;
   config.path.lanes = lanes;
   config.flow_entries.count = 24;
-  tag::Rule deny;
+  rules::Rule deny;
   deny.id = 2;
   deny.priority = 1;
   deny.destination_port = {443, 443};
@@ -80,7 +80,7 @@ config::RunConfig Config(path::Arm arm, std::uint16_t lanes) {
   tag::TagRule first;
   first.id = 3;
   first.types = 0x7f;
-  first.action.verb = tag::Verb::kForward;
+  first.action.verb = rules::Verb::kForward;
   first.action.queue = 0;
   config.path.tag_rules.push_back(first);
   return config;

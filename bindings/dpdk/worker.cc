@@ -295,7 +295,7 @@ void Worker::Forward(rte_mbuf* frame, std::uint16_t in_port, const path::Arrival
       }
     }
   }
-  if (verdict.verb == tag::Verb::kDrop) {
+  if (verdict.verb == rules::Verb::kDrop) {
     Drop(frame, verdict.reason);
     return;
   }

@@ -78,8 +78,8 @@ std::string NameOf(tag::Colour colour) {
   return kNames[static_cast<std::size_t>(colour)];
 }
 
-std::string NameOf(tag::InstallCause cause) {
-  return cause == tag::InstallCause::kMiss ? "miss" : "predicted";
+std::string NameOf(rules::InstallCause cause) {
+  return cause == rules::InstallCause::kMiss ? "miss" : "predicted";
 }
 
 // A flow key holds MACs where there is no IP.
@@ -155,9 +155,9 @@ Json IdsOf(const std::vector<Rule>& rules, const Matches& matches) {
   return ids;
 }
 
-Json RulesOf(const std::vector<tag::Rule>& rules, const flow::FlowKey& key) {
-  return IdsOf(rules, [&](const tag::Rule& rule) {
-    return tag::ClassifyByLinearScan({rule}, key).rule != tag::kNoRule;
+Json RulesOf(const std::vector<rules::Rule>& rules, const flow::FlowKey& key) {
+  return IdsOf(rules, [&](const rules::Rule& rule) {
+    return rules::ClassifyByLinearScan({rule}, key).rule != rules::kNoRule;
   });
 }
 
@@ -172,8 +172,8 @@ Json TagRulesOf(const std::vector<tag::TagRule>& rules, const tag::PredictionTag
 
 // When the entry was last wanted on this lane, and how many others were wanted since.
 Json LastUse(const path::Future& future, const config::RunConfig& config, std::uint64_t packet,
-             const tag::EntryKey& entry) {
-  tag::RuleTable table;
+             const rules::EntryKey& entry) {
+  rules::RuleTable table;
   table.Load(config.path.rules);
   const auto less = [](const flow::FlowKey& a, const flow::FlowKey& b) {
     return std::memcmp(&a, &b, sizeof a) < 0;
@@ -183,7 +183,7 @@ Json LastUse(const path::Future& future, const config::RunConfig& config, std::u
   Work uncounted;
   for (std::uint64_t i = packet; i-- > 0;) {
     if (!future.decidable(i) || path::LaneOf(future.key(i), config.path.lanes) != lane) continue;
-    const tag::EntryKey other = table.EntryKeyOf(future.key(i), uncounted);
+    const rules::EntryKey other = table.EntryKeyOf(future.key(i), uncounted);
     if (other == entry) {
       return {{"packet", i},
               {"ns_ago", (future.time(packet) - future.time(i)).count()},
@@ -202,12 +202,12 @@ Json CacheOf(const path::Description& description, Nanos now, Json last_use) {
                 {"last_use", std::move(last_use)},
                 {"resident", nullptr}};
   if (description.resident) {
-    const tag::FlowCache::Resident& resident = *description.resident;
+    const rules::FlowCache::Resident& resident = *description.resident;
     cache["resident"] = {
         {"ready_for_ns", (now - resident.ready).count()},
         {"cause", NameOf(resident.cause)},
         {"unused_prediction", resident.unused_prediction},
-        {"rule", resident.decision.rule == tag::kNoRule ? Json() : Json(resident.decision.rule)}};
+        {"rule", resident.decision.rule == rules::kNoRule ? Json() : Json(resident.decision.rule)}};
   }
   return cache;
 }
@@ -265,7 +265,7 @@ Json PredictionOf(const path::Description& description, predict::PacketType trut
                     {"is_resident", destination.is_resident}});
   }
   Json writes = Json::array();
-  for (const tag::EntryKey& entry : description.writes) writes.push_back(ToJson(entry.fields));
+  for (const rules::EntryKey& entry : description.writes) writes.push_back(ToJson(entry.fields));
   prediction["destinations"] = {{"next", next},
                                 {"asked_for", writes},
                                 {"successor_governor", ToJson(description.destination_governors[0])},
@@ -279,8 +279,8 @@ Json ToJson(std::uint64_t packet, const path::Verdict& verdict) {
   const trace::DecisionRow row = hdf5::DecisionRowOf(packet, verdict);
   return {{"verb", config::Verbs()[static_cast<std::size_t>(verdict.verb)]},
           {"reason", Name(verdict.reason)},
-          {"rule", verdict.rule == tag::kNoRule ? Json() : Json(verdict.rule)},
-          {"tag_rule", verdict.tag_rule == tag::kNoRule ? Json() : Json(verdict.tag_rule)},
+          {"rule", verdict.rule == rules::kNoRule ? Json() : Json(verdict.rule)},
+          {"tag_rule", verdict.tag_rule == rules::kNoRule ? Json() : Json(verdict.tag_rule)},
           {"queue", verdict.queue},
           {"colour", NameOf(verdict.colour)},
           {"tag_status", tag::Name(verdict.tag_status)},

@@ -50,7 +50,7 @@ ReplayResult Replay(const Capture& capture, config::RunConfig config, const Repl
       const auto record = Encode(verdict);
       digest.Update({record.data(), record.size()});
       ++result.packets.in;
-      if (verdict.verb == tag::Verb::kDrop) {
+      if (verdict.verb == rules::Verb::kDrop) {
         result.packets.Drop(verdict.reason);
       } else {
         ++result.packets.out;

@@ -63,7 +63,7 @@ void ReplayTracer::Packet(std::uint64_t packet, const path::Arrival& arrival, co
   row.packet = packet;
   row.vm = arrival.vm;
   row.arrival_ns = arrival.time.count();
-  row.departure_ns = verdict.verb == tag::Verb::kDrop ? -1 : arrival.time.count();
+  row.departure_ns = verdict.verb == rules::Verb::kDrop ? -1 : arrival.time.count();
   row.wire_bytes = arrival.wire_bytes;
   row.truth = static_cast<std::uint8_t>(future_->type(packet));
   file_.Append(row);

@@ -9,7 +9,7 @@
 #include "bindings/config/vocabulary.h"
 #include "bindings/python/arrays.h"
 #include "bindings/python/module.h"
-#include "models/tag/rule_table.h"
+#include "models/rules/rule_table.h"
 
 namespace foreflow::python {
 namespace {
@@ -23,7 +23,7 @@ struct DecisionFields {
 };
 using DecisionArray = py::array_t<DecisionFields>;
 
-DecisionFields FieldsOf(const tag::Decision& decision) {
+DecisionFields FieldsOf(const rules::Decision& decision) {
   return {decision.rule, decision.action.meter, static_cast<std::uint8_t>(decision.action.verb),
           decision.action.queue, decision.action.mirror};
 }
@@ -38,7 +38,7 @@ class Rules {
     return Map(keys, [&](const flow::FlowKey& key) { return table_.Classify(key, work); });
   }
   DecisionArray ClassifyByLinearScan(const KeyArray& keys) const {
-    return Map(keys, [&](const flow::FlowKey& key) { return tag::ClassifyByLinearScan(rules_, key); });
+    return Map(keys, [&](const flow::FlowKey& key) { return rules::ClassifyByLinearScan(rules_, key); });
   }
   KeyArray EntryKeys(const KeyArray& keys) const {
     KeyArray entries(keys.size());
@@ -61,8 +61,8 @@ class Rules {
     return decisions;
   }
 
-  std::vector<tag::Rule> rules_;
-  tag::RuleTable table_;
+  std::vector<rules::Rule> rules_;
+  rules::RuleTable table_;
 };
 
 }  // namespace
@@ -71,9 +71,9 @@ void BindTag(py::module_& module) {
   PYBIND11_NUMPY_DTYPE(DecisionFields, rule, meter, verb, queue, mirror);
   module.attr("DECISION") = py::dtype::of<DecisionFields>();
   module.attr("VERBS") = py::tuple(py::cast(config::Verbs()));
-  module.attr("NO_RULE") = tag::kNoRule;
-  module.attr("NO_QUEUE") = tag::kNoQueue;
-  module.attr("NO_METER") = tag::kNoMeter;
+  module.attr("NO_RULE") = rules::kNoRule;
+  module.attr("NO_QUEUE") = rules::kNoQueue;
+  module.attr("NO_METER") = rules::kNoMeter;
   py::class_<Rules>(module, "RuleTable", "Standard rules: tuple-space search, and its linear reference.")
       .def(py::init<const std::string&>(), py::arg("rules_json"),
            "A JSON list of rules, spelled as in a resolved configuration.")

@@ -13,8 +13,8 @@
 #include "models/predict/governor.h"
 #include "models/predict/tiered_predictor.h"
 #include "models/predict/type_predictor.h"
-#include "models/tag/flow_cache.h"
-#include "models/tag/rule_table.h"
+#include "models/rules/flow_cache.h"
+#include "models/rules/rule_table.h"
 
 namespace foreflow::path {
 
@@ -59,13 +59,13 @@ struct Description {
   std::uint64_t number = 0;  // of the packet on its lane, from 0
 
   // The device, before it decides the packet.
-  tag::EntryKey entry;
-  std::optional<tag::FlowCache::Resident> resident;  // the entry, where the device has it
+  rules::EntryKey entry;
+  std::optional<rules::FlowCache::Resident> resident;  // the entry, where the device has it
   std::size_t cache_entries = 0;
   std::size_t cache_capacity = 0;
   std::size_t unused_predictions = 0;
   std::size_t unused_prediction_limit = 0;
-  std::vector<tag::EntryKey> writes;  // entries that prediction asks for behind this packet
+  std::vector<rules::EntryKey> writes;  // entries that prediction asks for behind this packet
 
   // The host, in arms that predict and of packets of profiled VMs.
   std::optional<Type> type;

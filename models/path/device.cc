@@ -9,7 +9,7 @@ namespace foreflow::path {
 namespace {
 
 constexpr std::size_t kBurstWrites = 32;
-constexpr std::uint8_t kLowestQueue = tag::kQueues - 1;
+constexpr std::uint8_t kLowestQueue = rules::kQueues - 1;
 
 // Guests must not be able to choose keys that collide.
 std::uint64_t TableSeed(const crypto::Key128& master) {
@@ -51,7 +51,7 @@ void Device::Process(DevicePacket& packet) {
   Begin(packet);
   if (packet.current->parsed->decidable) LookUp(packet);
   ApplyWrites(packet.arrival->time, (*packet.work)[Stage::kPreinstall]);
-  return packet.verdict->punted && packet.decision.action.verb != tag::Verb::kTrap;
+  return packet.verdict->punted && packet.decision.action.verb != rules::Verb::kTrap;
 }
 
 [[gnu::flatten]] void Device::Finish(DevicePacket* packets, std::size_t count) {
@@ -63,7 +63,7 @@ void Device::Process(DevicePacket& packet) {
 
 void Device::Begin(DevicePacket& packet) {
   packet.tag_rule = nullptr;
-  packet.decision = tag::Decision{};
+  packet.decision = rules::Decision{};
   *packet.verdict = Verdict{};
   packet.verdict->vm = packet.arrival->vm;
   ++counters_.packets;
@@ -116,7 +116,7 @@ void Device::LookUp(DevicePacket& packet) {
   } else {
     // The device finds the packet's port classes in its own copy of the class table.
     set_.rules.CountEntryKey(work[Stage::kFlowCache]);
-    tag::FlowCache::Hit hit;
+    rules::FlowCache::Hit hit;
     if (cache_.Lookup(current.entry, current.device_hash, set_.rules.generation(), now, hit,
                       work[Stage::kFlowCache])) {
       verdict.reason = Reason::kCacheHit;
@@ -130,7 +130,7 @@ void Device::LookUp(DevicePacket& packet) {
       // An entry that is on its way must not be sent for again: that would only delay it.
       if (!cache_.Contains(current.entry, current.device_hash, set_.rules.generation())) {
         const bool installed = Put(current.entry, current.device_hash, packet.decision,
-                                   tag::InstallCause::kMiss, current.next_use, now, work[Stage::kSlowPath]);
+                                   rules::InstallCause::kMiss, current.next_use, now, work[Stage::kSlowPath]);
         if (installed) ++counters_.installs_on_miss;
       }
     }
@@ -142,8 +142,8 @@ void Device::LookUp(DevicePacket& packet) {
 void Device::Act(DevicePacket& packet) {
   const Arrival& arrival = *packet.arrival;
   const Parsed& parsed = *packet.current->parsed;
-  const tag::Decision& decision = packet.decision;
-  const tag::Action& action = decision.action;
+  const rules::Decision& decision = packet.decision;
+  const rules::Action& action = decision.action;
   const tag::TagRule* const tag_rule = packet.tag_rule;
   Verdict& verdict = *packet.verdict;
   Work& work = (*packet.work)[Stage::kAct];
@@ -151,40 +151,40 @@ void Device::Act(DevicePacket& packet) {
   verdict.mirrored = action.mirror || (tag_rule != nullptr && tag_rule->action.mirror);
   if (verdict.mirrored) work.Add(WorkItem::kByteCopied, arrival.wire_bytes);
 
-  if (tag_rule != nullptr && tag_rule->action.queue != tag::kNoQueue) {
+  if (tag_rule != nullptr && tag_rule->action.queue != rules::kNoQueue) {
     verdict.queue = tag_rule->action.queue;
-  } else if (action.queue != tag::kNoQueue) {
+  } else if (action.queue != rules::kNoQueue) {
     verdict.queue = action.queue;
   } else {
     verdict.queue = tag::QueueByHeader(parsed.key, parsed.packet.dscp);
   }
-  if (action.verb == tag::Verb::kTrap) verdict.punted = true;
+  if (action.verb == rules::Verb::kTrap) verdict.punted = true;
   if (verdict.punted) ++counters_.punts;
 
   switch (action.verb) {
-    case tag::Verb::kDrop:
+    case rules::Verb::kDrop:
       if (verdict.reason != Reason::kTagRule) {
-        verdict.reason = decision.rule == tag::kNoRule ? Reason::kDefaultDrop : Reason::kDenyRule;
+        verdict.reason = decision.rule == rules::kNoRule ? Reason::kDefaultDrop : Reason::kDenyRule;
       }
       return;
-    case tag::Verb::kTrap:
+    case rules::Verb::kTrap:
       verdict.reason = Reason::kTrapRule;
       break;
-    case tag::Verb::kForward:
+    case rules::Verb::kForward:
       break;
   }
 
-  if (tag_rule != nullptr && tag_rule->action.meter != tag::kNoMeter) {
+  if (tag_rule != nullptr && tag_rule->action.meter != rules::kNoMeter) {
     // A prediction may slow a packet down, not lose it.
     work.Add(WorkItem::kUpdate);
     verdict.colour = set_.meters[tag_rule->action.meter].Mark(arrival.time, arrival.wire_bytes);
     if (verdict.colour == tag::Colour::kRed) verdict.queue = kLowestQueue;
   }
-  if (action.meter != tag::kNoMeter) {
+  if (action.meter != rules::kNoMeter) {
     work.Add(WorkItem::kUpdate);
     verdict.colour = set_.meters[action.meter].Mark(arrival.time, arrival.wire_bytes);
     if (verdict.colour == tag::Colour::kRed) {
-      verdict.verb = tag::Verb::kDrop;
+      verdict.verb = rules::Verb::kDrop;
       verdict.reason = Reason::kMeterRed;
     }
   }
@@ -192,7 +192,7 @@ void Device::Act(DevicePacket& packet) {
 
 void Device::Describe(const CurrentPacket& current, Description& description) const {
   description.entry = current.entry;
-  tag::FlowCache::Resident resident;
+  rules::FlowCache::Resident resident;
   if (cache_.Peek(current.entry, set_.rules.generation(), resident)) description.resident = resident;
   description.cache_entries = cache_.size();
   description.cache_capacity = cache_.capacity();
@@ -201,7 +201,7 @@ void Device::Describe(const CurrentPacket& current, Description& description) co
   for (const Write& write : writes_) description.writes.push_back(write.entry);
 }
 
-bool Device::Preinstall(const flow::FlowKey& key, const tag::EntryKey& entry, std::uint64_t next_use,
+bool Device::Preinstall(const flow::FlowKey& key, const rules::EntryKey& entry, std::uint64_t next_use,
                         Nanos now, Work& work) {
   for (const Write& write : writes_) {
     if (write.entry == entry) return true;
@@ -215,7 +215,7 @@ void Device::ApplyWrites(Nanos now, Work& work) {
   if (writes_.empty()) return;
   for (const Write& write : writes_) {
     const bool installed = Put(write.entry, cache_.HashOf(write.entry), write.decision,
-                               tag::InstallCause::kPredicted, write.next_use, now, work);
+                               rules::InstallCause::kPredicted, write.next_use, now, work);
     if (installed) {
       ++counters_.installs_predicted;
     } else {
@@ -225,16 +225,16 @@ void Device::ApplyWrites(Nanos now, Work& work) {
   writes_.clear();
 }
 
-bool Device::Put(const tag::EntryKey& entry, std::uint64_t hash, const tag::Decision& decision,
-                 tag::InstallCause cause, std::uint64_t next_use, Nanos now, Work& work) {
-  tag::FlowCache::Install install;
+bool Device::Put(const rules::EntryKey& entry, std::uint64_t hash, const rules::Decision& decision,
+                 rules::InstallCause cause, std::uint64_t next_use, Nanos now, Work& work) {
+  rules::FlowCache::Install install;
   install.key = entry;
   install.decision = decision;
   install.generation = set_.rules.generation();
   install.ready = now + config_.install_latency;
   install.cause = cause;
   install.next_use = config_.arm == Arm::kOracle ? next_use : 0;
-  const tag::FlowCache::Evicted evicted = cache_.Put(install, hash, work);
+  const rules::FlowCache::Evicted evicted = cache_.Put(install, hash, work);
   if (evicted.any && evicted.was_unused_prediction) ++counters_.predicted_wasted;
   return evicted.installed;
 }

@@ -15,7 +15,7 @@
 #include "models/path/verdict.h"
 #include "models/predict/labeler.h"
 #include "models/predict/tiered_predictor.h"
-#include "models/tag/flow_cache.h"
+#include "models/rules/flow_cache.h"
 
 namespace foreflow::path {
 
@@ -24,7 +24,7 @@ struct CurrentPacket {
   const Parsed* parsed = nullptr;
   std::uint64_t number = 0;
   // Below: valid when the packet is decidable.
-  tag::EntryKey entry;
+  rules::EntryKey entry;
   std::uint64_t device_hash = 0;     // of the entry, in the device's cache
   std::uint64_t rehearsal_hash = 0;  // in the rehearsal's; this and the next where the host predicts
   std::uint64_t host_hash = 0;       // in the host's other tables
@@ -48,7 +48,7 @@ struct DevicePacket {
   // The device's own.
   tag::TagChecker::Pending check;
   const tag::TagRule* tag_rule = nullptr;
-  tag::Decision decision;
+  rules::Decision decision;
 };
 
 // The device and the slow path behind it: tag check, flow cache, full rule table on a miss, actions.
@@ -69,23 +69,23 @@ class Device {
   void SwapRules(RuleSet& set) noexcept { set_.Swap(set); }
 
   // The host's side of the control channel.
-  const tag::RuleTable& rules() const { return set_.rules; }
+  const rules::RuleTable& rules() const { return set_.rules; }
   const tag::TagRules& tag_rules() const { return set_.tag_rules; }
   // Unused predictions that the device holds at the most.
   std::size_t prediction_share() const { return cache_.unused_prediction_limit(); }
-  bool Holds(const tag::EntryKey& entry) const { return cache_.Contains(entry, set_.rules.generation()); }
-  const tag::FlowCache& cache() const { return cache_; }
+  bool Holds(const rules::EntryKey& entry) const { return cache_.Contains(entry, set_.rules.generation()); }
+  const rules::FlowCache& cache() const { return cache_; }
   // What the device knows of the packet that it decides next.
   void Describe(const CurrentPacket& current, Description& description) const;
   // Asks for an entry ahead of its first packet. The write travels behind the current packet, which is
   // decided before it. False when the budget of such writes is spent.
-  bool Preinstall(const flow::FlowKey& key, const tag::EntryKey& entry, std::uint64_t next_use, Nanos now,
+  bool Preinstall(const flow::FlowKey& key, const rules::EntryKey& entry, std::uint64_t next_use, Nanos now,
                   Work& work);
 
  private:
   // False when the cache refused the entry.
-  bool Put(const tag::EntryKey& entry, std::uint64_t hash, const tag::Decision& decision,
-           tag::InstallCause cause, std::uint64_t next_use, Nanos now, Work& work);
+  bool Put(const rules::EntryKey& entry, std::uint64_t hash, const rules::Decision& decision,
+           rules::InstallCause cause, std::uint64_t next_use, Nanos now, Work& work);
   void ApplyWrites(Nanos now, Work& work);
   void Begin(DevicePacket& packet);
   void CheckTags(DevicePacket* packets, std::size_t count);
@@ -94,8 +94,8 @@ class Device {
 
   // A write that travels behind the current packet.
   struct Write {
-    tag::EntryKey entry;
-    tag::Decision decision;
+    rules::EntryKey entry;
+    rules::Decision decision;
     std::uint64_t next_use = 0;
   };
 
@@ -104,7 +104,7 @@ class Device {
   std::vector<Write> writes_;  // never more than the budget's burst
   RuleSet set_;
   tag::TagChecker checker_;
-  tag::FlowCache cache_;
+  rules::FlowCache cache_;
   TokenBucket budget_;  // of writes that predictions ask for
 };
 

@@ -45,13 +45,13 @@ Future::Future(const Future& all, const std::function<bool(std::size_t packet)>&
   }
 }
 
-EntryUses UsesOf(const Future& future, const tag::RuleTable& rules) {
+EntryUses UsesOf(const Future& future, const rules::RuleTable& rules) {
   const std::size_t count = future.size();
   EntryUses uses;
   uses.entry.assign(count, EntryUses::kNone);
   uses.next_use.assign(count, EntryUses::kNever);
 
-  std::vector<tag::EntryKey> key(count);
+  std::vector<rules::EntryKey> key(count);
   std::vector<std::size_t> order;
   order.reserve(count);
   Work uncounted;
@@ -61,7 +61,7 @@ EntryUses UsesOf(const Future& future, const tag::RuleTable& rules) {
     order.push_back(i);
   }
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return std::memcmp(&key[a], &key[b], sizeof(tag::EntryKey)) < 0;
+    return std::memcmp(&key[a], &key[b], sizeof(rules::EntryKey)) < 0;
   });
   for (std::size_t at = 0; at < order.size(); ++at) {
     const bool same = at > 0 && key[order[at]] == key[order[at - 1]];

@@ -10,7 +10,7 @@
 #include "models/flow/flow_key.h"
 #include "models/path/arrival.h"
 #include "models/predict/packet_type.h"
-#include "models/tag/rule_table.h"
+#include "models/rules/rule_table.h"
 
 namespace foreflow::path {
 
@@ -45,7 +45,7 @@ struct EntryUses {
   std::vector<std::uint64_t> next_use;   // by packet: the next packet with the same entry, or kNever
   std::vector<std::uint64_t> first_use;  // by entry: a packet that has it
 };
-EntryUses UsesOf(const Future& future, const tag::RuleTable& rules);
+EntryUses UsesOf(const Future& future, const rules::RuleTable& rules);
 
 }  // namespace foreflow::path
 

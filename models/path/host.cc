@@ -197,7 +197,7 @@ void Host::Process(const Arrival& arrival, CurrentPacket& current, Tagged& tagge
   }
   work[Stage::kProfile] += current.parsed->work;
   // Not where the host does not predict: the device charges for its own look at the port classes.
-  tag::RuleTable::CountEntryKey(work[Stage::kProfile]);
+  rules::RuleTable::CountEntryKey(work[Stage::kProfile]);
   labeler_.Push(number, current.summary, current.conversation);
   // Its conversation is looked up, and its place in the ring is written.
   work[Stage::kProfile].Add(WorkItem::kHash);
@@ -297,7 +297,7 @@ std::uint8_t Host::QueueOfTag(flow::VmId vm, predict::PacketType type, std::uint
   tag.type = type;
   tag.confidence = confidence;
   const tag::TagRule* rule = device_.tag_rules().Match(tag, work);
-  return rule == nullptr || rule->action.queue == tag::kNoQueue ? otherwise : rule->action.queue;
+  return rule == nullptr || rule->action.queue == rules::kNoQueue ? otherwise : rule->action.queue;
 }
 
 predict::Prediction Host::PredictType(const Vm& vm, const CurrentPacket& current,
@@ -465,14 +465,14 @@ bool Host::IsSettled(const Vm& vm, predict::DestinationId current, predict::Dest
   // Both first seen under these rules: so they have different entries, and keep them.
   if (settled.generation != generation || vm.settled[current].generation != generation) return false;
   if (destination == current) {
-    tag::RuleTable::CountEntryKey(work);
+    rules::RuleTable::CountEntryKey(work);
     CountComparingIt(work);
     return true;
   }
   if (settled.device != device_.cache().removals()) return false;
   const bool rehearses = vm.destination_governors[static_cast<std::size_t>(Source::kSuccessor)].IsOpen();
   if (rehearses && settled.rehearsal != rehearsal_.removals()) return false;
-  tag::RuleTable::CountEntryKey(work);
+  rules::RuleTable::CountEntryKey(work);
   CountComparingIt(work);
   CountLookingForIt(work);
   return true;
@@ -542,7 +542,7 @@ void Host::PreinstallTruth(const Arrival& arrival, StageWork& work) {
   for (std::size_t ahead = after; ahead < end && future_->time(ahead) <= until; ++ahead) {
     if (!future_->decidable(ahead)) continue;
     const flow::FlowKey& key = future_->key(ahead);
-    const tag::EntryKey entry = device_.rules().EntryKeyOf(key, work[Stage::kPreinstall]);
+    const rules::EntryKey entry = device_.rules().EntryKeyOf(key, work[Stage::kPreinstall]);
     if (device_.Holds(entry)) continue;
     if (!device_.Preinstall(key, entry, ahead, arrival.time, work[Stage::kPreinstall])) return;
   }

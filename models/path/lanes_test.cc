@@ -135,9 +135,9 @@ class LanesOnTraffic : public testing::TestWithParam<LanesCase> {
     }
     config_.lanes = 4;
     config_.flow_entries = 24;
-    tag::Rule permit;
+    rules::Rule permit;
     permit.id = 1;
-    permit.action.verb = tag::Verb::kForward;
+    permit.action.verb = rules::Verb::kForward;
     config_.rules.push_back(permit);
   }
 

@@ -60,9 +60,9 @@ TEST(NoAllocation, DecidingPacketsTakesNoMemory) {
     config.flow_entries = 100;
     config.peers_per_vm = 50;
     config.label_pending = 64;
-    tag::Rule rule;
+    rules::Rule rule;
     rule.id = 1;
-    rule.action.verb = tag::Verb::kForward;
+    rule.action.verb = rules::Verb::kForward;
     config.rules = {rule};
     const Future future(arrivals, config.label_horizon);
     PacketPath path(config, &future);

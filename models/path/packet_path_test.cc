@@ -58,15 +58,15 @@ class Traffic {
   std::vector<Arrival> arrivals_;
 };
 
-tag::Rule PermitAll() {
-  tag::Rule rule;
+rules::Rule PermitAll() {
+  rules::Rule rule;
   rule.id = 1;
-  rule.action.verb = tag::Verb::kForward;
+  rule.action.verb = rules::Verb::kForward;
   return rule;
 }
 
-tag::Rule DenyPort(std::uint32_t id, std::uint16_t port) {
-  tag::Rule rule;
+rules::Rule DenyPort(std::uint32_t id, std::uint16_t port) {
+  rules::Rule rule;
   rule.id = id;
   rule.priority = 10;
   rule.l3 = static_cast<std::uint8_t>(wire::Layer3::kIpv4);
@@ -79,7 +79,7 @@ tag::TagRule TagTo(predict::PacketType type, std::uint8_t queue, std::uint32_t i
   tag::TagRule rule;
   rule.id = id;
   rule.types = static_cast<std::uint8_t>(1u << static_cast<unsigned>(type));
-  rule.action.verb = tag::Verb::kForward;
+  rule.action.verb = rules::Verb::kForward;
   rule.action.queue = queue;
   return rule;
 }
@@ -93,7 +93,7 @@ PathConfig Config(Arm arm) {
   config.rules = {PermitAll(), DenyPort(2, 666)};
   for (std::size_t type = 0; type < predict::kPacketTypes; ++type) {
     config.tag_rules.push_back(TagTo(static_cast<predict::PacketType>(type),
-                                     static_cast<std::uint8_t>(type % tag::kQueues),
+                                     static_cast<std::uint8_t>(type % rules::kQueues),
                                      static_cast<std::uint32_t>(100 + type)));
   }
   config.tag_master_key.fill(7);
@@ -268,7 +268,7 @@ TEST(PacketPath, NoArmAndNoTagChangesWhatIsPermitted) {
             break;
         }
         path.DeviceSide(arrivals[i], tagged, verdict, work);
-        const tag::Decision right = tag::ClassifyByLinearScan(config.rules, future.key(i));
+        const rules::Decision right = rules::ClassifyByLinearScan(config.rules, future.key(i));
         ASSERT_EQ(verdict.verb, right.action.verb) << i;
         ASSERT_EQ(verdict.rule, right.rule) << i;
       }
@@ -344,8 +344,8 @@ TEST(PacketPath, AStandardRulesMeterDrops) {
   Traffic traffic;
   for (int i = 0; i < 4; ++i) traffic.Udp(1, 9, 40000, 80, Micros(i));
   const auto verdicts = Decide(config, traffic.arrivals());
-  EXPECT_EQ(verdicts[0].verb, tag::Verb::kForward);
-  EXPECT_EQ(verdicts[3].verb, tag::Verb::kDrop);
+  EXPECT_EQ(verdicts[0].verb, rules::Verb::kForward);
+  EXPECT_EQ(verdicts[3].verb, rules::Verb::kDrop);
   EXPECT_EQ(verdicts[3].reason, Reason::kMeterRed);
 }
 
@@ -360,19 +360,19 @@ TEST(PacketPath, ATagRulesMeterOnlyDemotes) {
   const auto verdicts = Decide(config, traffic.arrivals());
   EXPECT_EQ(verdicts[0].queue, 0);
   EXPECT_EQ(verdicts[3].colour, tag::Colour::kRed);
-  EXPECT_EQ(verdicts[3].verb, tag::Verb::kForward);
-  EXPECT_EQ(verdicts[3].queue, tag::kQueues - 1);
+  EXPECT_EQ(verdicts[3].verb, rules::Verb::kForward);
+  EXPECT_EQ(verdicts[3].queue, rules::kQueues - 1);
 }
 
 TEST(PacketPath, LiteralAuthorityLetsATagRuleDecide) {
   PathConfig config = Config(Arm::kOracle);
-  for (tag::TagRule& rule : config.tag_rules) rule.action.verb = tag::Verb::kForward;
+  for (tag::TagRule& rule : config.tag_rules) rule.action.verb = rules::Verb::kForward;
   Traffic traffic;
   traffic.Udp(1, 9, 40000, 666, Micros(0));
-  EXPECT_EQ(Decide(config, traffic.arrivals())[0].verb, tag::Verb::kDrop);
+  EXPECT_EQ(Decide(config, traffic.arrivals())[0].verb, rules::Verb::kDrop);
   config.tag_authority = TagAuthority::kLiteral;
   const Verdict verdict = Decide(config, traffic.arrivals())[0];
-  EXPECT_EQ(verdict.verb, tag::Verb::kForward);
+  EXPECT_EQ(verdict.verb, rules::Verb::kForward);
   EXPECT_EQ(verdict.reason, Reason::kTagRule);
   EXPECT_FALSE(verdict.punted);
 }
@@ -387,7 +387,7 @@ TEST(PacketPath, UndecidableBytesAreDroppedByReason) {
   Verdict verdict;
   StageWork work;
   path.Process(&arrival, 1, &verdict, &work);
-  EXPECT_EQ(verdict.verb, tag::Verb::kDrop);
+  EXPECT_EQ(verdict.verb, rules::Verb::kDrop);
   EXPECT_EQ(verdict.reason, Reason::kTruncated);
   arrival.link = wire::Link::kUnknown;
   path.Process(&arrival, 1, &verdict, &work);

@@ -11,8 +11,9 @@
 #include "models/predict/governor.h"
 #include "models/predict/model_file.h"
 #include "models/predict/type_predictor.h"
+#include "models/rules/rule.h"
 #include "models/tag/meter.h"
-#include "models/tag/rule.h"
+#include "models/tag/tag_rules.h"
 
 namespace foreflow::path {
 
@@ -60,7 +61,7 @@ struct PathConfig {
   predict::SpeculationCosts demotion_costs{50, 50, 300'000, 1000};
   crypto::Key128 tag_master_key{};
   std::uint64_t seed = 1;
-  std::vector<tag::Rule> rules;
+  std::vector<rules::Rule> rules;
   std::vector<tag::TagRule> tag_rules;
   std::vector<tag::MeterConfig> meters;
 };

@@ -4,9 +4,9 @@
 namespace foreflow::path {
 namespace {
 
-tag::FlowCache::Install InstallOf(const tag::EntryKey& entry, std::uint32_t generation, Nanos ready,
-                                  tag::InstallCause cause) {
-  tag::FlowCache::Install install;
+rules::FlowCache::Install InstallOf(const rules::EntryKey& entry, std::uint32_t generation, Nanos ready,
+                                    rules::InstallCause cause) {
+  rules::FlowCache::Install install;
   install.key = entry;
   install.generation = generation;
   install.ready = ready;
@@ -28,7 +28,7 @@ std::uint64_t Rehearsal::SampleOf(std::size_t capacity) {
   return sample;
 }
 
-void Rehearsal::See(const tag::EntryKey& entry, std::uint64_t hash, std::uint32_t generation, Nanos now,
+void Rehearsal::See(const rules::EntryKey& entry, std::uint64_t hash, std::uint32_t generation, Nanos now,
                     Work& work) {
   if (!Rehearses(hash)) return;
   if (Punts(predictive_, entry, hash, generation, now, work)) ++predictive_punts_;
@@ -40,21 +40,21 @@ void Rehearsal::See(const tag::EntryKey& entry, std::uint64_t hash, std::uint32_
   }
 }
 
-bool Rehearsal::Predict(const tag::EntryKey& entry, std::uint64_t hash, std::uint32_t generation, Nanos now,
+bool Rehearsal::Predict(const rules::EntryKey& entry, std::uint64_t hash, std::uint32_t generation, Nanos now,
                         Work& work) {
   if (!Rehearses(hash)) return true;
   if (predictive_.Contains(entry, hash, generation)) return true;
-  const tag::FlowCache::Install install =
-      InstallOf(entry, generation, now + install_latency_, tag::InstallCause::kPredicted);
+  const rules::FlowCache::Install install =
+      InstallOf(entry, generation, now + install_latency_, rules::InstallCause::kPredicted);
   return predictive_.Put(install, hash, work).installed;
 }
 
-bool Rehearsal::Punts(tag::FlowCache& cache, const tag::EntryKey& entry, std::uint64_t hash,
+bool Rehearsal::Punts(rules::FlowCache& cache, const rules::EntryKey& entry, std::uint64_t hash,
                       std::uint32_t generation, Nanos now, Work& work) {
-  tag::FlowCache::Hit hit;
+  rules::FlowCache::Hit hit;
   if (cache.Lookup(entry, hash, generation, now, hit, work)) return false;
   if (!cache.Contains(entry, hash, generation)) {
-    cache.Put(InstallOf(entry, generation, now + install_latency_, tag::InstallCause::kMiss), hash, work);
+    cache.Put(InstallOf(entry, generation, now + install_latency_, rules::InstallCause::kMiss), hash, work);
   }
   return true;
 }

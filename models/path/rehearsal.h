@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "models/base/units.h"
-#include "models/tag/flow_cache.h"
+#include "models/rules/flow_cache.h"
 
 namespace foreflow::path {
 
@@ -28,14 +28,14 @@ class Rehearsal {
   // Whether what happens to this entry is rehearsed.
   bool Rehearses(std::uint64_t hash) const { return (hash >> 40 & (sample_ - 1)) == 0; }
   // One packet, as the device sees it; before the predictions that it leads to.
-  void See(const tag::EntryKey& entry, std::uint64_t hash, std::uint32_t generation, Nanos now, Work& work);
+  void See(const rules::EntryKey& entry, std::uint64_t hash, std::uint32_t generation, Nanos now, Work& work);
   // A predicted destination, whether or not the device is told. Whether its entry is there now (or is not
   // rehearsed); it is for as long as removals() stays.
-  bool Predict(const tag::EntryKey& entry, std::uint64_t hash, std::uint32_t generation, Nanos now,
+  bool Predict(const rules::EntryKey& entry, std::uint64_t hash, std::uint32_t generation, Nanos now,
                Work& work);
   std::uint64_t removals() const { return predictive_.removals(); }
   // What both take as the hash of an entry.
-  std::uint64_t HashOf(const tag::EntryKey& entry) const { return reactive_.HashOf(entry); }
+  std::uint64_t HashOf(const rules::EntryKey& entry) const { return reactive_.HashOf(entry); }
   void PrefetchBucket(std::uint64_t hash) const {
     if (!Rehearses(hash)) return;
     reactive_.PrefetchBucket(hash);
@@ -62,15 +62,15 @@ class Rehearsal {
   static constexpr std::uint64_t kHalveAt = 1u << 12;
 
   // True when the packet would have been punted.
-  bool Punts(tag::FlowCache& cache, const tag::EntryKey& entry, std::uint64_t hash, std::uint32_t generation,
-             Nanos now, Work& work);
+  bool Punts(rules::FlowCache& cache, const rules::EntryKey& entry, std::uint64_t hash,
+             std::uint32_t generation, Nanos now, Work& work);
 
   // 1 in so many, a power of two.
   static std::uint64_t SampleOf(std::size_t capacity);
 
   std::uint64_t sample_;
-  tag::FlowCache reactive_;
-  tag::FlowCache predictive_;
+  rules::FlowCache reactive_;
+  rules::FlowCache predictive_;
   Nanos install_latency_;
   std::uint64_t reactive_punts_ = 0;
   std::uint64_t predictive_punts_ = 0;

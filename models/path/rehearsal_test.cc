@@ -6,8 +6,8 @@
 namespace foreflow::path {
 namespace {
 
-tag::EntryKey Entry(std::uint16_t number) {
-  tag::EntryKey entry;
+rules::EntryKey Entry(std::uint16_t number) {
+  rules::EntryKey entry;
   entry.fields.destination_port = number;
   return entry;
 }
@@ -19,11 +19,11 @@ Rehearsal Rounds(int packets, bool announced, bool device_follows) {
   for (int i = 0; i < packets; ++i) {
     const Nanos now = Micros(10 * i);
     const bool allowed = rehearsal.AllowsPredictions();
-    const tag::EntryKey entry = Entry(static_cast<std::uint16_t>(i % 12));
+    const rules::EntryKey entry = Entry(static_cast<std::uint16_t>(i % 12));
     rehearsal.See(entry, rehearsal.HashOf(entry), 1, now, work);
     if (!(device_follows && allowed)) rehearsal.SeePunt(rehearsal.HashOf(entry));
     const int next = announced ? (i + 1) % 12 : 100 + i % 7;
-    const tag::EntryKey predicted = Entry(static_cast<std::uint16_t>(next));
+    const rules::EntryKey predicted = Entry(static_cast<std::uint16_t>(next));
     rehearsal.Predict(predicted, rehearsal.HashOf(predicted), 1, now, work);
   }
   return rehearsal;
@@ -58,13 +58,13 @@ TEST(Rehearsal, OfALargeDeviceASampleTellsTheSame) {
     int rehearsed = 0;
     for (int i = 0; i < 10 * kEntries; ++i) {
       const Nanos now = Micros(10 * i);
-      const tag::EntryKey entry = Entry(static_cast<std::uint16_t>(i % kEntries));
+      const rules::EntryKey entry = Entry(static_cast<std::uint16_t>(i % kEntries));
       const std::uint64_t hash = rehearsal.HashOf(entry);
       rehearsed += rehearsal.Rehearses(hash) ? 1 : 0;
       rehearsal.See(entry, hash, 1, now, work);
       rehearsal.SeePunt(hash);
       const int next = is_announced ? (i + 1) % kEntries : kEntries + i % kEntries;
-      const tag::EntryKey predicted = Entry(static_cast<std::uint16_t>(next));
+      const rules::EntryKey predicted = Entry(static_cast<std::uint16_t>(next));
       rehearsal.Predict(predicted, rehearsal.HashOf(predicted), 1, now, work);
     }
     EXPECT_EQ(rehearsal.AllowsPredictions(), is_announced);

@@ -10,8 +10,8 @@
 namespace foreflow::path {
 namespace {
 
-void RefuseUnknownMeter(std::uint32_t rule, const tag::Action& action, std::size_t meters) {
-  if (action.meter == tag::kNoMeter || action.meter < meters) return;
+void RefuseUnknownMeter(std::uint32_t rule, const rules::Action& action, std::size_t meters) {
+  if (action.meter == rules::kNoMeter || action.meter < meters) return;
   throw Refusal("configuration", "meter of rule " + std::to_string(rule), std::to_string(action.meter),
                 meters == 0 ? "none is defined" : "0.." + std::to_string(meters - 1));
 }
@@ -24,11 +24,11 @@ bool Same(const tag::MeterConfig& a, const tag::MeterConfig& b) {
 }  // namespace
 
 RuleSet::RuleSet(const PathConfig& config) : meter_configs(config.meters) {
-  for (const tag::Rule& rule : config.rules) RefuseUnknownMeter(rule.id, rule.action, config.meters.size());
+  for (const rules::Rule& rule : config.rules) RefuseUnknownMeter(rule.id, rule.action, config.meters.size());
   for (const tag::TagRule& rule : config.tag_rules)
     RefuseUnknownMeter(rule.id, rule.action, config.meters.size());
-  traps_metered = std::any_of(config.rules.begin(), config.rules.end(), [](const tag::Rule& rule) {
-    return rule.action.verb == tag::Verb::kTrap && rule.action.meter != tag::kNoMeter;
+  traps_metered = std::any_of(config.rules.begin(), config.rules.end(), [](const rules::Rule& rule) {
+    return rule.action.verb == rules::Verb::kTrap && rule.action.meter != rules::kNoMeter;
   });
   rules.Load(config.rules);
   tag_rules.Load(config.tag_rules);

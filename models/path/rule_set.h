@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "models/path/path_config.h"
+#include "models/rules/rule_table.h"
 #include "models/tag/meter.h"
-#include "models/tag/rule_table.h"
 #include "models/tag/tag_rules.h"
 
 namespace foreflow::path {
@@ -24,7 +24,7 @@ struct RuleSet {
   // burst.
   void Swap(RuleSet& other) noexcept;
 
-  tag::RuleTable rules;
+  rules::RuleTable rules;
   tag::TagRules tag_rules;
   std::vector<tag::Meter> meters;
   std::vector<tag::MeterConfig> meter_configs;  // by meter

@@ -8,7 +8,7 @@
 
 #include "models/base/refusal.h"
 #include "models/path/packet_path.h"
-#include "models/tag/test_rules.h"
+#include "models/rules/test_rules.h"
 
 namespace foreflow::path {
 namespace {
@@ -16,14 +16,14 @@ namespace {
 PathConfig Config(Arm arm) {
   PathConfig config;
   config.arm = arm;
-  config.vms = tag::RuleDice::kVms;
+  config.vms = rules::RuleDice::kVms;
   config.flow_entries = 32;
   config.install_latency = Nanos(1);
   return config;
 }
 
-std::vector<tag::Rule> WithoutMeters(std::vector<tag::Rule> rules) {
-  for (tag::Rule& rule : rules) rule.action.meter = tag::kNoMeter;
+std::vector<rules::Rule> WithoutMeters(std::vector<rules::Rule> rules) {
+  for (rules::Rule& rule : rules) rule.action.meter = rules::kNoMeter;
   return rules;
 }
 
@@ -31,13 +31,13 @@ TEST(RuleSet, EveryPacketIsDecidedByTheRulesInUseThen) {
   for (const Arm arm : {Arm::kOff, Arm::kReactive, Arm::kPredictive}) {
     const std::uint64_t seed = 11 + static_cast<std::uint64_t>(arm);
     SCOPED_TRACE("seed " + std::to_string(seed));
-    tag::RuleDice dice(seed);
+    rules::RuleDice dice(seed);
     PathConfig config = Config(arm);
     config.rules = WithoutMeters(dice.Rules(40));
     PacketPath path(config, nullptr);
     std::vector<flow::FlowKey> keys;
     for (int i = 0; i < 60; ++i) keys.push_back(dice.Key());  // few: entries are hit before and after
-    std::vector<tag::Rule> in_use = config.rules;
+    std::vector<rules::Rule> in_use = config.rules;
     std::uint64_t hits = 0;
     std::uint64_t changes = 0;
     for (int i = 0; i < 20'000; ++i) {
@@ -61,7 +61,7 @@ TEST(RuleSet, EveryPacketIsDecidedByTheRulesInUseThen) {
       StageWork work;
       const Job job{&arrival, &parsed, &verdict, &work};
       path.Process(&job, 1);
-      const tag::Decision expected = tag::ClassifyByLinearScan(in_use, parsed.key);
+      const rules::Decision expected = rules::ClassifyByLinearScan(in_use, parsed.key);
       ASSERT_EQ(verdict.verb, expected.action.verb) << "packet " << i;
       ASSERT_EQ(verdict.rule, expected.rule) << "packet " << i;
       if (verdict.reason == Reason::kCacheHit) ++hits;
@@ -108,7 +108,7 @@ TEST(RuleSet, GenerationsRiseWhateverIsSwapped) {
 
 TEST(RuleSet, RefusesAMeterThatIsNotDefined) {
   PathConfig config;
-  tag::Rule rule;
+  rules::Rule rule;
   rule.id = 9;
   rule.action.meter = 0;
   config.rules = {rule};

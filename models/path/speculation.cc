@@ -9,7 +9,7 @@ Speculations::Speculations(std::size_t places) : places_(places) {
   bucket_.assign(buckets, kNone);
 }
 
-std::uint32_t Speculations::Find(const tag::EntryKey& entry, std::uint64_t hash) const {
+std::uint32_t Speculations::Find(const rules::EntryKey& entry, std::uint64_t hash) const {
   std::uint32_t place = bucket_[hash & (bucket_.size() - 1)];
   while (place != kNone && !(places_[place].guess.entry == entry)) place = places_[place].chain;
   return place;
@@ -39,7 +39,7 @@ bool Speculations::Add(const Guess& guess, Guess& wrong) {
   return pushed_out;
 }
 
-bool Speculations::Resolve(const tag::EntryKey& entry, std::uint64_t hash, Guess& guess) {
+bool Speculations::Resolve(const rules::EntryKey& entry, std::uint64_t hash, Guess& guess) {
   if (waiting_ == 0) return false;
   const std::uint32_t place = Find(entry, hash);
   if (place == kNone) return false;

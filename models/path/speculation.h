@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "models/base/units.h"
-#include "models/tag/rule_table.h"
+#include "models/rules/rule_table.h"
 
 namespace foreflow::path {
 
@@ -28,19 +28,19 @@ class Speculations {
   explicit Speculations(std::size_t places);
 
   struct Guess {
-    tag::EntryKey entry;
+    rules::EntryKey entry;
     std::uint64_t hash = 0;  // of the entry, by one hasher for all calls
     Nanos ready;             // device's clock
     flow::VmId vm = 0;
   };
   // Whether the entry was guessed and still waits.
-  bool Waits(const tag::EntryKey& entry, std::uint64_t hash) const {
+  bool Waits(const rules::EntryKey& entry, std::uint64_t hash) const {
     return waiting_ > 0 && Find(entry, hash) != kNone;
   }
   // True when an older guess was pushed out unproved: `wrong`.
   bool Add(const Guess& guess, Guess& wrong);
   // An entry was used. True when it had been guessed: `guess`, which waits no longer.
-  bool Resolve(const tag::EntryKey& entry, std::uint64_t hash, Guess& guess);
+  bool Resolve(const rules::EntryKey& entry, std::uint64_t hash, Guess& guess);
   std::size_t places() const { return places_.size(); }
 
  private:
@@ -51,7 +51,7 @@ class Speculations {
     bool waits = false;
   };
   std::uint32_t& Bucket(std::uint64_t hash) { return bucket_[hash & (bucket_.size() - 1)]; }
-  std::uint32_t Find(const tag::EntryKey& entry, std::uint64_t hash) const;
+  std::uint32_t Find(const rules::EntryKey& entry, std::uint64_t hash) const;
   void Remove(std::uint32_t place);
 
   std::vector<Place> places_;

@@ -43,9 +43,9 @@ TEST(TraceNames, AreThoseOfTheCores) {
   ExpectNamed<predict::PacketType>(NamesOf(trace::kTable<trace::PredictionRow>, "truth"));
 
   const std::vector<std::string> verbs = NamesOf(trace::kTable<trace::DecisionRow>, "verb");
-  ExpectAt(verbs, tag::Verb::kForward, "forward");
-  ExpectAt(verbs, tag::Verb::kDrop, "drop");
-  ExpectAt(verbs, tag::Verb::kTrap, "trap");
+  ExpectAt(verbs, rules::Verb::kForward, "forward");
+  ExpectAt(verbs, rules::Verb::kDrop, "drop");
+  ExpectAt(verbs, rules::Verb::kTrap, "trap");
   const std::vector<std::string> colours = NamesOf(trace::kTable<trace::DecisionRow>, "colour");
   ExpectAt(colours, tag::Colour::kGreen, "green");
   ExpectAt(colours, tag::Colour::kYellow, "yellow");

@@ -9,18 +9,18 @@
 #include "models/base/reason.h"
 #include "models/flow/flow_key.h"
 #include "models/predict/packet_type.h"
+#include "models/rules/rule.h"
 #include "models/tag/meter.h"
 #include "models/tag/prediction_tag.h"
-#include "models/tag/rule.h"
 
 namespace foreflow::path {
 
 // All that was decided about one packet. Two doors agree when these agree.
 struct Verdict {
-  tag::Verb verb = tag::Verb::kDrop;  // kTrap: decided and forwarded by the host
+  rules::Verb verb = rules::Verb::kDrop;  // kTrap: decided and forwarded by the host
   Reason reason = Reason::kDefaultDrop;
-  std::uint32_t rule = tag::kNoRule;  // standard rule
-  std::uint32_t tag_rule = tag::kNoRule;
+  std::uint32_t rule = rules::kNoRule;  // standard rule
+  std::uint32_t tag_rule = rules::kNoRule;
   std::uint8_t queue = 0;
   bool mirrored = false;
   tag::Colour colour = tag::Colour::kGreen;

@@ -7,11 +7,11 @@
 #include <cstdlib>
 #include <vector>
 
-#include "models/tag/flow_cache.h"
+#include "models/rules/flow_cache.h"
+#include "models/rules/rule_table.h"
 #include "models/tag/prediction_tag.h"
-#include "models/tag/rule_table.h"
 #include "models/tag/tag_rules.h"
-#include "models/tag/test_rules.h"
+#include "models/tag/test_tag_rules.h"
 
 namespace foreflow::tag {
 namespace {
@@ -25,15 +25,15 @@ constexpr Nanos kInstallLatency = Nanos(50);
 // ask the table on a miss and for an entry with it; then let a verified tag choose queue, meter and mirror.
 class Device {
  public:
-  Device(std::size_t capacity, const std::vector<Rule>& rules, const std::vector<TagRule>& tag_rules)
-      : cache_(capacity), checker_(kMaster, RuleDice::kVms) {
+  Device(std::size_t capacity, const std::vector<rules::Rule>& rules, const std::vector<TagRule>& tag_rules)
+      : cache_(capacity), checker_(kMaster, rules::RuleDice::kVms) {
     table_.Load(rules);
     tag_rules_.Load(tag_rules);
   }
 
   struct Outcome {
-    Decision decision;  // the standard table's
-    Action applied;     // with what the tag chose
+    rules::Decision decision;  // the standard table's
+    rules::Action applied;     // with what the tag chose
     TagStatus status = TagStatus::kAbsent;
     bool hit = false;
   };
@@ -42,20 +42,20 @@ class Device {
     Outcome out;
     PredictionTag tag;
     out.status = checker_.Check(sealed, key, bytes, tag, work_);
-    const EntryKey entry = table_.EntryKeyOf(key, work_);
-    FlowCache::Hit hit;
+    const rules::EntryKey entry = table_.EntryKeyOf(key, work_);
+    rules::FlowCache::Hit hit;
     out.hit = cache_.Lookup(entry, table_.generation(), now, hit, work_);
     if (out.hit) {
       out.decision = hit.decision;
     } else {
       out.decision = table_.Classify(key, work_);
-      Install(entry, out.decision, InstallCause::kMiss, now);
+      Install(entry, out.decision, rules::InstallCause::kMiss, now);
     }
     out.applied = out.decision.action;
     if (out.status == TagStatus::kValid) {
       if (const TagRule* rule = tag_rules_.Match(tag, work_)) {
-        if (rule->action.queue != kNoQueue) out.applied.queue = rule->action.queue;
-        if (rule->action.meter != kNoMeter) out.applied.meter = rule->action.meter;
+        if (rule->action.queue != rules::kNoQueue) out.applied.queue = rule->action.queue;
+        if (rule->action.meter != rules::kNoMeter) out.applied.meter = rule->action.meter;
         out.applied.mirror = out.applied.mirror || rule->action.mirror;
       }
     }
@@ -64,19 +64,20 @@ class Device {
 
   // What prediction does: any key at all.
   void Preinstall(const flow::FlowKey& key, Nanos now) {
-    Install(table_.EntryKeyOf(key, work_), table_.Classify(key, work_), InstallCause::kPredicted, now);
+    Install(table_.EntryKeyOf(key, work_), table_.Classify(key, work_), rules::InstallCause::kPredicted, now);
   }
 
-  void Reload(const std::vector<Rule>& rules) { table_.Load(rules); }
+  void Reload(const std::vector<rules::Rule>& rules) { table_.Load(rules); }
   void Rotate(flow::VmId vm) { checker_.Rotate(vm); }
 
  private:
-  void Install(const EntryKey& key, const Decision& decision, InstallCause cause, Nanos now) {
+  void Install(const rules::EntryKey& key, const rules::Decision& decision, rules::InstallCause cause,
+               Nanos now) {
     cache_.Put({key, decision, table_.generation(), now + kInstallLatency, cause, 0}, work_);
   }
 
-  RuleTable table_;
-  FlowCache cache_;
+  rules::RuleTable table_;
+  rules::FlowCache cache_;
   TagRules tag_rules_;
   TagChecker checker_;
   Work work_;
@@ -96,21 +97,21 @@ void RunCases(std::uint64_t cases, std::uint64_t first_seed) {
   for (std::uint64_t done = 0; done < cases; done += kPacketsPerSet) {
     const std::uint64_t seed = first_seed + done / kPacketsPerSet;
     SCOPED_TRACE(seed);
-    RuleDice dice(seed);
-    std::vector<Rule> rules = dice.Rules(dice.Below(25));
+    rules::RuleDice dice(seed);
+    std::vector<rules::Rule> rules = dice.Rules(dice.Below(25));
     std::vector<TagRule> tag_rules;
-    for (std::uint32_t id = 0; id < dice.Below(6); ++id) tag_rules.push_back(dice.RandomTagRule(id));
+    for (std::uint32_t id = 0; id < dice.Below(6); ++id) tag_rules.push_back(RandomTagRule(dice, id));
     const std::size_t capacity = 1 + dice.Below(40);
     Device tagged(capacity, rules, tag_rules);
-    TagSealer sealer(kMaster, RuleDice::kVms);
-    TagSealer old_sealer(kMaster, RuleDice::kVms);  // stays in epoch 0
-    std::array<bool, RuleDice::kVms + 1> is_rotated{};
+    TagSealer sealer(kMaster, rules::RuleDice::kVms);
+    TagSealer old_sealer(kMaster, rules::RuleDice::kVms);  // stays in epoch 0
+    std::array<bool, rules::RuleDice::kVms + 1> is_rotated{};
     std::vector<flow::FlowKey> known;  // flows come back
     for (int i = 0; i < 30; ++i) known.push_back(dice.Key());
     SealedTag last{};
-    std::array<std::uint8_t, RuleDice::kVms + 1> has_last{};
-    std::array<SealedTag, RuleDice::kVms + 1> last_of{};
-    std::array<flow::FlowKey, RuleDice::kVms + 1> last_key{};
+    std::array<std::uint8_t, rules::RuleDice::kVms + 1> has_last{};
+    std::array<SealedTag, rules::RuleDice::kVms + 1> last_of{};
+    std::array<flow::FlowKey, rules::RuleDice::kVms + 1> last_key{};
     Nanos now;
     Work work;
 
@@ -183,7 +184,7 @@ void RunCases(std::uint64_t cases, std::uint64_t first_seed) {
           break;
         case Treatment::kWrongVm: {
           flow::FlowKey other = key;
-          other.vm = static_cast<flow::VmId>((key.vm + 1) % (RuleDice::kVms + 1));
+          other.vm = static_cast<flow::VmId>((key.vm + 1) % (rules::RuleDice::kVms + 1));
           last = sealer.Seal(other.vm, type, confidence, other, bytes, work);
           expected = TagStatus::kWrongVm;
           break;
@@ -200,7 +201,7 @@ void RunCases(std::uint64_t cases, std::uint64_t first_seed) {
       }
 
       const Device::Outcome out = tagged.Decide(key, bytes, sealed, now);
-      const Decision reference = ClassifyByLinearScan(rules, key);
+      const rules::Decision reference = rules::ClassifyByLinearScan(rules, key);
       ASSERT_EQ(out.status, expected) << "packet " << i;
       ASSERT_EQ(out.decision, reference) << "packet " << i;
       ASSERT_EQ(out.applied.verb, reference.action.verb) << "packet " << i;
@@ -210,7 +211,7 @@ void RunCases(std::uint64_t cases, std::uint64_t first_seed) {
       ASSERT_TRUE(out.applied.mirror || !reference.action.mirror) << "packet " << i;
       ++statuses[static_cast<std::size_t>(out.status)];
       hits += out.hit;
-      permits += reference.action.verb != Verb::kDrop;
+      permits += reference.action.verb != rules::Verb::kDrop;
       chosen_by_tag += !(out.applied == reference.action);
     }
   }

@@ -9,7 +9,7 @@
 #include <limits>
 
 #include "models/base/refusal.h"
-#include "models/tag/test_uniform.h"
+#include "models/rules/test_uniform.h"
 
 namespace foreflow::tag {
 namespace {
@@ -54,19 +54,19 @@ class ExactMeter {
 };
 
 RC_GTEST_PROP(Meter, AgreesWithExactFractions, ()) {
-  const auto pir = Uniform<std::uint64_t>(1, 20'000'000'000u);
-  const auto cir = Uniform<std::uint64_t>(0, pir + 1);
-  const auto cbs = Uniform<std::uint64_t>(1, 9000);
-  const auto pbs = Uniform<std::uint64_t>(1, 9000);
+  const auto pir = rules::Uniform<std::uint64_t>(1, 20'000'000'000u);
+  const auto cir = rules::Uniform<std::uint64_t>(0, pir + 1);
+  const auto cbs = rules::Uniform<std::uint64_t>(1, 9000);
+  const auto pbs = rules::Uniform<std::uint64_t>(1, 9000);
   const MeterConfig config = Config(cir, cbs, pir, pbs);
   Meter meter(config);
   ExactMeter reference(config);
   // Gaps around the time in which the peak rate earns one packet, so that all colours appear.
   const std::uint64_t packet_nanos = 1500 * 8 * std::uint64_t{1'000'000'000} / pir + 2;
-  std::int64_t now = Uniform<std::int64_t>(-1'000'000, 1'000'000);
+  std::int64_t now = rules::Uniform<std::int64_t>(-1'000'000, 1'000'000);
   for (int i = 0; i < 100; ++i) {
-    now += static_cast<std::int64_t>(Uniform<std::uint64_t>(0, 2 * packet_nanos));
-    const auto bytes = Uniform<std::uint32_t>(0, 1600);
+    now += static_cast<std::int64_t>(rules::Uniform<std::uint64_t>(0, 2 * packet_nanos));
+    const auto bytes = rules::Uniform<std::uint32_t>(0, 1600);
     RC_ASSERT(meter.Mark(Nanos(now), bytes) == reference.Mark(now, bytes));
   }
 }

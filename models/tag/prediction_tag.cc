@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "models/crypto/keyed_hash_lanes.h"
-#include "models/tag/key_words.h"
+#include "models/rules/key_words.h"
 
 namespace foreflow::tag {
 namespace {
@@ -12,7 +12,7 @@ namespace {
 constexpr std::size_t kMessageBytes = kTagFieldBytes + sizeof(flow::FlowKey) + 4;
 // SipHash works on 8 B words and adds one that holds the length.
 constexpr std::uint32_t kMacWords = kMessageBytes / 8 + 1;
-static_assert(kMessageBytes % 8 == 0 && kTagFieldBytes == 12 && kKeyWords == 5, "see MessageOf");
+static_assert(kMessageBytes % 8 == 0 && kTagFieldBytes == 12 && rules::kKeyWords == 5, "see MessageOf");
 
 void Put16(std::uint8_t* out, std::uint16_t value) {
   out[0] = static_cast<std::uint8_t>(value >> 8);
@@ -45,7 +45,7 @@ Message MessageOf(const TagMac& mac) {
   std::uint32_t last_field;
   std::memcpy(&fields, mac.fields, sizeof(fields));
   std::memcpy(&last_field, mac.fields + sizeof(fields), sizeof(last_field));
-  const KeyWords key = WordsOf(*mac.packet);
+  const rules::KeyWords key = rules::WordsOf(*mac.packet);
   const std::uint64_t last = LastWordInNetworkOrder(key[4]);
   return {fields,
           last_field | key[0] << 32,

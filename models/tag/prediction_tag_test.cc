@@ -9,7 +9,7 @@
 #include <set>
 #include <vector>
 
-#include "models/tag/test_uniform.h"
+#include "models/rules/test_uniform.h"
 
 namespace foreflow::tag {
 namespace {
@@ -221,9 +221,9 @@ RC_GTEST_PROP(ReplayWindow, AcceptsEachNumberOnceAndNoneThatIsTooOld, ()) {
   std::set<std::int64_t> seen;
   std::int64_t highest = 0;
   std::int64_t around = 0;
-  const auto arrivals = Uniform(0, 200);
+  const auto arrivals = rules::Uniform(0, 200);
   for (int i = 0; i < arrivals; ++i) {
-    around = std::min<std::int64_t>(299, std::max<std::int64_t>(0, around + Uniform(-40, 44)));
+    around = std::min<std::int64_t>(299, std::max<std::int64_t>(0, around + rules::Uniform(-40, 44)));
     const std::int64_t sequence = around + 1;
     PredictionTag tag;
     const TagStatus status =

@@ -38,7 +38,7 @@ predict::Context VmProfile::Follow(const predict::PacketSummary& packet) {
 }
 
 void VmProfile::Observe(const predict::Context& followed, const predict::PacketSummary& packet,
-                        const EntryKey& entry, std::uint64_t hash, Observation& seen, Work& work) {
+                        const rules::EntryKey& entry, std::uint64_t hash, Observation& seen, Work& work) {
   seen.context = followed;
   seen.context.last_label = context_.last_label;
   seen.moved = false;
@@ -92,7 +92,7 @@ std::uint8_t VmProfile::SourceOf(const std::array<std::uint8_t, 16>& address) {
   return static_cast<std::uint8_t>(at - sources_.begin());
 }
 
-bool VmProfile::Matches(const Peer& peer, const EntryKey& entry) const {
+bool VmProfile::Matches(const Peer& peer, const rules::EntryKey& entry) const {
   const flow::FlowKey& key = entry.fields;
   return Equal(peer.destination_address, key.destination_address) &&
          peer.destination_class == key.destination_port && peer.source_class == key.source_port &&
@@ -100,7 +100,7 @@ bool VmProfile::Matches(const Peer& peer, const EntryKey& entry) const {
          Equal(sources_[peer.source], key.source_address);
 }
 
-predict::DestinationId VmProfile::FindOrAdd(const EntryKey& entry, std::uint64_t hash, bool& is_new,
+predict::DestinationId VmProfile::FindOrAdd(const rules::EntryKey& entry, std::uint64_t hash, bool& is_new,
                                             Work& work) {
   work.Add(WorkItem::kHash);
   const std::size_t bucket = BucketOf(hash);
@@ -141,7 +141,7 @@ predict::DestinationId VmProfile::FindOrAdd(const EntryKey& entry, std::uint64_t
 }
 
 void VmProfile::Unchain(std::uint16_t id) {
-  EntryKey entry;
+  rules::EntryKey entry;
   entry.fields = KeyOf(id);
   entry.fields.source_port = peers_[id].source_class;
   entry.fields.destination_port = peers_[id].destination_class;

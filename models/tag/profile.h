@@ -15,7 +15,7 @@
 #include "models/predict/packet_type.h"
 #include "models/predict/successor_table.h"
 #include "models/predict/type_predictor.h"
-#include "models/tag/rule_table.h"
+#include "models/rules/rule_table.h"
 
 namespace foreflow::tag {
 
@@ -43,11 +43,11 @@ class VmProfile {
     bool moved = false;
     bool is_new = false;  // the destination was not known, or was forgotten
   };
-  Observation Observe(const predict::PacketSummary& packet, const EntryKey& entry, Work& work) {
+  Observation Observe(const predict::PacketSummary& packet, const rules::EntryKey& entry, Work& work) {
     return Observe(packet, entry, hash_(&entry.fields), work);
   }
   // The same for a caller that holds the entry's hash already: by a KeyHasher of Config::seed.
-  Observation Observe(const predict::PacketSummary& packet, const EntryKey& entry, std::uint64_t hash,
+  Observation Observe(const predict::PacketSummary& packet, const rules::EntryKey& entry, std::uint64_t hash,
                       Work& work) {
     Observation seen;
     Observe(Follow(packet), packet, entry, hash, seen, work);
@@ -56,8 +56,8 @@ class VmProfile {
   // Observe in two halves: what the VM sends is followed for several packets first, so that the memory their
   // predictions need is on its way. `followed` is what Follow gave for this packet.
   predict::Context Follow(const predict::PacketSummary& packet);
-  void Observe(const predict::Context& followed, const predict::PacketSummary& packet, const EntryKey& entry,
-               std::uint64_t hash, Observation& seen, Work& work);
+  void Observe(const predict::Context& followed, const predict::PacketSummary& packet,
+               const rules::EntryKey& entry, std::uint64_t hash, Observation& seen, Work& work);
 
   // Brings nearer what Observe will touch.
   void Prefetch(std::uint64_t hash) const {
@@ -115,8 +115,9 @@ class VmProfile {
 
   std::uint8_t SourceOf(const std::array<std::uint8_t, 16>& address);
   std::size_t BucketOf(std::uint64_t hash) const { return hash & (bucket_.size() - 1); }
-  bool Matches(const Peer& peer, const EntryKey& entry) const;
-  predict::DestinationId FindOrAdd(const EntryKey& entry, std::uint64_t hash, bool& is_new, Work& work);
+  bool Matches(const Peer& peer, const rules::EntryKey& entry) const;
+  predict::DestinationId FindOrAdd(const rules::EntryKey& entry, std::uint64_t hash, bool& is_new,
+                                   Work& work);
   void Unchain(std::uint16_t id);
   void MoveToNewest(std::uint16_t id);
 

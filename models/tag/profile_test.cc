@@ -26,7 +26,7 @@ predict::PacketSummary To(std::uint16_t number, Nanos now) {
 }
 
 // Every port its own class: entries are flow keys.
-EntryKey EntryOf(const predict::PacketSummary& packet) { return EntryKey{packet.key}; }
+rules::EntryKey EntryOf(const predict::PacketSummary& packet) { return rules::EntryKey{packet.key}; }
 
 VmProfile::Config Small(std::uint16_t peers) {
   VmProfile::Config config;

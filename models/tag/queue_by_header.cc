@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <array>
 
-#include "models/tag/rule.h"
+#include "models/rules/rule.h"
 #include "models/wire/ipv4.h"
 
 namespace foreflow::tag {
@@ -55,7 +55,7 @@ constexpr auto kQueueOfPort = [] {
   }
   return table;
 }();
-static_assert(kQueues == 4, "two bits");
+static_assert(rules::kQueues == 4, "two bits");
 
 std::uint8_t QueueByService(std::uint16_t port) {
   const std::size_t place = std::min<std::size_t>(port, kPlaces - 1);

@@ -20,7 +20,7 @@ Scheduler::Scheduler(const Config& config) : packets_per_queue_(config.packets_p
   std::size_t places = 1;
   while (places < config.packets_per_queue) places *= 2;
   mask_ = places - 1;
-  for (std::size_t q = 0; q < kQueues; ++q) {
+  for (std::size_t q = 0; q < rules::kQueues; ++q) {
     if (q != 0 && config.quantum[q] == 0) {
       throw Refusal("scheduler", "quantum of queue " + std::to_string(q), "0 B", "1 B or more");
     }

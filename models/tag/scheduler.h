@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "models/tag/rule.h"
+#include "models/rules/rule.h"
 
 namespace foreflow::tag {
 
@@ -22,7 +22,7 @@ class Scheduler {
  public:
   struct Config {
     std::size_t packets_per_queue = 256;
-    std::uint32_t quantum[kQueues] = {0, 6000, 3000, 1500};  // bytes a round; queue 0 is strict
+    std::uint32_t quantum[rules::kQueues] = {0, 6000, 3000, 1500};  // bytes a round; queue 0 is strict
   };
   // Throws Refusal unless 1 <= packets_per_queue <= 2^20 and each quantum of queues 1.. is at least 1.
   explicit Scheduler(const Config& config);
@@ -65,12 +65,12 @@ class Scheduler {
   void RotateRound();
   void SkipFruitlessRounds();
 
-  std::array<Queue, kQueues> queues_;
+  std::array<Queue, rules::kQueues> queues_;
   std::size_t packets_per_queue_;
   std::size_t mask_;  // of a place in a ring
   std::size_t size_ = 0;
   // Backlogged queues other than 0, the one being served first.
-  std::array<std::uint8_t, kQueues> round_{};
+  std::array<std::uint8_t, rules::kQueues> round_{};
   std::size_t round_size_ = 0;
   bool has_quantum_ = false;  // the one being served already got this round's quantum
 };

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "models/base/refusal.h"
-#include "models/tag/test_uniform.h"
+#include "models/rules/test_uniform.h"
 
 namespace foreflow::tag {
 namespace {
@@ -66,16 +66,17 @@ class NaiveDrr {
 
  private:
   Scheduler::Config config_;
-  std::deque<Packet> queues_[kQueues];
+  std::deque<Packet> queues_[rules::kQueues];
   std::list<std::uint8_t> active_;
-  std::uint64_t deficit_[kQueues] = {};
+  std::uint64_t deficit_[rules::kQueues] = {};
   bool in_service_ = false;
 };
 
 Scheduler::Config RandomConfig() {
   Scheduler::Config config;
-  config.packets_per_queue = Uniform<std::size_t>(1, 12);
-  for (std::uint8_t q = 1; q < kQueues; ++q) config.quantum[q] = Uniform<std::uint32_t>(1, 5000);
+  config.packets_per_queue = rules::Uniform<std::size_t>(1, 12);
+  for (std::uint8_t q = 1; q < rules::kQueues; ++q)
+    config.quantum[q] = rules::Uniform<std::uint32_t>(1, 5000);
   return config;
 }
 
@@ -84,12 +85,12 @@ RC_GTEST_PROP(Scheduler, AgreesWithNaiveDrr, ()) {
   const Scheduler::Config config = RandomConfig();
   Scheduler scheduler(config);
   NaiveDrr naive(config);
-  std::size_t held[kQueues] = {};
-  const auto steps = Uniform(1, 300);
-  const auto arrivals = Uniform(2, 9);  // of ten steps
+  std::size_t held[rules::kQueues] = {};
+  const auto steps = rules::Uniform(1, 300);
+  const auto arrivals = rules::Uniform(2, 9);  // of ten steps
   for (int step = 0; step < steps; ++step) {
-    if (Uniform(0, 10) < arrivals) {
-      const auto queue = Uniform<std::uint8_t>(0, kQueues);
+    if (rules::Uniform(0, 10) < arrivals) {
+      const auto queue = rules::Uniform<std::uint8_t>(0, rules::kQueues);
       const auto bytes = *rc::gen::element<std::uint32_t>(0, 1, 64, 576, 1499, 1500, 1514, 9000);
       const auto handle = static_cast<std::uint32_t>(step);
       const bool taken = scheduler.Enqueue(queue, handle, bytes);
@@ -112,7 +113,7 @@ RC_GTEST_PROP(Scheduler, AgreesWithNaiveDrr, ()) {
       }
     }
     std::size_t total = 0;
-    for (std::uint8_t q = 0; q < kQueues; ++q) {
+    for (std::uint8_t q = 0; q < rules::kQueues; ++q) {
       RC_ASSERT(scheduler.size(q) == held[q]);
       total += held[q];
     }
@@ -128,16 +129,16 @@ RC_GTEST_PROP(Scheduler, BackloggedQueuesShareByQuantum, ()) {
   std::uint32_t largest = 0;
   std::vector<std::uint32_t> bytes_of;
   const auto fill = [&](std::uint8_t queue) {
-    const auto bytes = Uniform<std::uint32_t>(40, 1515);
+    const auto bytes = rules::Uniform<std::uint32_t>(40, 1515);
     largest = std::max(largest, bytes);
     RC_ASSERT(scheduler.Enqueue(queue, static_cast<std::uint32_t>(bytes_of.size()), bytes));
     bytes_of.push_back(bytes);
   };
-  for (std::uint8_t q = 1; q < kQueues; ++q) {
+  for (std::uint8_t q = 1; q < rules::kQueues; ++q) {
     for (int i = 0; i < 3; ++i) fill(q);
   }
   struct Sent {
-    std::uint64_t bytes[kQueues] = {};
+    std::uint64_t bytes[rules::kQueues] = {};
   };
   std::vector<Sent> sums(1);
   for (int i = 0; i < 120; ++i) {
@@ -149,8 +150,8 @@ RC_GTEST_PROP(Scheduler, BackloggedQueuesShareByQuantum, ()) {
     fill(queue);
   }
   const double slack = 1e-9;
-  for (std::uint8_t a = 1; a < kQueues; ++a) {
-    for (std::uint8_t b = 1; b < kQueues; ++b) {
+  for (std::uint8_t a = 1; a < rules::kQueues; ++a) {
+    for (std::uint8_t b = 1; b < rules::kQueues; ++b) {
       const double bound = 1 + 2.0 * largest / std::min(config.quantum[a], config.quantum[b]) + slack;
       for (std::size_t from = 0; from < sums.size(); ++from) {
         for (std::size_t to = from; to < sums.size(); ++to) {
@@ -186,7 +187,7 @@ TEST(Scheduler, ManyAtOnceAreAsOneAfterTheOther) {
   Scheduler one(config);
   Scheduler many(config);
   for (std::uint32_t i = 0; i < 40; ++i) {
-    const auto queue = static_cast<std::uint8_t>(i % kQueues);
+    const auto queue = static_cast<std::uint8_t>(i % rules::kQueues);
     ASSERT_TRUE(one.Enqueue(queue, i, 64 + 100 * i));
     ASSERT_TRUE(many.Enqueue(queue, i, 64 + 100 * i));
   }
@@ -211,7 +212,7 @@ TEST(Scheduler, TurnsByHand) {
   config.quantum[3] = 500;
   Scheduler scheduler(config);
   for (std::uint32_t i = 0; i < 6; ++i) {
-    for (std::uint8_t q = 1; q < kQueues; ++q) ASSERT_TRUE(scheduler.Enqueue(q, q * 10u + i, 1500));
+    for (std::uint8_t q = 1; q < rules::kQueues; ++q) ASSERT_TRUE(scheduler.Enqueue(q, q * 10u + i, 1500));
   }
   const std::vector<std::uint32_t> kExpected = {10, 11, 20, 12, 13, 21, 14, 15, 22,
                                                 30, 23, 24, 25, 31, 32, 33, 34, 35};

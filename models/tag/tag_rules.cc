@@ -5,7 +5,7 @@
 #include <string>
 
 #include "models/base/refusal.h"
-#include "models/tag/rule_table.h"
+#include "models/rules/rule_table.h"
 
 namespace foreflow::tag {
 namespace {
@@ -14,11 +14,11 @@ constexpr unsigned kAllTypes = (1u << predict::kPacketTypes) - 1;
 
 void CheckTagRule(const TagRule& rule) {
   const std::string where = "tag rule " + std::to_string(rule.id);
-  if (rule.id == kNoRule) throw Refusal(where, "id", std::to_string(rule.id), "0..4294967294");
+  if (rule.id == rules::kNoRule) throw Refusal(where, "id", std::to_string(rule.id), "0..4294967294");
   if (rule.types == 0 || rule.types > kAllTypes) {
     throw Refusal(where, "types", std::to_string(rule.types), "1.." + std::to_string(kAllTypes));
   }
-  CheckAction(rule.action, where);
+  rules::CheckAction(rule.action, where);
 }
 
 }  // namespace
@@ -41,7 +41,7 @@ void TagRules::Load(const std::vector<TagRule>& rules) {
 const TagRule* TagRules::Match(const PredictionTag& tag, Work& work) const {
   for (const TagRule& rule : rules_) {
     work.Add(WorkItem::kRuleCompare);
-    if ((rule.vm == kAnyVm || rule.vm == tag.vm) &&
+    if ((rule.vm == rules::kAnyVm || rule.vm == tag.vm) &&
         ((rule.types >> static_cast<unsigned>(tag.type)) & 1u) != 0 &&
         tag.confidence >= rule.minimum_confidence) {
       return &rule;

@@ -6,10 +6,21 @@
 #include <vector>
 
 #include "models/base/work.h"
+#include "models/rules/rule.h"
 #include "models/tag/prediction_tag.h"
-#include "models/tag/rule.h"
 
 namespace foreflow::tag {
+
+// A tag rule: what a verified tag of this type and confidence may choose. By default (`bounded`) it sets
+// queue, meter and mirror only; permit or drop stays the standard table's verdict.
+struct TagRule {
+  std::uint32_t id = 0;
+  std::int32_t priority = 0;
+  flow::VmId vm = rules::kAnyVm;
+  std::uint8_t types = 0;                // bit i: PacketType i
+  std::uint16_t minimum_confidence = 0;  // 65535 = 1
+  rules::Action action;
+};
 
 // The tag rules of a device: a handful, tried in turn. What the chosen one may do is the path's affair
 // (tag_authority); a tag that is not kValid must not be asked about.

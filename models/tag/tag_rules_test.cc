@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "models/base/refusal.h"
-#include "models/tag/test_rules.h"
+#include "models/tag/test_tag_rules.h"
 
 namespace foreflow::tag {
 namespace {
@@ -61,10 +61,10 @@ TEST(TagRules, EachConditionMustHold) {
 TEST(TagRules, AgreesWithBestOfAllMatches) {
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
     SCOPED_TRACE(seed);
-    RuleDice dice(seed);
+    rules::RuleDice dice(seed);
     std::vector<TagRule> all;
     const std::uint64_t count = dice.Below(8);
-    for (std::uint32_t id = 0; id < count; ++id) all.push_back(dice.RandomTagRule(id ^ 5));
+    for (std::uint32_t id = 0; id < count; ++id) all.push_back(RandomTagRule(dice, id ^ 5));
     TagRules rules;
     rules.Load(all);
     for (int i = 0; i < 50; ++i) {
@@ -73,7 +73,7 @@ TEST(TagRules, AgreesWithBestOfAllMatches) {
       std::vector<TagRule> matches;
       for (const TagRule& r : all) {
         const bool type = (r.types & (1u << static_cast<unsigned>(tag.type))) != 0;
-        const bool vm = r.vm == kAnyVm || r.vm == tag.vm;
+        const bool vm = r.vm == rules::kAnyVm || r.vm == tag.vm;
         if (type && vm && r.minimum_confidence <= tag.confidence) matches.push_back(r);
       }
       const auto best =
@@ -95,9 +95,9 @@ TEST(TagRules, RefusesImpossibleRules) {
       {"types", [](TagRule& r) { r.types = 0; }},
       {"types", [](TagRule& r) { r.types = 0x80; }},
       {"queue", [](TagRule& r) { r.action.queue = 9; }},
-      {"verb", [](TagRule& r) { r.action.verb = static_cast<Verb>(9); }},
+      {"verb", [](TagRule& r) { r.action.verb = static_cast<rules::Verb>(9); }},
       {"id", [](TagRule& r) { r.id = 1; }},
-      {"id", [](TagRule& r) { r.id = kNoRule; }},
+      {"id", [](TagRule& r) { r.id = rules::kNoRule; }},
   };
   for (const auto& [field, spoil] : kBad) {
     TagRule rule = RuleOf(2, 0);

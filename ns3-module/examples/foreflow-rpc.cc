@@ -75,9 +75,9 @@ main(int argc, char* argv[])
     ff::OffloadNicConfig config;
     config.path.arm = predict ? ff::path::Arm::kPredictive : ff::path::Arm::kReactive;
     config.path.vms = 2;
-    ff::tag::Rule permit;
+    ff::rules::Rule permit;
     permit.id = 1;
-    permit.action.verb = ff::tag::Verb::kForward;
+    permit.action.verb = ff::rules::Verb::kForward;
     config.path.rules = {permit};
     config.profiles = Profiles();
 

@@ -30,6 +30,7 @@ namespace foreflow
 namespace flow = ::foreflow::flow;
 namespace hw = ::foreflow::hw;
 namespace path = ::foreflow::path;
+namespace rules = ::foreflow::rules;
 namespace tag = ::foreflow::tag;
 namespace wire = ::foreflow::wire;
 

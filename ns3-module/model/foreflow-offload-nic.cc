@@ -295,7 +295,7 @@ OffloadNic::Process(const path::Arrival& arrival, Ptr<Packet> frame, Way way, Pt
 
     if (m_cores)
     {
-        record.dropped = verdict.verb == tag::Verb::kDrop;
+        record.dropped = verdict.verb == rules::Verb::kDrop;
         JoinCores(record, cost, std::move(frame), way, port);
         return;
     }
@@ -306,7 +306,7 @@ OffloadNic::Process(const path::Arrival& arrival, Ptr<Packet> frame, Way way, Pt
         Drop(record, Reason::kStationFull);
         return;
     }
-    if (verdict.verb == tag::Verb::kDrop)
+    if (verdict.verb == rules::Verb::kDrop)
     {
         Drop(record, verdict.reason);
         return;

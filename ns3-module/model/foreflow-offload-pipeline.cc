@@ -154,7 +154,7 @@ OffloadPipeline::Transmit(Picos now,
     {
         return {};
     }
-    if (verdict.verb == tag::Verb::kDrop)
+    if (verdict.verb == rules::Verb::kDrop)
     {
         return {true, time};
     }

@@ -23,7 +23,7 @@ using ff::Picos;
 using ff::Reason;
 using ff::path::Arm;
 using ff::path::Stage;
-using ff::tag::Verb;
+using ff::rules::Verb;
 
 /**
  * The tandem alone, fed with work made by hand.

@@ -47,10 +47,10 @@ RoundPrices()
  * @param queue that it chooses
  * @return the rule
  */
-inline ff::tag::Rule
-PortRule(uint32_t id, uint16_t port, ff::tag::Verb verb, uint8_t queue = ff::tag::kNoQueue)
+inline ff::rules::Rule
+PortRule(uint32_t id, uint16_t port, ff::rules::Verb verb, uint8_t queue = ff::rules::kNoQueue)
 {
-    ff::tag::Rule rule;
+    ff::rules::Rule rule;
     rule.id = id;
     rule.priority = 1000 - static_cast<int>(id);
     if (port != 0)
@@ -75,7 +75,7 @@ Config(ff::path::Arm arm)
     config.path.flow_entries = 64;
     config.path.peers_per_vm = 64;
     config.path.label_pending = 256;
-    config.path.rules = {PortRule(1, 0, ff::tag::Verb::kForward)};
+    config.path.rules = {PortRule(1, 0, ff::rules::Verb::kForward)};
     config.profiles = RoundPrices();
     return config;
 }

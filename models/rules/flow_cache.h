@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#ifndef FOREFLOW_MODELS_TAG_FLOW_CACHE_H_
-#define FOREFLOW_MODELS_TAG_FLOW_CACHE_H_
+#ifndef FOREFLOW_MODELS_RULES_FLOW_CACHE_H_
+#define FOREFLOW_MODELS_RULES_FLOW_CACHE_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -8,9 +8,9 @@
 
 #include "models/base/hash.h"
 #include "models/base/units.h"
-#include "models/tag/rule_table.h"
+#include "models/rules/rule_table.h"
 
-namespace foreflow::tag {
+namespace foreflow::rules {
 
 // Why an entry is in the device.
 enum class InstallCause : std::uint8_t { kMiss, kPredicted };
@@ -250,6 +250,6 @@ inline bool FlowCache::Contains(const EntryKey& key, std::uint64_t hash, std::ui
   return i != kNone && states_[i].generation == generation;
 }
 
-}  // namespace foreflow::tag
+}  // namespace foreflow::rules
 
-#endif  // FOREFLOW_MODELS_TAG_FLOW_CACHE_H_
+#endif  // FOREFLOW_MODELS_RULES_FLOW_CACHE_H_

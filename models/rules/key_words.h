@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#ifndef FOREFLOW_MODELS_TAG_KEY_WORDS_H_
-#define FOREFLOW_MODELS_TAG_KEY_WORDS_H_
+#ifndef FOREFLOW_MODELS_RULES_KEY_WORDS_H_
+#define FOREFLOW_MODELS_RULES_KEY_WORDS_H_
 
 #include <array>
 #include <cstddef>
@@ -9,7 +9,7 @@
 
 #include "models/flow/flow_key.h"
 
-namespace foreflow::tag {
+namespace foreflow::rules {
 
 // A flow key as machine words, for masking and comparing.
 constexpr std::size_t kKeyWords = sizeof(flow::FlowKey) / sizeof(std::uint64_t);
@@ -21,6 +21,6 @@ inline KeyWords WordsOf(const flow::FlowKey& key) {
   return words;
 }
 
-}  // namespace foreflow::tag
+}  // namespace foreflow::rules
 
-#endif  // FOREFLOW_MODELS_TAG_KEY_WORDS_H_
+#endif  // FOREFLOW_MODELS_RULES_KEY_WORDS_H_

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#ifndef FOREFLOW_MODELS_TAG_TEST_RULES_H_
-#define FOREFLOW_MODELS_TAG_TEST_RULES_H_
+#ifndef FOREFLOW_MODELS_RULES_TEST_RULES_H_
+#define FOREFLOW_MODELS_RULES_TEST_RULES_H_
 
 #include <algorithm>
 #include <array>
@@ -10,11 +10,10 @@
 #include <utility>
 #include <vector>
 
-#include "models/predict/packet_type.h"
-#include "models/tag/rule.h"
+#include "models/rules/rule.h"
 #include "models/wire/dissect.h"
 
-namespace foreflow::tag {
+namespace foreflow::rules {
 
 // For tests and benchmarks: seeded rules and keys out of one small universe, so that rules overlap, nest and
 // shadow one another and most keys match several. std::mt19937_64 without distributions: the same everywhere.
@@ -107,17 +106,6 @@ class RuleDice {
 
   flow::VmId Vm() { return static_cast<flow::VmId>(Below(kVms + 1)); }
 
-  TagRule RandomTagRule(std::uint32_t id) {
-    TagRule rule;
-    rule.id = id;
-    rule.priority = static_cast<std::int32_t>(Below(4));
-    rule.vm = OneIn(3) ? Vm() : kAnyVm;
-    rule.types = static_cast<std::uint8_t>(1 + Below((1u << predict::kPacketTypes) - 1));
-    rule.minimum_confidence = static_cast<std::uint16_t>(Below(4) * 20000);
-    rule.action = RandomAction();
-    return rule;
-  }
-
   std::vector<Rule> Rules(std::size_t count) {
     std::vector<Rule> rules;
     for (std::size_t i = 0; i < count; ++i)
@@ -154,6 +142,6 @@ class RuleDice {
   std::mt19937_64 engine_;
 };
 
-}  // namespace foreflow::tag
+}  // namespace foreflow::rules
 
-#endif  // FOREFLOW_MODELS_TAG_TEST_RULES_H_
+#endif  // FOREFLOW_MODELS_RULES_TEST_RULES_H_

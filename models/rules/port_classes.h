@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#ifndef FOREFLOW_MODELS_TAG_PORT_CLASSES_H_
-#define FOREFLOW_MODELS_TAG_PORT_CLASSES_H_
+#ifndef FOREFLOW_MODELS_RULES_PORT_CLASSES_H_
+#define FOREFLOW_MODELS_RULES_PORT_CLASSES_H_
 
 #include <cstddef>
 #include <cstdint>
 #include <vector>
 
-namespace foreflow::tag {
+namespace foreflow::rules {
 
 // Ports cut into intervals: the class of a port is the lowest port of its interval. A bit a port tells where
 // intervals begin, so that all of it is 16 KiB, of which a look-up touches one line.
@@ -53,6 +53,6 @@ class PortClasses {
   std::vector<Group> groups_;
 };
 
-}  // namespace foreflow::tag
+}  // namespace foreflow::rules
 
-#endif  // FOREFLOW_MODELS_TAG_PORT_CLASSES_H_
+#endif  // FOREFLOW_MODELS_RULES_PORT_CLASSES_H_

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#ifndef FOREFLOW_MODELS_TAG_RULE_TABLE_H_
-#define FOREFLOW_MODELS_TAG_RULE_TABLE_H_
+#ifndef FOREFLOW_MODELS_RULES_RULE_TABLE_H_
+#define FOREFLOW_MODELS_RULES_RULE_TABLE_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -9,11 +9,11 @@
 
 #include "models/base/hash.h"
 #include "models/base/work.h"
-#include "models/tag/key_words.h"
-#include "models/tag/port_classes.h"
-#include "models/tag/rule.h"
+#include "models/rules/key_words.h"
+#include "models/rules/port_classes.h"
+#include "models/rules/rule.h"
 
-namespace foreflow::tag {
+namespace foreflow::rules {
 
 // The key of a flow entry: a flow key whose ports are replaced by their port class. Two packets with the same
 // entry key get the same Decision from the table that made the key (RuleTable::EntryKeyOf).
@@ -108,6 +108,6 @@ void CheckAction(const Action& action, const std::string& where);
 // The reference: every rule in turn.
 Decision ClassifyByLinearScan(const std::vector<Rule>& rules, const flow::FlowKey& key);
 
-}  // namespace foreflow::tag
+}  // namespace foreflow::rules
 
-#endif  // FOREFLOW_MODELS_TAG_RULE_TABLE_H_
+#endif  // FOREFLOW_MODELS_RULES_RULE_TABLE_H_

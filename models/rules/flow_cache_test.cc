@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "models/tag/flow_cache.h"
+#include "models/rules/flow_cache.h"
 
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "models/base/refusal.h"
-#include "models/tag/test_uniform.h"
+#include "models/rules/test_uniform.h"
 
-namespace foreflow::tag {
+namespace foreflow::rules {
 namespace {
 
 EntryKey KeyNumber(unsigned n) {
@@ -399,4 +399,4 @@ TEST(FlowCache, RefusesImpossibleCapacities) {
 }
 
 }  // namespace
-}  // namespace foreflow::tag
+}  // namespace foreflow::rules

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "models/tag/rule_table.h"
+#include "models/rules/rule_table.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -11,9 +11,9 @@
 #include <tuple>
 
 #include "models/base/refusal.h"
-#include "models/tag/test_rules.h"
+#include "models/rules/test_rules.h"
 
-namespace foreflow::tag {
+namespace foreflow::rules {
 namespace {
 
 using ::testing::HasSubstr;
@@ -299,4 +299,4 @@ TEST(RuleTable, RefusesImpossibleRules) {
 }
 
 }  // namespace
-}  // namespace foreflow::tag
+}  // namespace foreflow::rules

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#ifndef FOREFLOW_MODELS_TAG_RULE_H_
-#define FOREFLOW_MODELS_TAG_RULE_H_
+#ifndef FOREFLOW_MODELS_RULES_RULE_H_
+#define FOREFLOW_MODELS_RULES_RULE_H_
 
 #include <array>
 #include <cstdint>
 
 #include "models/flow/flow_key.h"
-#include "models/predict/packet_type.h"
 
-namespace foreflow::tag {
+namespace foreflow::rules {
 
 enum class Verb : std::uint8_t { kForward, kDrop, kTrap };  // trap: the host's table decides, and forwards
 
@@ -54,17 +53,6 @@ struct Rule {
   Action action;
 };
 
-// A tag rule: what a verified tag of this type and confidence may choose. By default (`bounded`) it sets
-// queue, meter and mirror only; permit or drop stays the standard table's verdict.
-struct TagRule {
-  std::uint32_t id = 0;
-  std::int32_t priority = 0;
-  flow::VmId vm = kAnyVm;
-  std::uint8_t types = 0;                // bit i: PacketType i
-  std::uint16_t minimum_confidence = 0;  // 65535 = 1
-  Action action;
-};
-
 constexpr std::uint32_t kNoRule = 0xffffffff;
 
 // The standard table's verdict for a key.
@@ -75,6 +63,6 @@ struct Decision {
   bool operator==(const Decision& o) const { return rule == o.rule && action == o.action; }
 };
 
-}  // namespace foreflow::tag
+}  // namespace foreflow::rules
 
-#endif  // FOREFLOW_MODELS_TAG_RULE_H_
+#endif  // FOREFLOW_MODELS_RULES_RULE_H_

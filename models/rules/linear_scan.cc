@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "models/tag/rule_table.h"
+#include "models/rules/rule_table.h"
 
-namespace foreflow::tag {
+namespace foreflow::rules {
 namespace {
 
 // Shares no code with the table that it checks: one field, one bit at a time.
@@ -37,4 +37,4 @@ Decision ClassifyByLinearScan(const std::vector<Rule>& rules, const flow::FlowKe
   return best == nullptr ? Decision{} : Decision{best->id, best->action};
 }
 
-}  // namespace foreflow::tag
+}  // namespace foreflow::rules

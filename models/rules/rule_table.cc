@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "models/tag/rule_table.h"
+#include "models/rules/rule_table.h"
 
 #include <algorithm>
 #include <string>
@@ -8,7 +8,7 @@
 #include "models/base/refusal.h"
 #include "models/wire/dissect.h"
 
-namespace foreflow::tag {
+namespace foreflow::rules {
 namespace {
 
 constexpr std::size_t kPortRulesPerLine = 5;  // 12 B each in a line of 64 B
@@ -239,4 +239,4 @@ Decision RuleTable::Classify(const flow::FlowKey& key, Work& work) const {
   return best < by_rank_.size() ? by_rank_[best] : Decision{};
 }
 
-}  // namespace foreflow::tag
+}  // namespace foreflow::rules

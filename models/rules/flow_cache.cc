@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "models/tag/flow_cache.h"
+#include "models/rules/flow_cache.h"
 
 #include <algorithm>
 #include <string>
 
 #include "models/base/refusal.h"
 
-namespace foreflow::tag {
+namespace foreflow::rules {
 namespace {
 
 constexpr std::size_t kMaxCapacity = std::size_t{1} << 24;
@@ -216,4 +216,4 @@ void FlowCache::UpdateNextUse(Index i, std::uint64_t next_use) {
   SiftDown(next_uses_[i].heap_position);
 }
 
-}  // namespace foreflow::tag
+}  // namespace foreflow::rules
