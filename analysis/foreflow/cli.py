@@ -229,6 +229,26 @@ def explain(folder: Path, packet: int, as_json: bool) -> None:
 
 
 @commands.command()
+@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--flow", required=True, metavar="KEY", help="As in 10.0.0.1:1234>10.0.0.2:80/tcp@3; IPv6 addresses in brackets; ports, protocol and @VM may be left out.")
+@JSON_OPTION
+def why(folder: Path, flow: str, as_json: bool) -> None:
+    """Say why a flow of RUN is or is not on the fast path: every decision on it, with its reason in words.
+
+    RUN is a folder of replay --out (any door), or of one arm and seed of run. Decisions come from its trace; at each
+    change they are made again, to tell what the device held and which prediction, gate or eviction stood behind it.
+    """
+    from foreflow import why as reasons
+    from foreflow.kept import open_run
+
+    document = reasons.document_of(open_run(folder.absolute()), flow)
+    if as_json:
+        print_json(document)
+    else:
+        print(reasons.text_of(document))
+
+
+@commands.command()
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The profile.  [default: runs/profiles/<CPU>.json]")
 @click.option("--seconds", type=click.FloatRange(1, 86400), default=150, show_default=True, help="Time to measure for.")
 @click.option("--quick", is_flag=True, help="A few configurations, for a look: the intervals are wide.")

@@ -12,7 +12,7 @@ from foreflow.kept import Kept
 
 def document_of(run: Kept, packet: int) -> dict[str, Any]:
     """foreflow-explain's document, with what the run recorded beside it and `check`: what differs."""
-    told = kept.explained(run, packet)
+    (told,) = kept.explained(run, [packet])
     row = kept.rows_of(run, "packets", packet, packet + 1)[0]
     decision = kept.rows_of(run, "decisions", packet, packet + 1)[0]
     again = told["verdict"]["row"]
@@ -34,6 +34,9 @@ def document_of(run: Kept, packet: int) -> dict[str, Any]:
     for name, value in (("arrival_ns", arrival["time_ns"]), ("vm", arrival["vm"]), ("wire_bytes", arrival["wire_bytes"])):
         if int(row[name]) != value:
             differing.append(f"{name}: recorded {row[name]}, offered again {value}")
+    recorded_flow, flow = _flow(run, decision), _key(told["flow_key"]) if told["flow_key"] else "none"
+    if recorded_flow != flow:
+        differing.append(f"flow: recorded {recorded_flow}, decided again {flow}")
     if run.door == "ns3":
         for name, cycles in _cycles(told).items():
             if int(row[name]) != cycles:
@@ -49,6 +52,15 @@ def document_of(run: Kept, packet: int) -> dict[str, Any]:
         "recorded": recorded,
         "check": differing,
     }
+
+
+def _flow(run: Kept, decision: Any) -> str:
+    """The flow that the trace gives a decision, in words."""
+    number = int(decision["flow"])
+    if number == kept.NONE:
+        return "none"
+    rows = kept.rows_of(run, "flows", number, number + 1)
+    return _key(kept.key_of(rows[0])) if len(rows) else f"row {number}, which the table flows has not"
 
 
 def _cycles(told: dict[str, Any]) -> dict[str, int]:
@@ -67,7 +79,7 @@ def _rule(run: Kept, kind: str, number: int | None) -> dict[str, Any] | None:
     return next((rule for rule in run.resolved[kind] if rule["id"] == number), None)
 
 
-def _span(nanoseconds: float) -> str:
+def span(nanoseconds: float) -> str:
     for unit, factor in (("s", 1e9), ("ms", 1e6), ("us", 1e3)):
         if abs(nanoseconds) >= factor:
             return f"{nanoseconds / factor:.6g} {unit}"
@@ -131,11 +143,11 @@ def _cache_lines(told: dict[str, Any]) -> list[str]:
             lines.append("it was never wanted before")
         else:
             lines.append(
-                f"it was last wanted by packet {last['packet']}, {_span(last['ns_ago'])} before; {last['other_entries_since']} other entries were wanted since"
+                f"it was last wanted by packet {last['packet']}, {span(last['ns_ago'])} before; {last['other_entries_since']} other entries were wanted since"
             )
         return lines
     age = resident["ready_for_ns"]
-    ready = f"ready for {_span(age)}" if age >= 0 else f"on its way for another {_span(-age)}"
+    ready = f"ready for {span(age)}" if age >= 0 else f"on its way for another {span(-age)}"
     why = "a prediction" if resident["cause"] == "predicted" else "a miss"
     unused = ", not used yet" if resident["unused_prediction"] else ""
     return [f"entry of rule {'none' if resident['rule'] is None else resident['rule']}, {ready}, installed by {why}{unused} ({full})"]
@@ -185,7 +197,7 @@ def text_of(document: dict[str, Any]) -> str:
             side = stage["on"]
             lines.append(side)
         work = ", ".join(f"{name} {count}" for name, count in stage["work"].items())
-        lines.append(f"  {stage['stage']:<11}{stage['cycles']:>6} cycles {_span(stage['ns']):>12}  {work}")
+        lines.append(f"  {stage['stage']:<11}{stage['cycles']:>6} cycles {span(stage['ns']):>12}  {work}")
         told = details.get(stage["stage"], [])
         if tuple(told) not in seen:
             lines += [" " * 13 + line for line in told]
@@ -200,14 +212,14 @@ def text_of(document: dict[str, Any]) -> str:
         lines.append(f"tag rule {rule_in_words(document['tag_rule'])}")
     charged = sum(stage["ns"] for stage in document["stages"])
     cycles = sum(stage["cycles"] for stage in document["stages"])
-    lines.append(f"charged  {cycles} cycles, {_span(charged)}")
+    lines.append(f"charged  {cycles} cycles, {span(charged)}")
     if document["door"] != "ns3":
         lines.append("way out  this door simulates no device: no time passes")
     elif recorded["departure_ns"] < 0:
         lines.append("way out  none: dropped" + ("" if verdict["verb"] == "drop" else " by a station or queue that was full"))
     else:
         latency = recorded["departure_ns"] - recorded["arrival_ns"]
-        lines.append(f"way out  last bit {_span(latency)} after arrival: the time charged, and {_span(latency - charged)} of bus, queues and link")
+        lines.append(f"way out  last bit {span(latency)} after arrival: the time charged, and {span(latency - charged)} of bus, queues and link")
     if document["check"]:
         lines.append("check    DIFFERS from what the run recorded: " + "; ".join(document["check"]))
     else:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 from dataclasses import dataclass
 from functools import cache
@@ -84,10 +85,12 @@ def open_run(folder: Path) -> Kept:
         rows = len(rows_of(run, table, 0, 0, whole=True))
         if rows != packets:
             raise Refused(f"{run.trace}: table {table} has {rows} rows, summary.json counts {packets} packets; run it again")
+        if lacking := set(trace_events.dtype(table).names) - set(rows_of(run, table, 0, 0).dtype.names):
+            raise Refused(f"{run.trace}: table {table} lacks the column {min(lacking)}; run it again")
     return run
 
 
-def rows_of(run: Kept, table: str, start: int, end: int, whole: bool = False) -> Any:
+def rows_of(run: Kept, table: str, start: int, end: int | None, whole: bool = False) -> Any:
     """Rows start to end - 1 of a table; its length alone matters where `whole`."""
     try:
         with h5py.File(run.trace) as file:
@@ -113,6 +116,25 @@ def _names(table: str, column: str) -> tuple[str, ...]:
     return next(c.names for c in trace_events.load().tables[table].columns if c.name == column)
 
 
+def key_of(row: Any) -> dict[str, Any]:
+    """A row of flows in the form of foreflow-explain's flow_key."""
+    layer = in_words("flows", "l3", row["l3"])
+
+    def end(name: str) -> str:
+        raw = row[f"{name}_address"].tobytes()
+        if layer == "ipv6":
+            return socket.inet_ntop(socket.AF_INET6, raw)
+        return socket.inet_ntop(socket.AF_INET, raw[:4]) if layer == "ipv4" else raw[:6].hex(":")
+
+    numbers = {name: int(row[name]) for name in ("vm", "ip_protocol", "source_port", "destination_port")}
+    return {"l3": layer, "source": end("source"), "destination": end("destination"), **numbers}
+
+
+def value_of(table: str, column: str, name: str) -> int:
+    """The inverse of in_words for enumerated columns."""
+    return _names(table, column).index(name)
+
+
 def in_words(table: str, column: str, value: Any) -> str:
     """A cell of a trace as people read it."""
     names = _names(table, column)
@@ -127,11 +149,8 @@ def in_words(table: str, column: str, value: Any) -> str:
     return str(value)
 
 
-def explained(run: Kept, packet: int) -> dict[str, Any]:
-    """What foreflow-explain says of one packet of the run, which it decides again from the run's own capture."""
-    if not 0 <= packet < run.packets:
-        allowed = f"0 to {run.packets - 1}" if run.packets else "none, since the run has no packets"
-        raise Refused(f"{run.folder}: packet {packet}; allowed is {allowed}")
+def check_inputs(run: Kept) -> None:
+    """Refuses a run whose capture is gone or is another than it was."""
     if not run.capture.is_file():
         raise Refused(f"{run.capture}: the capture that {run.folder} was run on is gone")
     if sha256_of(run.capture) != run.capture_sha256:
@@ -139,8 +158,17 @@ def explained(run: Kept, packet: int) -> dict[str, Any]:
     for other, sha256 in list(run.manifest["inputs_sha256"].items())[1:]:
         if not Path(other).is_file() or sha256_of(Path(other)) != sha256:
             raise Refused(f"{other}: is gone, or not what {run.folder} was run on")
+
+
+def explained(run: Kept, packets: list[int]) -> list[dict[str, Any]]:
+    """What foreflow-explain says of packets of the run (rising), which it decides again from the run's own capture."""
+    for packet in packets:
+        if not 0 <= packet < run.packets:
+            allowed = f"0 to {run.packets - 1}" if run.packets else "none, since the run has no packets"
+            raise Refused(f"{run.folder}: packet {packet}; allowed is {allowed}")
+    check_inputs(run)
     binary = program(build("sim", ["foreflow-explain"]), "foreflow-explain")
-    command = [str(binary), str(run.folder / "RESOLVED.json"), "--packet", str(packet), "--times", run.times]
+    command = [str(binary), str(run.folder / "RESOLVED.json"), "--times", run.times, "--packet", *map(str, packets)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode == 2:
         raise Refused(done.stderr.strip())

@@ -47,6 +47,7 @@ trace::DecisionRow DecisionRowOf(std::uint64_t packet, const path::Verdict& verd
   row.punted = verdict.punted ? 1 : 0;
   row.mirrored = verdict.mirrored ? 1 : 0;
   row.used_prediction = verdict.used_prediction ? 1 : 0;
+  row.flow = kNoFlow;
   return row;
 }
 
@@ -59,7 +60,9 @@ void PathTrace::Decided(std::uint64_t packet, const path::Arrival& arrival, cons
 void PathTrace::Decided(std::uint64_t packet, const path::Arrival& arrival, const flow::FlowKey* key,
                         predict::PacketType truth, const path::Verdict& verdict, const path::StageWork& work,
                         const StageCycles* cycles) {
-  file_.Append(DecisionRowOf(packet, verdict));
+  trace::DecisionRow decision = DecisionRowOf(packet, verdict);
+  if (key != nullptr) decision.flow = FlowOf(*key, arrival);
+  file_.Append(decision);
 
   // A prediction reaches the device in a tag, and is only known to be the host's where the tag verified.
   if (verdict.tag_status == tag::TagStatus::kValid) {
@@ -78,19 +81,6 @@ void PathTrace::Decided(std::uint64_t packet, const path::Arrival& arrival, cons
     file_.Append(alert);
   }
 
-  if (key != nullptr) {
-    const auto [found, is_new] = flow_index_.try_emplace(*key, flows_.size());
-    if (is_new) {
-      trace::FlowRow row = FlowRowOf(*key);
-      row.first_ns = arrival.time.count();
-      flows_.push_back(row);
-    }
-    trace::FlowRow& row = flows_[found->second];
-    ++row.packets;
-    row.bytes += arrival.wire_bytes;
-    row.last_ns = arrival.time.count();
-  }
-
   for (std::size_t i = 0; i < path::kStages; ++i) {
     const Work& done = work.stage[i];
     trace::WorkRow& row = work_[i];
@@ -102,6 +92,20 @@ void PathTrace::Decided(std::uint64_t packet, const path::Arrival& arrival, cons
     if (visited) ++row.visits;
     if (cycles != nullptr) row.cycles += (*cycles)[i];
   }
+}
+
+std::uint32_t PathTrace::FlowOf(const flow::FlowKey& key, const path::Arrival& arrival) {
+  const auto [found, is_new] = flow_index_.try_emplace(key, static_cast<std::uint32_t>(flows_.size()));
+  if (is_new) {
+    trace::FlowRow row = FlowRowOf(key);
+    row.first_ns = arrival.time.count();
+    flows_.push_back(row);
+  }
+  trace::FlowRow& row = flows_[found->second];
+  ++row.packets;
+  row.bytes += arrival.wire_bytes;
+  row.last_ns = arrival.time.count();
+  return found->second;
 }
 
 void PathTrace::Finish() {

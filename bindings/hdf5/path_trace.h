@@ -15,7 +15,9 @@
 
 namespace foreflow::hdf5 {
 
-// One row; counts and times of a flow are left at 0.
+constexpr std::uint32_t kNoFlow = 0xffffffff;
+
+// One row; counts and times of a flow are left at 0, and the decision's flow at kNoFlow.
 trace::FlowRow FlowRowOf(const flow::FlowKey& key);
 trace::DecisionRow DecisionRowOf(std::uint64_t packet, const path::Verdict& verdict);
 
@@ -46,10 +48,13 @@ class PathTrace {
     std::size_t operator()(const flow::FlowKey& key) const { return KeyHasher(0)(&key); }
   };
 
+  // Counts one more packet of a flow, and gives its row.
+  std::uint32_t FlowOf(const flow::FlowKey& key, const path::Arrival& arrival);
+
   TraceFile& file_;
   const path::Future* future_ = nullptr;
-  std::unordered_map<flow::FlowKey, std::size_t, Hash> flow_index_;  // looked up only, never iterated
-  std::vector<trace::FlowRow> flows_;                                // in order of first packet
+  std::unordered_map<flow::FlowKey, std::uint32_t, Hash> flow_index_;  // looked up only, never iterated
+  std::vector<trace::FlowRow> flows_;                                  // in order of first packet
   std::array<trace::WorkRow, path::kStages> work_{};
 };
 

@@ -336,31 +336,12 @@ std::pair<const Capture*, std::uint64_t> RecordOf(const RunTraffic& run, const p
   return {capture, static_cast<std::uint64_t>(found - capture->records.begin()) + 1};
 }
 
-}  // namespace
-
-Json Explain(const RunTraffic& run, config::RunConfig config, std::uint64_t packet) {
-  const Capture& capture = run.capture;
-  const Traffic& traffic = run.traffic;
-  if (packet >= traffic.arrivals.size()) {
-    const std::string allowed = traffic.arrivals.empty()
-                                    ? "none, it has no packets"
-                                    : "0 .. " + std::to_string(traffic.arrivals.size() - 1);
-    throw Refusal(capture.name, "packet", std::to_string(packet), allowed);
-  }
-  const path::Future future(traffic.arrivals, config.path.label_horizon);
-  config::ResolveFlowEntries(config, config::DistinctEntries(future, config.path.rules));
-  config::PlaceTables(config, future);
-  path::Lanes lanes(config.path, &future);
+// The decision of `packet`, which is the next on its lane.
+Json ExplainNext(const RunTraffic& run, const config::RunConfig& config, const path::Future& future,
+                 path::Lanes& lanes, std::uint64_t packet) {
   path::Tagged tagged;
   path::Verdict verdict;
-  for (std::uint64_t before = 0; before < packet; ++before) {
-    path::StageWork uncounted;
-    const path::Arrival& arrival = traffic.arrivals[before];
-    lanes.HostSide(arrival, path::Parse(arrival), tagged, uncounted);
-    lanes.DeviceSide(arrival, tagged, verdict, uncounted);
-  }
-
-  const path::Arrival& arrival = traffic.arrivals[packet];
+  const path::Arrival& arrival = run.traffic.arrivals[packet];
   const path::Parsed parsed = path::Parse(arrival);
   const std::uint16_t lane = path::LaneOf(parsed, config.path.lanes);
   path::StageWork work;
@@ -394,6 +375,42 @@ Json Explain(const RunTraffic& run, config::RunConfig config, std::uint64_t pack
   }
   told["cache"] = CacheOf(description, arrival.time, LastUse(future, config, packet, description.entry));
   told["prediction"] = PredictionOf(description, future.type(packet), tagged.has_tag);
+  return told;
+}
+
+}  // namespace
+
+Json Explain(const RunTraffic& run, config::RunConfig config, const std::vector<std::uint64_t>& packets) {
+  const Capture& capture = run.capture;
+  const Traffic& traffic = run.traffic;
+  for (const std::uint64_t& packet : packets) {
+    if (packet >= traffic.arrivals.size()) {
+      const std::string allowed = traffic.arrivals.empty()
+                                      ? "none, it has no packets"
+                                      : "0 .. " + std::to_string(traffic.arrivals.size() - 1);
+      throw Refusal(capture.name, "packet", std::to_string(packet), allowed);
+    }
+    if (&packet != packets.data() && packet <= *(&packet - 1)) {
+      throw Refusal(capture.name, "packet", std::to_string(packet), "packets in rising order");
+    }
+  }
+  const path::Future future(traffic.arrivals, config.path.label_horizon);
+  config::ResolveFlowEntries(config, config::DistinctEntries(future, config.path.rules));
+  config::PlaceTables(config, future);
+  path::Lanes lanes(config.path, &future);
+  Json told = Json::array();
+  std::uint64_t next = 0;
+  for (const std::uint64_t packet : packets) {
+    for (; next < packet; ++next) {
+      path::StageWork uncounted;
+      path::Tagged tagged;
+      path::Verdict verdict;
+      const path::Arrival& arrival = traffic.arrivals[next];
+      lanes.HostSide(arrival, path::Parse(arrival), tagged, uncounted);
+      lanes.DeviceSide(arrival, tagged, verdict, uncounted);
+    }
+    told.push_back(ExplainNext(run, config, future, lanes, next++));
+  }
   return told;
 }
 

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "bindings/config/report_json.h"
 #include "bindings/config/run_config.h"
@@ -14,11 +15,12 @@
 int main(int argc, char** argv) {
   using foreflow::pcap::Times;
   std::string resolved;
-  std::uint64_t packet = 0;
+  std::vector<std::uint64_t> packets;
   Times times = Times::kLoad;
-  CLI::App app{"Decides on a run's packets again, and prints what went into the decision of one (JSON)."};
+  CLI::App app{"Decides on a run's packets again, and prints what went into the decisions of some (JSON)."};
   app.add_option("resolved", resolved, "the run's resolved configuration (JSON)")->required();
-  app.add_option("--packet", packet, "which, in order of arrival, from 0")->required();
+  app.add_option("--packet", packets, "which, in order of arrival, from 0; several in rising order")
+      ->required();
   const std::map<std::string, Times> names{{"recorded", Times::kRecorded}, {"load", Times::kLoad}};
   app.add_option("--times", times, "recorded: of a replay; load: of a run")
       ->transform(CLI::CheckedTransformer(names))
@@ -26,7 +28,7 @@ int main(int argc, char** argv) {
   return foreflow::RunProgram(app, argc, argv, [&] {
     const foreflow::config::RunConfig config = foreflow::config::LoadRunConfig(resolved);
     const foreflow::pcap::RunTraffic run = foreflow::pcap::LoadRunTraffic(config, times);
-    const foreflow::config::Json told = foreflow::pcap::Explain(run, config, packet);
+    const foreflow::config::Json told = foreflow::pcap::Explain(run, config, packets);
     std::printf("%s\n", foreflow::config::ToText(told, 1).c_str());
   });
 }

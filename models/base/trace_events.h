@@ -56,6 +56,7 @@ struct DecisionRow {
   std::uint8_t punted{};  // bool: 1 when the packet went through the slow path of the host.
   std::uint8_t mirrored{};  // bool: 1 when a copy of the packet was made.
   std::uint8_t used_prediction{};  // bool: 1 on the first use of a flow entry that a prediction had installed.
+  std::uint32_t flow{};  // index: Row of the packet's flow in the table flows, or 4294967295 where it has none.
 };
 inline constexpr Column kDecisionRowColumns[] = {
     {"packet", ColumnType::kU64, offsetof(DecisionRow, packet), 1, "index", "Position of the packet in the input that was offered.", nullptr},
@@ -69,10 +70,11 @@ inline constexpr Column kDecisionRowColumns[] = {
     {"punted", ColumnType::kU8, offsetof(DecisionRow, punted), 1, "bool", "1 when the packet went through the slow path of the host.", nullptr},
     {"mirrored", ColumnType::kU8, offsetof(DecisionRow, mirrored), 1, "bool", "1 when a copy of the packet was made.", nullptr},
     {"used_prediction", ColumnType::kU8, offsetof(DecisionRow, used_prediction), 1, "bool", "1 on the first use of a flow entry that a prediction had installed.", nullptr},
+    {"flow", ColumnType::kU32, offsetof(DecisionRow, flow), 1, "index", "Row of the packet's flow in the table flows, or 4294967295 where it has none.", nullptr},
 };
 template <>
 inline constexpr Table kTable<DecisionRow> = {
-    "decisions", "One row for each packet that was decided on, in the same order.", sizeof(DecisionRow), kDecisionRowColumns, 11};
+    "decisions", "One row for each packet that was decided on, in the same order.", sizeof(DecisionRow), kDecisionRowColumns, 12};
 
 // One row for each packet whose type was predicted and whose true type became known.
 struct PredictionRow {
