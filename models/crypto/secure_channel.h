@@ -38,9 +38,9 @@ struct ChannelConfig {
   std::string application;                           // 1..32 bytes: a handshake for another purpose fails
   std::vector<ChannelPeer> peers;                    // who may speak with us: 1..4096, no key twice
   NoiseSuite suite = NoiseSuite::kChaChaPolySha256;  // what Connect proposes
-  NoiseSuites accepted = NoiseSuites::All();         // what others may propose
+  NoiseSuites accepted = NoiseSuites::All();         // what others may propose, where this machine runs it
   std::size_t max_message_bytes = 16'384;            // 1..kMaxMessageBytes, sent or received
-  std::size_t replay_records = 8'192;                // bits of the replay window: 64..2^20, a power of two
+  std::size_t replay_records = 8'192;                // bits of the replay window: 128..2^20, a power of two
   Nanos replay_time = Seconds(10);                   // a record this much later than its successors is stale
   Nanos rekey_after = Seconds(120);                  // by time,
   std::uint64_t rekey_after_records = 1u << 22;      // by records: 1..2^27,
@@ -50,7 +50,7 @@ struct ChannelConfig {
   Nanos keepalive = Seconds(1);                              // what is received is answered by then
   Nanos dead_after = Seconds(4);              // no answer by then: the session is lost, a new handshake
   std::uint32_t handshakes_per_second = 200;  // above this a cookie is demanded,
-  std::uint32_t handshakes_per_address = 20;  // and of one host with its cookie so many a second served
+  std::uint32_t handshakes_per_address = 5;   // and of one host with its cookie so many a second served
 };
 
 // Largest plaintext of one record: a record fits a UDP datagram over IPv4.
@@ -106,7 +106,8 @@ class ChannelSink {
   virtual void OnPacket(const ChannelAddress& to, BytesView packet) = 0;
   // A new session with the peer, known to both ends: the first, one after a restart of either, or new keys.
   virtual void OnSession(PeerIndex peer) = 0;
-  // Authentic, and delivered once.
+  // Authentic, and delivered once. The peer is on the list of ChannelConfig; what it may do is the caller's
+  // to check.
   virtual void OnMessage(PeerIndex peer, BytesView message) = 0;
   // No session any more, and none being sought.
   virtual void OnEnd(PeerIndex peer, ChannelEnd why) = 0;
