@@ -202,7 +202,8 @@ TunnelStatus Decapsulate(const Dissection& outer, BytesView captured, std::uint3
     if (has_critical || geneve.has_critical) return TunnelStatus::kCriticalOption;
     if (geneve.is_control || geneve.protocol != kEthertypeTransparent) return TunnelStatus::kControl;
   }
-  work.Add(WorkItem::kByteParsed, static_cast<std::uint32_t>(at - datagram.data - UdpHeader::kBytes));
+  work.Add(WorkItem::kByteParsed,
+           static_cast<std::uint32_t>(at - datagram.data) - static_cast<std::uint32_t>(UdpHeader::kBytes));
 
   found.frame = {at, static_cast<std::size_t>(end - at)};
   found.outer_bytes = static_cast<std::uint32_t>(at - captured.data);
