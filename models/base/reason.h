@@ -27,6 +27,10 @@ enum class Reason : std::uint8_t {
   kStationFull,  // a pipeline or slow-path queue
   // Dropped by a switch.
   kSamePort,  // the destination is behind the port the packet came from
+  // Forwarded, where the device has a rule table (below, since numbers stay what they were).
+  kRuleHit,    // it held the rule
+  kRuleMiss,   // it held no entry for the packet: trapped to the host's table, which decided
+  kRuleCover,  // it held a cover for the packet, which traps to the host's table, which decided
   kCount,
 };
 

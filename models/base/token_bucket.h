@@ -17,20 +17,23 @@ class TokenBucket {
   constexpr TokenBucket(std::uint32_t rate, std::uint32_t burst)
       : rate_(rate), capacity_(std::int64_t{burst} * kToken), tokens_(capacity_) {}
 
-  // False where nothing is left. A time that runs backwards earns nothing.
-  constexpr bool Take(Nanos now) {
+  // False, and nothing taken, where not as many are left. A time that runs backwards earns nothing.
+  constexpr bool Take(Nanos now, std::uint32_t count = 1) {
     if (now > at_) {
       // What fills the bucket from empty; no more, so that the product stays within 64 bits.
       const std::int64_t longest = rate_ == 0 ? 0 : capacity_ / rate_ + 1;
       tokens_ = std::min(capacity_, tokens_ + std::min(Elapsed(now), longest) * rate_);
       at_ = now;
     }
-    if (tokens_ < kToken) return false;
-    tokens_ -= kToken;
+    const std::int64_t wanted = std::int64_t{count} * kToken;
+    if (tokens_ < wanted) return false;
+    tokens_ -= wanted;
     return true;
   }
   // What was taken was not needed.
-  constexpr void GiveBack() { tokens_ = std::min(capacity_, tokens_ + kToken); }
+  constexpr void GiveBack(std::uint32_t count = 1) {
+    tokens_ = std::min(capacity_, tokens_ + std::int64_t{count} * kToken);
+  }
 
  private:
   static constexpr std::int64_t kToken = 1'000'000'000;

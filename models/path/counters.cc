@@ -10,6 +10,9 @@ Counters& Counters::operator+=(const Counters& other) {
   installs_predicted += other.installs_predicted;
   predicted_used += other.predicted_used;
   predicted_wasted += other.predicted_wasted;
+  rule_hits += other.rule_hits;
+  rule_covers += other.rule_covers;
+  rule_writes += other.rule_writes;
   for (std::size_t i = 0; i < static_cast<std::size_t>(tag::TagStatus::kCount); ++i) {
     tags_by_status[i] += other.tags_by_status[i];
   }

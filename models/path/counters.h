@@ -19,6 +19,10 @@ struct Counters {
   std::uint64_t installs_predicted = 0;
   std::uint64_t predicted_used = 0;    // predicted entries that were used at least once
   std::uint64_t predicted_wasted = 0;  // evicted unused
+  // Of the device's rule table. Installs and predictions above are of rules where there is one.
+  std::uint64_t rule_hits = 0;
+  std::uint64_t rule_covers = 0;  // packets that a cover sent to the host
+  std::uint64_t rule_writes = 0;  // slots written or cleared
   std::uint64_t tags_by_status[static_cast<std::size_t>(tag::TagStatus::kCount)] = {};
   // Scored predictions, acted on or not. A destination hits when it is used after its entry could be ready
   // and before the device would have evicted it; a type counts where it would choose another queue than the

@@ -21,14 +21,15 @@ std::uint64_t TableSeed(const crypto::Key128& master) {
 
 }  // namespace
 
-Device::Device(const PathConfig& config, Counters& counters)
+Device::Device(const PathConfig& config, const Future* future, Counters& counters)
     : config_(config),
       counters_(counters),
-      set_(config),
+      set_(config, future),
       checker_(config.tag_master_key, config.vms),
-      cache_(config.flow_entries, TableSeed(config.tag_master_key)),
+      cache_(std::max(config.flow_entries, 1u), TableSeed(config.tag_master_key)),
       budget_(config.installs_per_second, kBurstWrites) {
   writes_.reserve(kBurstWrites);
+  rule_writes_.reserve(kBurstWrites);
 }
 
 void Device::Process(DevicePacket& packet) {
@@ -103,7 +104,7 @@ void Device::CheckTags(DevicePacket* packets, std::size_t count) {
   }
 }
 
-// Where the standard table's verdict comes from: the device's entry, or the host.
+// Where the standard table's verdict comes from: the device's flow entry, its rule table, or the host.
 void Device::LookUp(DevicePacket& packet) {
   const CurrentPacket& current = *packet.current;
   Verdict& verdict = *packet.verdict;
@@ -113,30 +114,84 @@ void Device::LookUp(DevicePacket& packet) {
     verdict.punted = true;
     verdict.reason = Reason::kNotOffloaded;
     packet.decision = set_.rules.Classify(current.parsed->key, work[Stage::kSlowPath]);
-  } else {
-    // The device finds the packet's port classes in its own copy of the class table.
-    set_.rules.CountEntryKey(work[Stage::kFlowCache]);
-    rules::FlowCache::Hit hit;
-    if (cache_.Lookup(current.entry, current.device_hash, set_.rules.generation(), now, hit,
-                      work[Stage::kFlowCache])) {
-      verdict.reason = Reason::kCacheHit;
-      verdict.used_prediction = hit.first_use;
-      if (hit.first_use) ++counters_.predicted_used;
-      packet.decision = hit.decision;
-    } else {
+  } else if (config_.flow_entries == 0 || !LookUpEntry(packet)) {
+    RuleTier* const tier = set_.tier.get();
+    std::uint32_t rank = RuleTier::kNone;
+    const bool is_hit = tier != nullptr && LookUpRule(packet, rank);
+    if (!is_hit) {
       verdict.punted = true;
-      verdict.reason = Reason::kCacheMiss;
+      if (tier == nullptr) verdict.reason = Reason::kCacheMiss;
       packet.decision = set_.rules.Classify(current.parsed->key, work[Stage::kSlowPath]);
       // An entry that is on its way must not be sent for again: that would only delay it.
-      if (!cache_.Contains(current.entry, current.device_hash, set_.rules.generation())) {
+      if (config_.flow_entries > 0 &&
+          !cache_.Contains(current.entry, current.device_hash, set_.rules.generation())) {
         const bool installed = Put(current.entry, current.device_hash, packet.decision,
                                    rules::InstallCause::kMiss, current.next_use, now, work[Stage::kSlowPath]);
         if (installed) ++counters_.installs_on_miss;
       }
     }
-    if (config_.arm == Arm::kOracle) cache_.SetNextUse(current.entry, current.next_use);
+    if (tier != nullptr) {
+      if (!is_hit) rank = tier->RankOf(packet.decision);
+      const Written before = WrittenTo(*tier);
+      const RuleTier::Seen seen =
+          tier->See(*packet.arrival, current.parsed->key, current.number, rank, is_hit, work);
+      verdict.used_prediction = seen.used_prediction;
+      if (seen.used_prediction) ++counters_.predicted_used;
+      if (seen.wrote_on_miss) ++counters_.installs_on_miss;
+      CountWrites(before);
+    }
+  }
+  if (config_.arm == Arm::kOracle && config_.flow_entries > 0) {
+    cache_.SetNextUse(current.entry, current.next_use);
   }
   verdict.rule = packet.decision.rule;
+}
+
+Device::Written Device::WrittenTo(const RuleTier& tier) {
+  return {tier.device().writes(), tier.device().predicted_wasted()};
+}
+
+void Device::CountWrites(const Written& before) {
+  const Written now = WrittenTo(*set_.tier);
+  counters_.rule_writes += now.slots - before.slots;
+  counters_.predicted_wasted += now.predicted_wasted - before.predicted_wasted;
+}
+
+bool Device::LookUpEntry(DevicePacket& packet) {
+  const CurrentPacket& current = *packet.current;
+  Work& work = (*packet.work)[Stage::kFlowCache];
+  // The device finds the packet's port classes in its own copy of the class table.
+  set_.rules.CountEntryKey(work);
+  rules::FlowCache::Hit hit;
+  if (!cache_.Lookup(current.entry, current.device_hash, set_.rules.generation(), packet.arrival->time, hit,
+                     work)) {
+    return false;
+  }
+  packet.verdict->reason = Reason::kCacheHit;
+  packet.verdict->used_prediction = hit.first_use;
+  if (hit.first_use) ++counters_.predicted_used;
+  packet.decision = hit.decision;
+  return true;
+}
+
+bool Device::LookUpRule(DevicePacket& packet, std::uint32_t& rank) {
+  Verdict& verdict = *packet.verdict;
+  switch (set_.tier->Find(packet.current->parsed->key, packet.arrival->time, rank,
+                          (*packet.work)[Stage::kFlowCache])) {
+    case rules::ResidentRules::Answer::kRule:
+      verdict.reason = Reason::kRuleHit;
+      packet.decision = set_.tier->DecisionOf(rank);
+      ++counters_.rule_hits;
+      return true;
+    case rules::ResidentRules::Answer::kCover:
+      verdict.reason = Reason::kRuleCover;
+      ++counters_.rule_covers;
+      return false;
+    case rules::ResidentRules::Answer::kNothing:
+      break;
+  }
+  verdict.reason = Reason::kRuleMiss;
+  return false;
 }
 
 void Device::Act(DevicePacket& packet) {
@@ -211,7 +266,25 @@ bool Device::Preinstall(const flow::FlowKey& key, const rules::EntryKey& entry, 
   return true;
 }
 
+bool Device::PreinstallRule(std::uint32_t rank, flow::VmId vm) {
+  for (const RuleWrite& write : rule_writes_) {
+    if (write.rank == rank) return true;
+  }
+  if (rule_writes_.size() == kBurstWrites) return false;
+  rule_writes_.push_back({rank, vm});
+  return true;
+}
+
 void Device::ApplyWrites(Nanos now, Work& work) {
+  if (set_.tier != nullptr) set_.tier->ApplyRehearsed(now, work);
+  if (!rule_writes_.empty()) {
+    const Written before = WrittenTo(*set_.tier);
+    for (const RuleWrite& write : rule_writes_) {
+      if (set_.tier->Write(write.rank, write.vm, now, work)) ++counters_.installs_predicted;
+    }
+    rule_writes_.clear();
+    CountWrites(before);
+  }
   if (writes_.empty()) return;
   for (const Write& write : writes_) {
     const bool installed = Put(write.entry, cache_.HashOf(write.entry), write.decision,

@@ -54,7 +54,8 @@ struct DevicePacket {
 // The device and the slow path behind it: tag check, flow cache, full rule table on a miss, actions.
 class Device {
  public:
-  Device(const PathConfig& config, Counters& counters);
+  // `future` as of PacketPath.
+  Device(const PathConfig& config, const Future* future, Counters& counters);
 
   void Process(DevicePacket& packet);
 
@@ -66,13 +67,20 @@ class Device {
   void Finish(DevicePacket* packets, std::size_t count);
 
   // Between two packets.
-  void SwapRules(RuleSet& set) noexcept { set_.Swap(set); }
+  void SwapRules(RuleSet& set) noexcept {
+    set_.Swap(set);
+    rule_writes_.clear();  // ranks of the old rules
+  }
 
   // The host's side of the control channel.
   const rules::RuleTable& rules() const { return set_.rules; }
   const tag::TagRules& tag_rules() const { return set_.tag_rules; }
-  // Unused predictions that the device holds at the most.
-  std::size_t prediction_share() const { return cache_.unused_prediction_limit(); }
+  // Of its rule table; null where it has none.
+  RuleTier* rule_tier() { return set_.tier.get(); }
+  // Unused predictions that the device holds at the most: of rules, where it has a table of them.
+  std::size_t prediction_share() const {
+    return set_.tier != nullptr ? set_.tier->prediction_share() : cache_.unused_prediction_limit();
+  }
   bool Holds(const rules::EntryKey& entry) const { return cache_.Contains(entry, set_.rules.generation()); }
   const rules::FlowCache& cache() const { return cache_; }
   // What the device knows of the packet that it decides next.
@@ -81,6 +89,8 @@ class Device {
   // decided before it. False when the budget of such writes is spent.
   bool Preinstall(const flow::FlowKey& key, const rules::EntryKey& entry, std::uint64_t next_use, Nanos now,
                   Work& work);
+  // The same for a rule, by its rank. False when as many wait as can.
+  bool PreinstallRule(std::uint32_t rank, flow::VmId vm);
 
  private:
   // False when the cache refused the entry.
@@ -90,6 +100,8 @@ class Device {
   void Begin(DevicePacket& packet);
   void CheckTags(DevicePacket* packets, std::size_t count);
   void LookUp(DevicePacket& packet);
+  bool LookUpEntry(DevicePacket& packet);
+  bool LookUpRule(DevicePacket& packet, std::uint32_t& rank);
   void Act(DevicePacket& packet);
 
   // A write that travels behind the current packet.
@@ -99,9 +111,23 @@ class Device {
     std::uint64_t next_use = 0;
   };
 
+  // What the rule table has counted so far.
+  struct Written {
+    std::uint64_t slots = 0;
+    std::uint64_t predicted_wasted = 0;
+  };
+  static Written WrittenTo(const RuleTier& tier);
+  void CountWrites(const Written& before);
+
+  struct RuleWrite {
+    std::uint32_t rank = 0;
+    flow::VmId vm = 0;
+  };
+
   const PathConfig& config_;
   Counters& counters_;
-  std::vector<Write> writes_;  // never more than the budget's burst
+  std::vector<Write> writes_;           // never more than the budget's burst
+  std::vector<RuleWrite> rule_writes_;  // nor these
   RuleSet set_;
   tag::TagChecker checker_;
   rules::FlowCache cache_;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <utility>
 
 #include "models/path/vm_map.h"
@@ -43,6 +44,14 @@ void CountLookingForIt(Work& work) {
   work.Add(WorkItem::kHash);
   work.Add(WorkItem::kProbe, 2);
   work.Add(WorkItem::kCacheLine, 5);
+}
+
+// What stands for a rule where entries are waited for: no packet has such an entry.
+rules::EntryKey EntryOfRule(std::uint32_t rank) {
+  rules::EntryKey entry;
+  std::memcpy(entry.fields.source_address.data(), &rank, sizeof(rank));
+  entry.fields.l3 = 0xff;
+  return entry;
 }
 
 tag::VmProfile::Config ProfileConfig(const PathConfig& config, flow::VmId id) {
@@ -96,7 +105,8 @@ Host::Host(const PathConfig& config, const Future* future, Device& device, Count
       hash_(config.seed),
       speculations_{Speculations(Predicts() ? device.prediction_share() : 0),
                     Speculations(Predicts() ? device.prediction_share() : 0)},
-      rehearsal_(Predicts() ? config.flow_entries : 1, config.install_latency),
+      rehearsal_(Predicts() && device.rule_tier() == nullptr ? config.flow_entries : 1,
+                 config.install_latency),
       type_governors_(MakeTypeGovernors(config)),
       labeler_(config.label_horizon, config.label_pending),
       sealer_(config.tag_master_key, config.vms) {
@@ -117,7 +127,7 @@ Host::Host(const PathConfig& config, const Future* future, Device& device, Count
     counters_.type_break_even[direction] = type_governors_[0][direction].BreakEven();
   }
   if (config.arm == Arm::kOracle || config.arm == Arm::kAntiOracle) {
-    uses_ = UsesOf(*future, device.rules());
+    uses_ = device.rule_tier() != nullptr ? device.rule_tier()->uses() : UsesOf(*future, device.rules());
     next_use_of_ = uses_.first_use;
   }
 }
@@ -191,7 +201,7 @@ void Host::Process(const Arrival& arrival, CurrentPacket& current, Tagged& tagge
 
   current_ = &current;
   const std::uint64_t number = current.number;
-  if (!uses_.entry.empty()) {
+  if (!uses_.entry.empty() && uses_.entry[number] != EntryUses::kNone) {
     current.next_use = uses_.next_use[number];
     next_use_of_[uses_.entry[number]] = current.next_use;
   }
@@ -206,9 +216,10 @@ void Host::Process(const Arrival& arrival, CurrentPacket& current, Tagged& tagge
   if (models_ != nullptr) work[Stage::kPredict] += current.reading_work;
   LearnFromLabels(arrival, work);
 
+  RuleTier* const tier = device_.rule_tier();
   if (config_.arm == Arm::kOracle) {
-    PreinstallTruth(arrival, work);
-  } else {
+    tier != nullptr ? PreinstallTrueRules(arrival) : PreinstallTruth(arrival, work);
+  } else if (tier == nullptr) {
     rehearsal_.See(current_->entry, current_->rehearsal_hash, device_.rules().generation(), arrival.time,
                    work[Stage::kProfile]);
   }
@@ -226,6 +237,7 @@ void Host::Process(const Arrival& arrival, CurrentPacket& current, Tagged& tagge
     vm.settled[seen.destination].generation = device_.rules().generation();
   }
 
+  if (tier != nullptr) current_rule_ = RuleOf(vm, seen.destination, work[Stage::kPreinstall]);
   if (!seen.moved || config_.arm == Arm::kOracle || device_.prediction_share() == 0) return;
   ScoreDestinations(arrival, work[Stage::kPreinstall]);
   if (config_.arm == Arm::kAntiOracle) {
@@ -397,7 +409,8 @@ void Host::Describe(const Arrival& arrival, const CurrentPacket& current, Descri
   for (std::size_t source = 0; source < kPredictionSources; ++source) {
     description.destination_governors[source] = Description::Of(vm.destination_governors[source]);
   }
-  description.rehearsal_allows = rehearsal_.AllowsPredictions();
+  const RuleTier* const tier = device_.rule_tier();
+  description.rehearsal_allows = tier != nullptr ? tier->AllowsPredictions() : rehearsal_.AllowsPredictions();
   if (config_.arm == Arm::kPredictive) DescribeDestinations(vm, description);
 }
 
@@ -414,7 +427,7 @@ void Host::DescribeDestinations(const Vm& vm, Description& description) const {
       destination.key = vm.profile.KeyOf(next[i].destination);
       destination.confidence = static_cast<std::uint16_t>(chain * next[i].confidence / kCertain);
       destination.step = step;
-      destination.is_resident = device_.Holds(device_.rules().EntryKeyOf(destination.key, uncounted));
+      destination.is_resident = IsResident(destination.key);
       description.next.push_back(destination);
     }
     if (count == 0) return;
@@ -438,6 +451,11 @@ void Host::PreinstallSuccessors(const Arrival& arrival, Vm& vm, predict::Destina
       if (chain * next[i].confidence / kCertain < config_.minimum_confidence) break;
       work[Stage::kPreinstall].Add(WorkItem::kCacheLine);  // the destination's key
       const predict::DestinationId destination = next[i].destination;
+      if (device_.rule_tier() != nullptr) {
+        const std::uint32_t rank = RuleOf(vm, destination, work[Stage::kPreinstall]);
+        ConsiderRule(arrival, rank, arrival.vm, Source::kSuccessor, work);
+        continue;
+      }
       if (IsSettled(vm, current, destination, work[Stage::kPreinstall])) continue;
       Consider(arrival, vm.profile.KeyOf(destination), Source::kSuccessor, vm.settled[destination], work);
     }
@@ -453,8 +471,13 @@ void Host::PreinstallReply(const Arrival& arrival, StageWork& work) {
   const Station receiver = StationOf(current_->parsed->packet.destination_mac, key.destination_address);
   const Speaker& other = SpeakerAt(receiver, work[Stage::kPreinstall]);
   if (other.vm == 0 || other.vm == arrival.vm || !Equal(other.station, receiver)) return;
+  const flow::FlowKey reply = Reverse(key, other.vm);
+  if (RuleTier* const tier = device_.rule_tier(); tier != nullptr) {
+    const rules::Decision decision = device_.rules().Classify(reply, work[Stage::kPreinstall]);
+    return ConsiderRule(arrival, tier->RankOf(decision), other.vm, Source::kReply, work);
+  }
   Settled unused;
-  Consider(arrival, Reverse(key, other.vm), Source::kReply, unused, work);
+  Consider(arrival, reply, Source::kReply, unused, work);
 }
 
 // Counts what Consider does when it finds the same.
@@ -513,14 +536,63 @@ void Host::Consider(const Arrival& arrival, const flow::FlowKey& key, Source sou
   }
 }
 
+void Host::ConsiderRule(const Arrival& arrival, std::uint32_t rank, flow::VmId vm, Source source,
+                        StageWork& work) {
+  RuleTier& tier = *device_.rule_tier();
+  Work& stage = work[Stage::kPreinstall];
+  CountComparingIt(stage);
+  if (rank == RuleTier::kNone || rank == current_rule_) return;
+  Speculations::Guess guess;
+  guess.entry = EntryOfRule(rank);
+  guess.hash = hash_(&guess.entry.fields);
+  guess.ready = arrival.time + config_.install_latency;
+  guess.vm = vm;
+  const predict::Governor& governor = vms_[vm - 1u]->destination_governors[static_cast<std::size_t>(source)];
+  if (governor.IsOpen()) tier.Rehearse(rank);
+  Speculations& waiting = speculations_[static_cast<std::size_t>(source)];
+  CountLookingForIt(stage);
+  if (tier.Holds(rank) || waiting.Waits(guess.entry, guess.hash)) return;
+  Speculations::Guess wrong;
+  stage.Add(WorkItem::kCacheLine, 3);
+  stage.Add(WorkItem::kUpdate);
+  if (waiting.Add(guess, wrong)) ScoreDestination(wrong, source, false);
+  if (governor.IsOpen() && tier.AllowsPredictions()) device_.PreinstallRule(rank, vm);
+}
+
+// A destination's packets share a flow entry, so one rule decides them all.
+std::uint32_t Host::RuleOf(Vm& vm, predict::DestinationId destination, Work& work) {
+  Settled& settled = vm.settled[destination];
+  const std::uint32_t generation = device_.rules().generation();
+  work.Add(WorkItem::kCacheLine);
+  if (settled.rule == kUnknownRule || settled.rule_generation != generation) {
+    settled.rule = device_.rule_tier()->RankOf(device_.rules().Classify(vm.profile.KeyOf(destination), work));
+    settled.rule_generation = generation;
+  }
+  return settled.rule;
+}
+
+bool Host::IsResident(const flow::FlowKey& key) const {
+  Work uncounted;
+  const RuleTier* const tier = device_.rule_tier();
+  if (tier == nullptr) return device_.Holds(device_.rules().EntryKeyOf(key, uncounted));
+  const std::uint32_t rank = tier->RankOf(device_.rules().Classify(key, uncounted));
+  return rank != RuleTier::kNone && tier->Holds(rank);
+}
+
+// What predictions of the current packet wait for.
+rules::EntryKey Host::UsedNow() const {
+  return device_.rule_tier() == nullptr ? current_->entry : EntryOfRule(current_rule_);
+}
+
 // The VM has turned to this packet's destination: was it guessed, and in time?
 void Host::ScoreDestinations(const Arrival& arrival, Work& work) {
+  const rules::EntryKey used = UsedNow();
+  const std::uint64_t hash = device_.rule_tier() == nullptr ? current_->host_hash : hash_(&used.fields);
   for (const Source source : {Source::kSuccessor, Source::kReply}) {
     work.Add(WorkItem::kProbe);
     work.Add(WorkItem::kCacheLine, 2);
     Speculations::Guess guess;
-    if (speculations_[static_cast<std::size_t>(source)].Resolve(current_->entry, current_->host_hash,
-                                                                guess)) {
+    if (speculations_[static_cast<std::size_t>(source)].Resolve(used, hash, guess)) {
       ScoreDestination(guess, source, guess.ready <= arrival.time);
     }
   }
@@ -548,6 +620,18 @@ void Host::PreinstallTruth(const Arrival& arrival, StageWork& work) {
   }
 }
 
+void Host::PreinstallTrueRules(const Arrival& arrival) {
+  const std::size_t after = current_->number + 1;
+  const Nanos until =
+      (after < future_->size() ? future_->time(after) : arrival.time) + config_.install_latency;
+  const std::size_t end = std::min(future_->size(), after + kPacketsAhead);
+  for (std::size_t ahead = after; ahead < end && future_->time(ahead) <= until; ++ahead) {
+    const std::uint32_t rank = uses_.entry[ahead];
+    if (rank == EntryUses::kNone || device_.rule_tier()->Holds(rank)) continue;
+    if (!device_.PreinstallRule(rank, future_->key(ahead).vm)) return;
+  }
+}
+
 // Predicts the entries that will be used last, or never.
 void Host::PreinstallFalsehood(const Arrival& arrival, StageWork& work) {
   const std::size_t entries = next_use_of_.size();
@@ -559,6 +643,10 @@ void Host::PreinstallFalsehood(const Arrival& arrival, StageWork& work) {
       if (next_use_of_[candidate] > next_use_of_[farthest]) farthest = candidate;
     }
     falsehood_ = (farthest + 1) % entries;
+    if (device_.rule_tier() != nullptr) {
+      ConsiderRule(arrival, static_cast<std::uint32_t>(farthest), arrival.vm, Source::kSuccessor, work);
+      continue;
+    }
     const flow::FlowKey& key = future_->key(uses_.first_use[farthest]);
     if (key.vm != 0 && key.vm <= vms_.size()) Consider(arrival, key, Source::kSuccessor, unused, work);
   }

@@ -57,10 +57,14 @@ class Host {
   // What is known of a destination's entry, which is the same for as long as the destination lives under the
   // rules that it was first seen under. While neither cache has removed an entry since it was found in both,
   // predicting the destination again changes nothing.
+  static constexpr std::uint32_t kUnknownRule = RuleTier::kNone - 1;
   struct Settled {
     std::uint32_t generation = 0;          // of the rules, when the destination was first seen
     std::uint64_t device = UINT64_MAX;     // removals() of the device's cache, which held the entry
     std::uint64_t rehearsal = UINT64_MAX;  // and of the rehearsal's
+    // Where the device has a rule table: the rule that decides it, by rank, under the rules of a generation.
+    std::uint32_t rule = kUnknownRule;
+    std::uint32_t rule_generation = 0;
   };
   struct Vm {
     Vm(const PathConfig& config, flow::VmId id);
@@ -121,6 +125,13 @@ class Host {
   // Writes what it finds to `settled`.
   void Consider(const Arrival& arrival, const flow::FlowKey& key, Source source, Settled& settled,
                 StageWork& work);
+  // The same where the device has a rule table: rules are predicted instead of flow entries.
+  void ConsiderRule(const Arrival& arrival, std::uint32_t rank, flow::VmId vm, Source source,
+                    StageWork& work);
+  std::uint32_t RuleOf(Vm& vm, predict::DestinationId destination, Work& work);
+  void PreinstallTrueRules(const Arrival& arrival);
+  rules::EntryKey UsedNow() const;
+  bool IsResident(const flow::FlowKey& key) const;
   void ScoreDestinations(const Arrival& arrival, Work& work);
   void ScoreDestination(const Speculations::Guess& guess, Source source, bool hit);
   Speaker& SpeakerAt(const Station& station, Work& work);
@@ -144,7 +155,8 @@ class Host {
   std::vector<PendingReading> pending_readings_;  // as pending_
   std::vector<Speaker> speakers_;
   tag::TagSealer sealer_;
-  const CurrentPacket* current_ = nullptr;  // during Process
+  const CurrentPacket* current_ = nullptr;        // during Process
+  std::uint32_t current_rule_ = RuleTier::kNone;  // of its packet, where the device has a rule table
   std::uint64_t packets_ = 0;
 };
 

@@ -11,7 +11,7 @@ namespace foreflow::path {
 
 struct PacketPath::State {
   State(const PathConfig& configuration, const Future* future)
-      : config(configuration), device(config, counters), host(config, future, device, counters) {}
+      : config(configuration), device(config, future, counters), host(config, future, device, counters) {}
 
   PathConfig config;
   Counters counters;
@@ -68,6 +68,9 @@ PacketPath::PacketPath(const PathConfig& config, const Future* future) {
   const bool knows_future = config.arm == Arm::kOracle || config.arm == Arm::kAntiOracle;
   if (knows_future && future == nullptr) {
     throw Refusal("configuration: arms oracle and anti_oracle need an input that is known in advance");
+  }
+  if (config.flow_entries == 0 && config.rule_slots == 0) {
+    throw Refusal("configuration", "device.flow_entries", "0", "1 or more, unless device.rules is given");
   }
   state_ = std::make_unique<State>(config, future);
 }

@@ -11,6 +11,7 @@
 #include "models/predict/governor.h"
 #include "models/predict/model_file.h"
 #include "models/predict/type_predictor.h"
+#include "models/rules/residency_policy.h"
 #include "models/rules/rule.h"
 #include "models/tag/meter.h"
 #include "models/tag/tag_rules.h"
@@ -33,16 +34,21 @@ enum class TagAuthority : std::uint8_t { kBounded, kLiteral };
 struct PathConfig {
   Arm arm = Arm::kReactive;
   TagAuthority tag_authority = TagAuthority::kBounded;
-  std::uint16_t vms = 64;                       // profiled VMs: ids 1..vms; later ones are the uplink, id 0
-  std::uint16_t lanes = 1;                      // see lanes.h; a power of two
-  std::uint32_t flow_entries = 64;              // capacity of the device's flow cache, >= 1
-  Nanos install_latency = Micros(10);           // from asking for an entry until the device can use it
-  std::uint32_t installs_per_second = 100'000;  // of predicted entries, token bucket with a burst of 32
-  std::uint16_t peers_per_vm = 1000;            // bound of a profile
-  std::uint8_t successors = 3;                  // kept a destination
-  std::uint8_t lookahead = 4;                   // steps ahead along the likeliest chain of destinations
-  std::uint16_t minimum_confidence = 19661;     // 0.3 of 65535: act on a destination from here
-  std::uint16_t governor_margin = 1311;         // 0.02 of 65535
+  std::uint16_t vms = 64;           // profiled VMs: ids 1..vms; later ones are the uplink, id 0
+  std::uint16_t lanes = 1;          // see lanes.h; a power of two
+  std::uint32_t flow_entries = 64;  // capacity of the device's flow cache; 0: none, where it has a rule table
+  std::uint32_t rule_slots = 0;     // of the device's rule table; 0: it has none
+  // Which rules it holds, in arms but the oracle's, beside what is predicted.
+  rules::Residency residency = rules::Residency::kLru;
+  std::uint32_t rule_writes_per_second = 1'000'000;  // slots of it, for whatever reason; burst of 1024
+  std::uint32_t vm_installs_per_second = 100'000;    // rules written on account of one VM; burst of 32
+  Nanos install_latency = Micros(10);                // from asking for an entry until the device can use it
+  std::uint32_t installs_per_second = 100'000;       // of predicted entries, token bucket with a burst of 32
+  std::uint16_t peers_per_vm = 1000;                 // bound of a profile
+  std::uint8_t successors = 3;                       // kept a destination
+  std::uint8_t lookahead = 4;                        // steps ahead along the likeliest chain of destinations
+  std::uint16_t minimum_confidence = 19661;          // 0.3 of 65535: act on a destination from here
+  std::uint16_t governor_margin = 1311;              // 0.02 of 65535
   predict::PredictorKind predictor = predict::PredictorKind::kMarkov3;
   // Trained models that predict types in place of `predictor`, which learns on beside them and takes over
   // while they do worse (predict/tiered_predictor.h): either alone, both in tiers, or none.

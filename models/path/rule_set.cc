@@ -23,7 +23,7 @@ bool Same(const tag::MeterConfig& a, const tag::MeterConfig& b) {
 
 }  // namespace
 
-RuleSet::RuleSet(const PathConfig& config) : meter_configs(config.meters) {
+RuleSet::RuleSet(const PathConfig& config, const Future* future) : meter_configs(config.meters) {
   for (const rules::Rule& rule : config.rules) RefuseUnknownMeter(rule.id, rule.action, config.meters.size());
   for (const tag::TagRule& rule : config.tag_rules)
     RefuseUnknownMeter(rule.id, rule.action, config.meters.size());
@@ -31,6 +31,9 @@ RuleSet::RuleSet(const PathConfig& config) : meter_configs(config.meters) {
     return rule.action.verb == rules::Verb::kTrap && rule.action.meter != rules::kNoMeter;
   });
   rules.Load(config.rules);
+  if (config.rule_slots > 0 && config.arm != Arm::kOff) {
+    tier = std::make_unique<RuleTier>(config, future, rules);
+  }
   tag_rules.Load(config.tag_rules);
   meters.reserve(config.meters.size());
   for (const tag::MeterConfig& meter : config.meters) meters.emplace_back(meter);
@@ -44,6 +47,7 @@ void RuleSet::Swap(RuleSet& other) noexcept {
   rules.Swap(other.rules);
   std::swap(tag_rules, other.tag_rules);
   meters.swap(other.meters);
+  tier.swap(other.tier);
   meter_configs.swap(other.meter_configs);
   std::swap(traps_metered, other.traps_metered);
 }

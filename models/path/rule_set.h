@@ -2,9 +2,12 @@
 #ifndef FOREFLOW_MODELS_PATH_RULE_SET_H_
 #define FOREFLOW_MODELS_PATH_RULE_SET_H_
 
+#include <memory>
 #include <vector>
 
+#include "models/path/future.h"
 #include "models/path/path_config.h"
+#include "models/path/rule_tier.h"
 #include "models/rules/rule_table.h"
 #include "models/tag/meter.h"
 #include "models/tag/tag_rules.h"
@@ -16,18 +19,20 @@ namespace foreflow::path {
 struct RuleSet {
   // Throws Refusal on rules as RuleTable, TagRules and Meter do, and on a rule whose meter is not defined.
   // Of a path with several lanes `config` is a lane's share (LaneShare).
-  explicit RuleSet(const PathConfig& config);
+  // `future` as of PacketPath.
+  explicit RuleSet(const PathConfig& config, const Future* future = nullptr);
 
   // Exchanges contents with `other`, without taking memory. What comes in is of a later generation than what
   // was here, so that flow entries made under the old rules are not used again. A meter that is configured
   // as the one of the same number was goes on with that one's tokens: a change elsewhere grants nobody a
-  // burst.
+  // burst. A rule table of the device comes empty.
   void Swap(RuleSet& other) noexcept;
 
   rules::RuleTable rules;
   tag::TagRules tag_rules;
   std::vector<tag::Meter> meters;
   std::vector<tag::MeterConfig> meter_configs;  // by meter
+  std::unique_ptr<RuleTier> tier;               // of the device's rule table, where it has one
   bool traps_metered = false;                   // a rule both traps and meters
 };
 

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "models/rules/rule_residency.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace foreflow::rules {
+namespace {
+
+constexpr std::uint32_t kBurstWrites = 1024;
+
+}  // namespace
+
+RuleResidency::RuleResidency(const CoverPlan& plan, const ResidencyPolicy& policy, const Config& config)
+    : plan_(&plan),
+      policy_(&policy),
+      config_(config),
+      table_(plan, config.slots),
+      budget_(config.writes_per_second, kBurstWrites),
+      rules_(plan.size()),
+      order_(plan.size()) {
+  heap_.reserve(std::min(plan.size(), config.slots));
+  if (policy.StartsFull()) FillFromStart();
+}
+
+// What is known before the first packet was written before it, and is no part of any budget.
+void RuleResidency::FillFromStart() {
+  std::iota(order_.begin(), order_.end(), 0);
+  std::sort(order_.begin(), order_.end(),
+            [this](std::uint32_t a, std::uint32_t b) { return IsWorthLess(b, a); });
+  Work before;
+  for (const std::uint32_t rank : order_) {
+    if (policy_->Worth(rank) <= 0) break;
+    if (!Fits(rank) || table_.Holds(rank) || table_.SlotsFor(rank) > table_.free_slots()) continue;
+    table_.Hold(rank, Nanos(INT64_MIN), before);
+    AddToHeap(rank);
+  }
+}
+
+bool RuleResidency::Fits(std::uint32_t rank) const {
+  return plan_->IsWorthHolding(rank) && 1 + plan_->cover_count(rank) <= table_.slots();
+}
+
+bool RuleResidency::Want(std::uint32_t rank, Work& work) {
+  work.Add(WorkItem::kUpdate);
+  Rule& rule = rules_[rank];
+  if (rule.heap_position != kNone) {
+    Sift(rule.heap_position);
+    return false;
+  }
+  if (rule.unused_slots == 0) return false;
+  Forget(rank);
+  AddToHeap(rank);
+  return true;
+}
+
+bool RuleResidency::Miss(std::uint32_t rank, Nanos now, Work& work) {
+  if (table_.Holds(rank) || !Fits(rank) || !policy_->WritesOnMiss()) return false;
+  return WriteInPlace(rank, false, now, work);
+}
+
+bool RuleResidency::Predict(std::uint32_t rank, Nanos now, Work& work) {
+  if (table_.Holds(rank) || !Fits(rank)) return false;
+  if (config_.knows_future) return WriteInPlace(rank, false, now, work);
+  const std::size_t limit = unused_slot_limit();
+  if (1 + plan_->cover_count(rank) > limit) return false;
+  const std::uint32_t taken = SlotsToWrite(rank);
+  if (!budget_.Take(now, taken)) return false;
+  while (unused_slots_ + table_.SlotsFor(rank) > limit && oldest_ != kNone) RemoveOldestPrediction(work);
+  while (table_.SlotsFor(rank) > table_.free_slots()) {
+    if (heap_.empty()) {
+      budget_.GiveBack(taken);
+      return false;
+    }
+    Remove(heap_.front(), work);
+  }
+  Rule& rule = rules_[rank];
+  rule.unused_slots = SlotsToWrite(rank);
+  Write(rank, now + config_.install_latency, work);
+  rule.older = newest_;
+  rule.newer = kNone;
+  (newest_ == kNone ? oldest_ : rules_[newest_].newer) = rank;
+  newest_ = rank;
+  unused_slots_ += rule.unused_slots;
+  return true;
+}
+
+void RuleResidency::Exchange(std::size_t swaps, Nanos now, Work& work) {
+  // The worths of all have changed.
+  for (std::size_t i = heap_.size() / 2; i-- > 0;) SiftDown(i);
+  std::iota(order_.begin(), order_.end(), 0);
+  std::sort(order_.begin(), order_.end(),
+            [this](std::uint32_t a, std::uint32_t b) { return IsWorthLess(b, a); });
+  work.Add(WorkItem::kUpdate, static_cast<std::uint32_t>(order_.size()));
+  for (const std::uint32_t rank : order_) {
+    if (swaps == 0 || policy_->Worth(rank) <= 0) return;
+    if (table_.Holds(rank) || !Fits(rank)) continue;
+    if (WriteInPlace(rank, true, now, work)) --swaps;
+  }
+}
+
+bool RuleResidency::MakeRoom(std::uint32_t rank, bool is_swap, Work& work) {
+  while (table_.SlotsFor(rank) > table_.free_slots()) {
+    if (heap_.empty()) {
+      if (oldest_ == kNone) return false;
+      RemoveOldestPrediction(work);
+      continue;
+    }
+    const std::uint32_t victim = heap_.front();
+    const bool may =
+        is_swap ? policy_->Worth(rank) > policy_->Worth(victim) : policy_->Displaces(rank, victim);
+    if (!may) return false;
+    Remove(victim, work);
+  }
+  return true;
+}
+
+// A cover becomes a rule in its slot.
+std::uint32_t RuleResidency::SlotsToWrite(std::uint32_t rank) const {
+  return std::max(static_cast<std::uint32_t>(table_.SlotsFor(rank)), 1u);
+}
+
+bool RuleResidency::WriteInPlace(std::uint32_t rank, bool is_swap, Nanos now, Work& work) {
+  const std::uint32_t taken = SlotsToWrite(rank);
+  if (!budget_.Take(now, taken)) return false;
+  if (!MakeRoom(rank, is_swap, work)) {
+    budget_.GiveBack(taken);
+    return false;
+  }
+  Write(rank, now + config_.install_latency, work);
+  AddToHeap(rank);
+  return true;
+}
+
+void RuleResidency::Write(std::uint32_t rank, Nanos ready, Work& work) {
+  writes_ += table_.Hold(rank, ready, work);
+}
+
+void RuleResidency::Remove(std::uint32_t rank, Work& work) {
+  if (rules_[rank].heap_position != kNone) TakeFromHeap(rank);
+  writes_ += table_.Evict(rank, work);
+  ++removals_;
+}
+
+void RuleResidency::Forget(std::uint32_t rank) {
+  Rule& rule = rules_[rank];
+  (rule.older == kNone ? oldest_ : rules_[rule.older].newer) = rule.newer;
+  (rule.newer == kNone ? newest_ : rules_[rule.newer].older) = rule.older;
+  unused_slots_ -= rule.unused_slots;
+  rule.unused_slots = 0;
+}
+
+void RuleResidency::RemoveOldestPrediction(Work& work) {
+  const std::uint32_t rank = oldest_;
+  Forget(rank);
+  Remove(rank, work);
+  ++wasted_;
+}
+
+// Among equals the one of lower rank stays: it wins over the others.
+bool RuleResidency::IsWorthLess(std::uint32_t a, std::uint32_t b) const {
+  const std::int64_t worth_a = policy_->Worth(a), worth_b = policy_->Worth(b);
+  return worth_a != worth_b ? worth_a < worth_b : a > b;
+}
+
+void RuleResidency::Place(std::size_t position, std::uint32_t rank) {
+  heap_[position] = rank;
+  rules_[rank].heap_position = static_cast<std::uint32_t>(position);
+}
+
+void RuleResidency::SiftDown(std::size_t position) {
+  const std::uint32_t rank = heap_[position];
+  for (std::size_t child = 2 * position + 1; child < heap_.size(); child = 2 * position + 1) {
+    if (child + 1 < heap_.size() && IsWorthLess(heap_[child + 1], heap_[child])) ++child;
+    if (!IsWorthLess(heap_[child], rank)) break;
+    Place(position, heap_[child]);
+    position = child;
+  }
+  Place(position, rank);
+}
+
+void RuleResidency::Sift(std::size_t position) {
+  const std::uint32_t rank = heap_[position];
+  while (position > 0 && IsWorthLess(rank, heap_[(position - 1) / 2])) {
+    Place(position, heap_[(position - 1) / 2]);
+    position = (position - 1) / 2;
+  }
+  Place(position, rank);
+  SiftDown(position);
+}
+
+void RuleResidency::AddToHeap(std::uint32_t rank) {
+  heap_.push_back(rank);
+  Sift(heap_.size() - 1);
+}
+
+void RuleResidency::TakeFromHeap(std::uint32_t rank) {
+  const std::size_t position = rules_[rank].heap_position;
+  rules_[rank].heap_position = kNone;
+  const std::uint32_t last = heap_.back();
+  heap_.pop_back();
+  if (position == heap_.size()) return;
+  Place(position, last);
+  Sift(position);
+}
+
+}  // namespace foreflow::rules

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#ifndef FOREFLOW_MODELS_RULES_RULE_RESIDENCY_H_
+#define FOREFLOW_MODELS_RULES_RULE_RESIDENCY_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "models/base/token_bucket.h"
+#include "models/base/units.h"
+#include "models/base/work.h"
+#include "models/rules/residency_policy.h"
+#include "models/rules/resident_rules.h"
+
+namespace foreflow::rules {
+
+// One device rule table, and which rules it holds, by a policy and by predictions.
+//
+// Predicted rules, with their covers, take a quarter of the slots at the most until a packet wants them: one
+// more makes the oldest of them go. Else what is worth least by the policy goes. Where the future is known,
+// predictions are no guesses: they are worth what the policy says from the start.
+//
+// All memory is taken at construction.
+class RuleResidency {
+ public:
+  struct Config {
+    std::size_t slots = 1;
+    Nanos install_latency;
+    // Of slots written, on misses and by prediction alike: token bucket with a burst of 1024.
+    std::uint32_t writes_per_second = 100'000;
+    bool knows_future = false;
+  };
+  // Plan and policy must outlive it.
+  RuleResidency(const CoverPlan& plan, const ResidencyPolicy& policy, const Config& config);
+
+  ResidentRules::Answer Find(const flow::FlowKey& key, Nanos now, std::uint32_t& rank, Work& work) const {
+    return table_.Find(key, now, rank, work);
+  }
+  bool Holds(std::uint32_t rank) const { return table_.Holds(rank); }
+  // The policy has seen a packet of the rule. Whether it is the first that wants a rule that was predicted.
+  bool Want(std::uint32_t rank, Work& work);
+  // That packet went to the host: writes the rule where policy, room and budget allow. False where not.
+  bool Miss(std::uint32_t rank, Nanos now, Work& work);
+  // Writes a rule that no packet has wanted yet. False where it is there already, or cannot be.
+  bool Predict(std::uint32_t rank, Nanos now, Work& work);
+  // The policy's Swaps().
+  void Exchange(std::size_t swaps, Nanos now, Work& work);
+
+  const ResidentRules& table() const { return table_; }
+  std::size_t unused_slot_limit() const { return table_.slots() / 4; }
+  std::uint64_t writes() const { return writes_; }            // slots written or cleared
+  std::uint64_t predicted_wasted() const { return wasted_; }  // predicted, and evicted unused
+  // Rises whenever a rule goes: while it stays, what was held is held.
+  std::uint64_t removals() const { return removals_; }
+
+ private:
+  static constexpr std::uint32_t kNone = 0xffffffff;
+  struct Rule {
+    std::uint32_t heap_position = kNone;  // where it is held and wanted
+    std::uint32_t older = kNone;          // where it is held as an unused prediction
+    std::uint32_t newer = kNone;
+    std::uint32_t unused_slots = 0;  // 0: no unused prediction
+  };
+
+  // Room for a rule by removing what may be displaced. False where there is none; what was removed stays so.
+  bool MakeRoom(std::uint32_t rank, bool is_swap, Work& work);
+  bool Fits(std::uint32_t rank) const;
+  std::uint32_t SlotsToWrite(std::uint32_t rank) const;
+  // In the place of what may be displaced.
+  bool WriteInPlace(std::uint32_t rank, bool is_swap, Nanos now, Work& work);
+  void Write(std::uint32_t rank, Nanos ready, Work& work);
+  void Remove(std::uint32_t rank, Work& work);
+  void Forget(std::uint32_t rank);  // as an unused prediction
+  void RemoveOldestPrediction(Work& work);
+
+  bool IsWorthLess(std::uint32_t a, std::uint32_t b) const;
+  void Place(std::size_t position, std::uint32_t rank);
+  void Sift(std::size_t position);
+  void SiftDown(std::size_t position);
+  void AddToHeap(std::uint32_t rank);
+  void TakeFromHeap(std::uint32_t rank);
+  void FillFromStart();
+
+  const CoverPlan* plan_;
+  const ResidencyPolicy* policy_;
+  Config config_;
+  ResidentRules table_;
+  TokenBucket budget_;
+  std::vector<Rule> rules_;           // by rank
+  std::vector<std::uint32_t> heap_;   // the least worth first
+  std::vector<std::uint32_t> order_;  // of Exchange
+  std::uint32_t oldest_ = kNone;
+  std::uint32_t newest_ = kNone;
+  std::size_t unused_slots_ = 0;
+  std::uint64_t writes_ = 0;
+  std::uint64_t wasted_ = 0;
+  std::uint64_t removals_ = 0;
+};
+
+}  // namespace foreflow::rules
+
+#endif  // FOREFLOW_MODELS_RULES_RULE_RESIDENCY_H_
