@@ -33,6 +33,8 @@ CONFIGURATIONS = {
     "no tags": ("reactive", []),
     "tags, Markov": ("predictive", ["device.lanes=4"]),
     "tight flow cache": ("predictive", ["device.flow_entries=8"]),
+    "rule table": ("predictive", ["device.rules=12", "device.flow_entries=0", "device.residency=greedy"]),
+    "both tables": ("predictive", ["device.rules=20%", "device.flow_entries=8", "device.residency=lfu", "device.lanes=2"]),
     "lanes": ("predictive", ["device.lanes=4", "device.flow_entries=32"]),
     "oracle": ("oracle", ["device.lanes=2"]),
     "a network": ("predictive", ["predictor=gru"]),

@@ -369,7 +369,10 @@ def resolve(scenario: str, overrides: list[str]) -> dict[str, Any]:
 def resolved_for_run(
     config: dict[str, Any], arm: str, seed: int, capture: Path, out: Path, shift: Path | None = None
 ) -> dict[str, Any]:
-    """What one process of the simulator reads; `shift`: the capture of traffic.shift_input."""
+    """What one process of the simulator reads; `shift`: the capture of traffic.shift_input.
+
+    device.residency = best is what several runs find out; one alone takes lru.
+    """
     parts = ("traffic", "host", "device", "link", "prediction", "tags", "rules", "tag_rules", "meters", "models", "hw")
     return {
         "scenario": config["scenario"],
@@ -379,4 +382,5 @@ def resolved_for_run(
         "out": str(out),
         **{part: config[part] for part in parts},
         "traffic": {**config["traffic"], "shift_input": None if shift is None else str(shift)},
+        "device": {**config["device"], "residency": "lru" if config["device"]["residency"] == "best" else config["device"]["residency"]},
     }

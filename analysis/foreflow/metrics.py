@@ -80,7 +80,7 @@ def measure(trace: Path) -> dict[str, float | None]:
     n = len(decided)
     dropped = decided["verb"] == _code("decisions", "verb", "drop")
     punted = decided["punted"] != 0
-    hit = (decided["reason"] == _code("decisions", "reason", "cache_hit")) | (dropped & ~punted)
+    hit = np.isin(decided["reason"], [_code("decisions", "reason", name) for name in ("cache_hit", "rule_hit")]) | (dropped & ~punted)
     hit |= np.isin(decided["reason"], full) & ~punted
 
     sent = packets["departure_ns"] >= 0

@@ -215,7 +215,7 @@ def test_defaults_are_those_of_the_cores() -> None:
     defaults = config.fill({"scenario": "x", "about": "y"}, config.schema())
     for room, names in {
         "host": ("vms", "peers_per_vm"),
-        "device": ("installs_per_second",),
+        "device": ("installs_per_second", "rule_writes_per_second", "vm_installs_per_second"),
         "prediction": ("successors", "lookahead"),
     }.items():
         for name in names:

@@ -22,7 +22,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   guard([&] {
     config::RunConfig run = config::ParseRunConfig("fuzz", text);
     config::ResolveFlowEntries(run, 1000);
-    if (run.path.flow_entries == 0 || run.path.vms == 0 || run.link.rate.count() == 0) std::abort();
+    if ((run.path.flow_entries == 0 && run.path.rule_slots == 0 && run.flow_entries.parts_per_million == 0) ||
+        run.path.vms == 0 || run.link.rate.count() == 0)
+      std::abort();
     config::ToText(config::ToJson(run.path));
   });
   guard([&] { config::ParseDeviceProfile("fuzz", text); });

@@ -189,14 +189,16 @@ tag::MeterConfig ReadMeter(const Value& value) {
   return meter;
 }
 
-FlowEntries ReadFlowEntries(const Value& value) {
+// A number, or a share of what the traffic or the rules would need in all.
+FlowEntries ReadEntries(const Value& value, std::uint32_t least) {
   constexpr std::uint32_t kMost = 1U << 24;
   FlowEntries entries;
   if (value.json().is_number()) {
-    entries.count = UnsignedAs<std::uint32_t>(value, 1, kMost);
+    entries.count = UnsignedAs<std::uint32_t>(value, least, kMost);
     return entries;
   }
-  const std::string allowed = "integers 1 .. " + std::to_string(kMost) + ", or a share above 0% .. 100%";
+  const std::string allowed =
+      "integers " + std::to_string(least) + " .. " + std::to_string(kMost) + ", or a share above 0% .. 100%";
   if (!value.json().is_string()) value.Refuse(allowed);
   const std::string& text = value.Text();
   const bool is_share = text.size() >= 2 && text.size() <= 16 && text.back() == '%' &&
@@ -381,7 +383,14 @@ RunConfig ReadRunConfig(const Value& value) {
   const std::string device_profile = device.Get("profile").Text();
   const Value placement = device.Get("placement");
   config.placement = static_cast<hw::Placement>(placement.Choice(Placements()));
-  config.flow_entries = ReadFlowEntries(device.Get("flow_entries"));
+  config.rule_slots = ReadEntries(device.Get("rules"), 0);
+  const bool has_rules = config.rule_slots.count + config.rule_slots.parts_per_million > 0;
+  config.path.residency = static_cast<rules::Residency>(device.Get("residency").Choice(Residencies()));
+  config.path.rule_writes_per_second =
+      UnsignedAs<std::uint32_t>(device.Get("rule_writes_per_second"), 1, 1'000'000'000);
+  config.path.vm_installs_per_second =
+      UnsignedAs<std::uint32_t>(device.Get("vm_installs_per_second"), 1, 1'000'000'000);
+  config.flow_entries = ReadEntries(device.Get("flow_entries"), has_rules ? 0 : 1);
   config.path.flow_entries = config.flow_entries.count;
   config.path.lanes = ReadLanes(device.Get("lanes"));
   config.path.install_latency = Nanos(Scaled(device.Get("install_latency_us"), 0, 1e6, 1e3));
@@ -429,6 +438,11 @@ RunConfig ReadRunConfig(const Value& value) {
   for (const Value& rule : root.Get("rules").Array(kMostRules)) {
     config.path.rules.push_back(ReadRule(rule, config.path.meters.size()));
   }
+  config.path.rule_slots =
+      config.rule_slots.count != 0
+          ? config.rule_slots.count
+          : static_cast<std::uint32_t>(
+                (config.path.rules.size() * config.rule_slots.parts_per_million + 999'999) / 1'000'000);
   for (const Value& rule : root.Get("tag_rules").Array(kMostTagRules)) {
     config.path.tag_rules.push_back(ReadTagRule(rule, config.path.meters.size()));
   }
@@ -531,6 +545,10 @@ void PlaceTables(RunConfig& config, const path::Future& future) {
 void ResolveFlowEntries(RunConfig& config, std::uint64_t distinct_entries) {
   if (config.flow_entries.count != 0) {
     config.path.flow_entries = config.flow_entries.count;
+    return;
+  }
+  if (config.flow_entries.parts_per_million == 0) {
+    config.path.flow_entries = 0;
     return;
   }
   const std::uint64_t entries =

@@ -38,6 +38,9 @@ struct ModelFile {
   std::string sha256;
 };
 
+// Slots of the device's rule table: a number (0: it has none), or a share of the rules.
+using RuleSlots = FlowEntries;
+
 // One run of one arm and seed: RESOLVED.json as plain data. path.flow_entries is only right once
 // ResolveFlowEntries was called.
 struct RunConfig {
@@ -49,7 +52,8 @@ struct RunConfig {
   path::PathConfig path;
   ModelFile table;  // become path.table and path.network by LoadModels
   ModelFile network;
-  FlowEntries flow_entries;
+  FlowEntries flow_entries;           // both 0: none
+  RuleSlots rule_slots;               // become path.rule_slots
   std::uint32_t queue_packets = 256;  // of each egress queue
   std::uint32_t slow_path_cores = 1;
   hw::Placement placement = hw::Placement::kNic;
@@ -89,7 +93,7 @@ std::uint64_t DistinctEntries(const path::Future& future, const std::vector<rule
 void PlaceTables(RunConfig& config, const path::Future& future);
 
 // Writes path.flow_entries: the count that was given, or the share of `distinct_entries`, rounded up, at
-// least 1.
+// least 1; 0 where none were asked for.
 void ResolveFlowEntries(RunConfig& config, std::uint64_t distinct_entries);
 
 }  // namespace foreflow::config

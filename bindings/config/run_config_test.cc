@@ -66,6 +66,10 @@ Json Document() {
         {"placement", "nic"},
         {"lanes", 4},
         {"install_latency_us", 12.5},
+        {"rules", 0},
+        {"residency", "lfu"},
+        {"rule_writes_per_second", 6},
+        {"vm_installs_per_second", 7},
         {"installs_per_second", 5},
         {"queue_packets", 33}}},
       {"link", {{"rate_mbps", 2500}, {"delay_us", 0.5}}},
@@ -149,6 +153,10 @@ TEST(RunConfig, EveryKeyReachesItsField) {
   EXPECT_EQ(path.flow_entries, 99u);
   EXPECT_EQ(path.install_latency, Nanos(12'500));
   EXPECT_EQ(path.installs_per_second, 5u);
+  EXPECT_EQ(path.rule_slots, 0u);
+  EXPECT_EQ(path.residency, rules::Residency::kLfu);
+  EXPECT_EQ(path.rule_writes_per_second, 6u);
+  EXPECT_EQ(path.vm_installs_per_second, 7u);
   EXPECT_EQ(path.predictor, predict::PredictorKind::kMarkov1);
   EXPECT_EQ(path.conversations, 1000u);
   EXPECT_EQ(path.readings_per_second, 77u);
@@ -477,6 +485,28 @@ TEST(FlowEntries, AShareOfTheDistinctEntriesIsRoundedUp) {
   EXPECT_EQ(resolved("12.5%", 80), 10u);
   EXPECT_EQ(resolved("1%", 3), 1u);
   EXPECT_EQ(resolved("10%", 0), 1u) << "a cache of nothing is not a cache";
+}
+
+TEST(RuleSlots, AShareOfTheRulesIsRoundedUp) {
+  Json document = Document();
+  const auto slots = [&](const Json& given) {
+    document["device"]["rules"] = given;
+    return Parse(document).path.rule_slots;
+  };
+  const auto rules = static_cast<std::uint32_t>(document["rules"].size());
+  EXPECT_EQ(slots(0), 0u);
+  EXPECT_EQ(slots(64), 64u);
+  EXPECT_EQ(slots("100%"), rules);
+  EXPECT_EQ(slots("0.1%"), 1u);
+  // Behind a rule table there need be no flow cache.
+  document["device"]["flow_entries"] = 0;
+  document["device"]["rules"] = 3;
+  RunConfig config = Parse(document);
+  ResolveFlowEntries(config, 1000);
+  EXPECT_EQ(config.path.flow_entries, 0u);
+  document["device"]["rules"] = 0;
+  EXPECT_THAT(RefusalOf([&] { Parse(document); }),
+              HasSubstr("device.flow_entries is 0, allowed: integers 1"));
 }
 
 TEST(FlowEntries, DistinctEntriesCountsWhatTheRulesTellApart) {

@@ -50,6 +50,11 @@ const std::vector<std::string>& PacketTypes() {
   return kNames;
 }
 
+const std::vector<std::string>& Residencies() {
+  static const std::vector<std::string> kNames = {"static", "lru", "lfu", "rebalance", "random", "greedy"};
+  return kNames;
+}
+
 const std::vector<std::string>& Placements() {
   static const std::vector<std::string> kNames = {"nic", "host_core"};
   return kNames;

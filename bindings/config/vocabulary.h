@@ -18,6 +18,7 @@ const std::vector<std::string>& Verbs();        // rules::Verb
 const std::vector<std::string>& Families();     // wire::Layer3, where "any" stands for kNone
 const std::vector<std::string>& PacketTypes();  // predict::PacketType
 const std::vector<std::string>& Placements();   // hw::Placement
+const std::vector<std::string>& Residencies();  // rules::Residency
 
 struct NamedProtocol {
   const char* name;

@@ -124,7 +124,7 @@ void RunNic(const NicRunOptions& options) {
   NicOptions nic_options = options.nic;
   nic_options.with_rows = !options.trace.empty();
   Nic nic(eal, config, nic_options);
-  if (config.flow_entries.count == 0) {
+  if (config.flow_entries.parts_per_million != 0) {
     std::fprintf(stderr, "note: device.flow_entries is a share of %llu flows here: %u entries\n",
                  static_cast<unsigned long long>(kLiveFlows), config.path.flow_entries);
   }
