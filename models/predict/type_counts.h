@@ -2,6 +2,7 @@
 #ifndef FOREFLOW_MODELS_PREDICT_TYPE_COUNTS_H_
 #define FOREFLOW_MODELS_PREDICT_TYPE_COUNTS_H_
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -121,6 +122,8 @@ class ContextTable {
   // The counts to learn in; nullptr while the context has to wait for a place.
   ContextCounts* FindOrTake(const Place& place);
   ContextCounts* FindOrTake(std::uint32_t context) { return FindOrTake(PlaceOf(context)); }
+  // Forgets all contexts.
+  void Clear() { std::fill(sets_.begin(), sets_.end(), Set{}); }
   std::size_t bytes() const { return sets_.size() * sizeof(Set); }
 
  private:

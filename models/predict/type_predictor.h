@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "models/base/work.h"
+#include "models/predict/calibrator.h"
 #include "models/predict/packet_type.h"
 
 namespace foreflow::predict {
@@ -20,6 +21,12 @@ struct Prediction {
   std::uint16_t confidence = 0;  // calibrated probability of `type`
   std::array<std::uint16_t, kPacketTypes> probability{};
 };
+
+// Among equals the first.
+PacketType Likeliest(const Distribution& distribution);
+
+// What `raw` says, calibrated.
+Prediction Calibrated(const Calibrator& calibrator, const Distribution& raw, Work& work);
 
 // A causal symbol of one packet: direction, size class, gap class, flags; 0..63. Made by features.h.
 using Symbol = std::uint8_t;
