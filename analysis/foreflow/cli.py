@@ -293,7 +293,7 @@ def validate(profile: str | None, quick: bool, as_json: bool) -> None:
 @click.option("--train-data", "training", multiple=True, metavar="NAME|FILE", help="Whose training rows baselines learn from.  [default: --data, or what is trained on]")
 @click.option("--models", metavar="MODEL,...", help="Baselines' names and model files.  [default: all baselines, and the committed models]")
 @click.option("--target", "targets", multiple=True, metavar="NAME", help="What is to be predicted; may be repeated.  [default: the task's first]")
-@click.option("--control", type=click.Choice(["none", "random-labels", "planted-shift"]), default="none", show_default=True, help="Judge on data whose answer is known.")
+@click.option("--control", type=click.Choice(["none", "random-labels", "planted-shift", "joined-captures"]), default="none", show_default=True, help="Judge on data whose answer is known.")
 @click.option("--profile", default="x86-core", show_default=True, metavar="NAME|FILE", help="Device that prices predictions.")
 @click.option("--scored", multiple=True, type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Predictions of `foreflow-train --score` to judge beside.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of resamples and of random predictions.")

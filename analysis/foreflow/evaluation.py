@@ -101,20 +101,20 @@ def read_rows(dataset: Path, row: np.ndarray) -> Rows:
         )
 
 
-# After a model file's name: with online calibration and fall-back as on the data path, or mixed with what learns online.
-TOGETHER = ("+online", "+mixed")
+MIXED = "+mixed"  # after one or two model files: mixed with what learns on, as the data path serves them
 
 
-def _file(model: str) -> Path | None:
-    """The file that a model's name means."""
-    path, _, ending = model.partition("+")
-    return Path(path) if path.endswith(".model") and (not ending or f"+{ending}" in TOGETHER) else None
+def _files(model: str) -> list[Path]:
+    """The files that a model's name means."""
+    paths = model.removesuffix(MIXED).split("+")
+    most = 2 if model.endswith(MIXED) else 1
+    return [Path(path) for path in paths] if len(paths) <= most and all(path.endswith(".model") for path in paths) else []
 
 
 def _name(model: str) -> str:
     """What its predictions are kept by."""
-    file = _file(model)
-    return model if file is None else file.stem + "".join(model.partition("+")[1:])
+    files = _files(model)
+    return "+".join(file.stem for file in files) + (MIXED if model.endswith(MIXED) else "") if files else model
 
 
 def predict(dataset: Path, training: Path, models: list[str], targets: list[str], seed: int, out: Path) -> None:
@@ -372,7 +372,7 @@ def _changes(evaluation: Evaluation, target: str) -> dict[int, np.ndarray]:
 
 
 def _planted(evaluation: Evaluation, target: str, changes: dict[int, int]) -> tuple[dict[str, dict[str, Scored]], dict[str, dict[str, Any]]]:
-    """Of a planted shift: numbers by model and metric, and the loss over time around it for the figure."""
+    """Of a shift at a known row: numbers by model and metric, and the loss over time around it for the figure."""
     numbers: dict[str, dict[str, Scored]] = {}
     lines: dict[str, dict[str, Any]] = {}
     judged = evaluation.judged[target]
@@ -475,11 +475,12 @@ def _reads(model: Path) -> tuple[int, int]:
 
 
 def default_models(task: str, dataset: Path) -> list[str]:
-    """All baselines, and the committed models that read such data: as trained, and for packet types also with online help."""
+    """All baselines, and the committed models that read such data: as trained, and for packet types also as the data path serves them."""
     with h5py.File(dataset) as file:
         wanted = int(file.attrs["feature_set"]), int(file.attrs["symbols"])
     files = [str(path) for path in sorted(TRAINED.glob(f"{task}-*.model")) if _reads(path) == wanted]
-    return [*BASELINES, *files, *(file + ending for file in files if task == "next-type" for ending in TOGETHER)]
+    served = [*files, "+".join(files)] if len(files) == 2 else files  # a table and a network: in tiers
+    return [*BASELINES, *files, *(each + MIXED for each in served if task == "next-type")]
 
 
 def _check(wanted: Wanted, dataset: Path) -> list[str]:
@@ -499,13 +500,14 @@ def _check(wanted: Wanted, dataset: Path) -> list[str]:
         if names.count(name) > 1:
             raise Refused(f"command line: --models names {name} twice; results are kept by name")
     for model in wanted.models:
-        if (file := _file(model)) and not file.is_file():
-            raise Refused(f"{file}: no such file; `./foreflow train {wanted.task} --out {file}` makes one")
+        for file in _files(model):
+            if not file.is_file():
+                raise Refused(f"{file}: no such file; `./foreflow train {wanted.task} --out {file}` makes one")
     return wanted.targets or known[:1]
 
 
 def _folder(wanted: Wanted, dataset: Path, training: Path) -> Path:
-    files = [dataset, training, *(file for model in wanted.models if (file := _file(model))), *wanted.scored]
+    files = [dataset, training, *(file for model in wanted.models for file in _files(model)), *wanted.scored]
     said = [wanted.task, wanted.models, wanted.targets, wanted.control, wanted.profile, wanted.seed, wanted.resamples]
     digest = hashlib.sha256(json.dumps([said, [sha256_of(path) for path in files]]).encode())
     return RUNS / f"evaluate-{wanted.task}-{digest.hexdigest()[:10]}"
@@ -523,7 +525,7 @@ def evaluate(wanted: Wanted, out: Path | None) -> dict[str, Any]:
     judged_data, fitted_data = dataset, training
     if wanted.control != "none":
         judged_data = folder / f"{wanted.control}.h5"
-        controls.apply(wanted.control, dataset, judged_data, wanted.seed)
+        changes = controls.apply(wanted.control, dataset, judged_data, wanted.seed)
         fitted_data = judged_data if training == dataset else training
     predictions = folder / "predictions.h5"
     predict(judged_data, fitted_data, wanted.models, targets, wanted.seed, predictions)
@@ -532,9 +534,7 @@ def evaluate(wanted: Wanted, out: Path | None) -> dict[str, Any]:
     numbers = _documents(evaluation, [name for name in targets if name in evaluation.judged])
     first = targets[0]
     lines = None
-    if wanted.control == "planted-shift":
-        with h5py.File(judged_data) as file:
-            changes = controls.shift_rows(file["rows/source"][()], file["rows/split"][()])
+    if wanted.control in controls.SHIFTS:
         planted, lines = _planted(evaluation, first, changes)
         for model, own in planted.items():
             numbers[model].update(own)
@@ -602,7 +602,7 @@ def text_of(document: dict[str, Any]) -> str:
     rival = [f"gain_over_{name}" for name in RIVAL if f"gain_over_{name}" in has][:1]
     wanted = [*CLASS_TABLE[:1], *rival, *CLASS_TABLE[1:]] if "log_loss" in has else [*VALUE_TABLE, *rival]
     tables = [wanted]
-    if document["control"] == "planted-shift":
+    if document["control"] in controls.SHIFTS:
         tables.append(list(PLANTED_TABLE))
     slices = sorted({metric.partition(".")[0] for metric in has if metric.startswith("after_")}, key=lambda name: int(name.partition("_")[2]))
     tables += [[f"{name}.{metric}" for metric in VALUE_TABLE] for name in slices]

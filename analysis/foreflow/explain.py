@@ -153,22 +153,26 @@ def _cache_lines(told: dict[str, Any]) -> list[str]:
     return [f"entry of rule {'none' if resident['rule'] is None else resident['rule']}, {ready}, installed by {why}{unused} ({full})"]
 
 
+def _shares(probabilities: dict[str, float] | None) -> str:
+    """Likeliest first."""
+    if probabilities is None:
+        return "not asked"
+    return ", ".join(f"{name} {share:.4f}" for name, share in sorted(probabilities.items(), key=lambda item: -item[1]))
+
+
 def _prediction_lines(prediction: dict[str, Any] | None) -> list[str]:
     if prediction is None:
         return ["nothing: the arm does not predict, or the sender is no profiled VM"]
-    shares = sorted(prediction["probabilities"].items(), key=lambda item: -item[1])
     context, governor = prediction["context"], prediction["governor"]
     lines = [
-        f"{prediction['type']} at {prediction['confidence']:.4f} (" + ", ".join(f"{name} {share:.4f}" for name, share in shares) + ")",
+        f"{prediction['type']} at {prediction['confidence']:.4f} ({_shares(prediction['probabilities'])})",
         f"truth {prediction['truth']}; from symbols {context['symbols']} (newest first), last known type {context['last_label']}",
         f"queue {prediction['header_queue']} by header, {prediction['tag_queue']} by tag; governor of the {governor['of']}: {_governor(governor)}; tag {'written' if prediction['tag_written'] else 'not written'}",
     ]
     if (models := prediction["models"]) is not None:
-        trained = models["probabilities_as_trained"] or {}
-        says = ", ".join(f"{name} {share:.4f}" for name, share in sorted(trained.items(), key=lambda item: -item[1]))
         lines.append(
-            f"tier {prediction['tier']}; {models['read']} as trained: {says or 'not asked'}; sharpness {models['sharpness']:.3g};"
-            f" {models['state']}, models {models['gap_bits']:+.4f} bits against the fall-back, drift pressure {models['drift_pressure']:.3f}"
+            f"{models['read']} as trained: {_shares(models['probabilities_as_trained'])}; what learns on: {_shares(models['probabilities_as_learnt'])};"
+            f" mixed {models['weight']:.4f} to {1 - models['weight']:.4f}, sharpness {models['sharpness']:.3g}, drift pressure {models['drift_pressure']:.3f}"
         )
     destinations = prediction["destinations"]
     for place in destinations["next"]:

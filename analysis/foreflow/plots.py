@@ -121,11 +121,10 @@ def work(document: dict[str, Any], folder: Path) -> list[Path]:
 
 
 TIERS = {"learned": "#999999", "table": "#56B4E9", "network": "#D55E00"}
-EVENTS = {"alarm": ("#CC79A7", "alarm of the drift detector"), "fell_back": ("#000000", "fell back"), "recovered": ("#009E73", "recovered")}
 
 
 def models(document: dict[str, Any], results: list[Any], folder: Path) -> list[Path]:
-    """How trained models did over the first seed's run of the predictive arm: losses, alarms, and who predicted."""
+    """How trained models did over the first seed's run of the predictive arm: losses, alarms, and whose word weighed most."""
     told = next((r for r in results if r.ok and r.run.arm == "predictive" and r.summary.get("models")), None)
     if told is None:
         return []
@@ -138,20 +137,19 @@ def models(document: dict[str, Any], results: list[Any], folder: Path) -> list[P
     with plt.rc_context(STYLE):
         figure, (upper, lower) = plt.subplots(2, 1, figsize=(7.6, 5.0), sharex=True, height_ratios=(2.2, 1))
         for key, label, colour, line in (
-            ("model_bits", "models", "#D55E00", "--"), ("fallback_bits", "fall-back, where it was asked", "#0072B2", ":"), ("bits", "who predicted", "#000000", "-"),
+            ("model_bits", "models", "#D55E00", "--"), ("fallback_bits", "what learns on (a sample)", "#0072B2", ":"), ("bits", "mixed: what tags say", "#000000", "-"),
         ):  # fmt: skip
             values = np.array([np.nan if cell[key] is None else cell[key] for cell in cells], dtype=float)
             known = ~np.isnan(values)
             upper.plot(middles[known], values[known], color=colour, linestyle=line, linewidth=1.3, label=label)
         upper.set_ylim(bottom=0)
-        for event, (colour, label) in EVENTS.items():
-            at = [middle for middle, cell in zip(middles, cells, strict=True) if cell["events"].get(event)]
-            upper.plot(at, np.full(len(at), 0.97), "v", color=colour, markersize=5, transform=upper.get_xaxis_transform(), label=label)
+        at = middles[[cell["alarms"] > 0 for cell in cells]]
+        upper.plot(at, np.full(len(at), 0.97), "v", color="#CC79A7", markersize=5, transform=upper.get_xaxis_transform(), label="alarm of the drift detector")
         counts = np.array([[cell["outcomes"][tier] for tier in TIERS] for cell in cells], dtype=float)
         shares = counts / counts.sum(axis=1, keepdims=True)
         bottom = np.zeros(len(cells))
         for index, (tier, colour) in enumerate(TIERS.items()):
-            lower.bar(edges[:-1], shares[:, index], widths, bottom, color=colour, align="edge", label={"learned": "fall-back"}.get(tier, tier))
+            lower.bar(edges[:-1], shares[:, index], widths, bottom, color=colour, align="edge", label={"learned": "what learns on"}.get(tier, tier))
             bottom += shares[:, index]
         shift = _outcomes_before_shift(told)
         if shift is not None:
@@ -159,7 +157,7 @@ def models(document: dict[str, Any], results: list[Any], folder: Path) -> list[P
                 axes.axvline(shift, color="#555555", linewidth=0.9, linestyle=(0, (6, 3)))
             upper.annotate("another input", (shift, 0.88), xycoords=("data", "axes fraction"), xytext=(3, 0), textcoords="offset points", fontsize=7.5)
         upper.set_ylabel("log loss of types [bits]")
-        lower.set_ylabel("share by tier")
+        lower.set_ylabel("weighed most")
         lower.set_xlabel("packets whose type has become known")
         upper.legend(*_labels(upper, lower), loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False, fontsize=7.5, ncols=3)
         predictor = document["config"]["prediction"]["predictor"]
@@ -175,28 +173,29 @@ def _labels(*axes: Any) -> tuple[list[Any], list[str]]:
     return [handle for handles, _ in pairs for handle in handles], [label for _, labels in pairs for label in labels]
 
 
+LOSSES = {"bits": "outcomes", "model_bits": "outcomes", "fallback_bits": "compared"}  # a cell's means, and of how many
+
+
+def _number(cell: dict[str, Any], of: str) -> int:
+    return int(sum(cell["outcomes"].values()) if of == "outcomes" else cell[of])
+
+
 def _joined(cells: list[dict[str, Any]], least: int) -> list[dict[str, Any]]:
     """Neighbouring cells of a history joined until each has `least` outcomes, the last perhaps fewer."""
     joined: list[dict[str, Any]] = []
-    weights: dict[str, float] = {}
     for cell in cells:
-        count = sum(cell["outcomes"].values())
-        if not joined or sum(joined[-1]["outcomes"].values()) >= least:
-            if not count and not cell["events"]:
-                continue
-            joined.append({"outcomes": dict.fromkeys(TIERS, 0), "events": {}, "bits": None, "model_bits": None, "fallback_bits": None})
-            weights = {}
+        if not joined or _number(joined[-1], "outcomes") >= least:
+            joined.append({"outcomes": dict.fromkeys(TIERS, 0), "compared": 0, "alarms": 0, **dict.fromkeys(LOSSES)})
         into = joined[-1]
-        for key in ("bits", "model_bits", "fallback_bits"):
-            if cell[key] is not None and count:
-                before = weights.get(key, 0)
-                into[key] = ((into[key] or 0.0) * before + cell[key] * count) / (before + count)
-                weights[key] = before + count
+        for key, of in LOSSES.items():
+            before, more = _number(into, of), _number(cell, of)
+            if more:
+                into[key] = ((into[key] or 0.0) * before + cell[key] * more) / (before + more)
         for tier, number_of in cell["outcomes"].items():
             into["outcomes"][tier] += number_of
-        for event, number_of in cell["events"].items():
-            into["events"][event] = into["events"].get(event, 0) + number_of
-    return [cell for cell in joined if sum(cell["outcomes"].values())]
+        into["compared"] += cell["compared"]
+        into["alarms"] += cell["alarms"]
+    return [cell for cell in joined if _number(cell, "outcomes")]
 
 
 def _outcomes_before_shift(result: Any) -> int | None:

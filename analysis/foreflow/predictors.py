@@ -42,7 +42,8 @@ def _row(values: judge.Values, results: list[runner.Result]) -> dict[str, Any]:
         "cost_against_reactive": {metric: estimate.as_json() for metric, estimate in judge.costs(values, "predictive").items()},
         "counters": {name: _mean_of(results, name) for name in COUNTED},
         "tiers": {tier: _mean_of(results, "types_by_tier", tier) for tier in ("learned", "table", "network")},
-        "watch": {event: _mean_of(results, "watch_events", event) for event in ("alarm", "fell_back", "recovered")},
+        "fallback_asked": _mean_of(results, "fallback_asked"),
+        "drift_alarms": _mean_of(results, "drift_alarms"),
     }
 
 
@@ -103,7 +104,9 @@ def text_of(document: dict[str, Any]) -> str:
     for kind in ("promotion", "demotion"):
         pairs = [f"{_share(row['counters'][f'{kind}_hit_rate'])} / {_share(row['counters'][f'{kind}_break_even'])}" for row in document["predictors"].values()]
         rows.append([f"{kind}s: h / h*", "", *pairs, ""])
-    for title, part, names in (("outcomes by tier: learned / table / network", "tiers", ("learned", "table", "network")), ("watch: alarms / falls / recoveries", "watch", ("alarm", "fell_back", "recovered"))):
-        rows.append([title, "", *(" / ".join(number(row[part][name], 3) for name in names) for row in document["predictors"].values()), ""])
+    own = document["predictors"].values()
+    rows.append(["outcomes by tier: learned / table / network", "", *(" / ".join(number(each, 3) for each in row["tiers"].values()) for row in own), ""])
+    for title, key in (("fall-back asked", "fallback_asked"), ("drift alarms", "drift_alarms")):
+        rows.append([title, "", *(number(row[key], 3) for row in own), ""])
     n = document["config"]["seeds"]
     return grid(rows) + f"\n  means ± half width of the 95 % interval over n = {n} seeds; counts are means a run"

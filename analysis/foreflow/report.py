@@ -18,7 +18,7 @@ from foreflow.table import number, with_interval
 CAPTIONS = {
     "fast_path": "Packets that the device decided alone, and packets that went through the host's slow path.",
     "latency": "From arrival to the last bit on the wire, of the packets that truly were requests or responses; left: all seeds together.",
-    "models": "Log loss of the trained models and of the predictor that learns beside them, the watch's alarms, and who predicted (seed 1).",
+    "models": "Log loss of the trained models of what learns beside them and of both mixed, alarms of drift, and whose word weighed most (seed 1).",
     "work": "Work charged to device and host, and what predicting itself costs.",
 }
 

@@ -73,19 +73,19 @@ def sentences(document: dict[str, Any], values: judge.Values, results: list[Resu
 
 
 def _models(results: list[Result]) -> list[str]:
-    """Who predicted the types, and what the watch over trained models did, a run."""
+    """Whose word on types weighed most where trained models are mixed with what learns, a run."""
     counters = [r.summary["counters"] for r in results if r.ok and r.run.arm == "predictive" and r.summary.get("models")]
     if not counters:
         return []
     tiers = {tier: stats.mean([c["types_by_tier"][tier] for c in counters]).mean or 0.0 for tier in ("network", "table", "learned")}
-    events = {event: stats.mean([c["watch_events"][event] for c in counters]).mean or 0.0 for event in ("alarm", "fell_back", "recovered")}
+    asked, alarms = (stats.mean([c[key] for c in counters]).mean or 0.0 for key in ("fallback_asked", "drift_alarms"))
     outcomes = sum(tiers.values())
     if not outcomes:
         return []
-    shares = ", ".join(f"{100 * count / outcomes:.1f} % by {'the fall-back' if tier == 'learned' else f'the {tier}'}" for tier, count in tiers.items() if count)
+    shares = ", ".join(f"{100 * count / outcomes:.1f} % by {'what learns on' if tier == 'learned' else f'the {tier}'}" for tier, count in tiers.items() if count)
     return [
-        f"Types were predicted {shares}; a run saw {number(events['alarm'], 3)} drift alarms, fell back {number(events['fell_back'], 3)} times"
-        f" for want of advantage, and went back to the models {number(events['recovered'], 3)} times."
+        f"Types were predicted {shares}, by whose word weighed most; what learns on was asked for {100 * asked / outcomes:.1f} %,"
+        f" and a run saw {number(alarms, 3)} drift alarms."
     ]
 
 

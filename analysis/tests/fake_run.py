@@ -56,14 +56,14 @@ def main() -> int:
         "counters": {
             "installs_predicted": 10, "predicted_used": 4,
             "promotion_hit_rate": 0.9, "promotion_break_even": 0.02,
-            "types_by_tier": {"learned": 100, "table": 0, "network": 900}, "watch_events": {"alarm": 2, "fell_back": 0, "recovered": 1},
+            "types_by_tier": {"learned": 100, "table": 0, "network": 900}, "fallback_asked": 250, "drift_alarms": 2,
             "destination_hit_rate": 0.4, "destination_break_even": 0.1, "demotion_hit_rate": None, "demotion_break_even": 0.5,
         },
     }  # fmt: skip
     if arm == "predictive" and any(config["models"].values()):
-        cell = {"outcomes": {"learned": 10, "table": 0, "network": 90}, "bits": 0.5, "model_bits": 0.6, "fallback_bits": None, "events": {"alarm": 1}}
+        cell = {"outcomes": {"learned": 10, "table": 0, "network": 90}, "bits": 0.5, "model_bits": 0.6, "fallback_bits": None, "compared": 0, "alarms": 1}
         history = {"start_ns": 0, "cell_ns": 1000000, "cells": [cell] * 10}
-        summary["models"] = [{"state": "serving", "history": history}]
+        summary["models"] = [{"history": history}]
     (out / "summary.json").write_text(json.dumps(summary))
     print(f"progress {PACKETS} {PACKETS}", file=sys.stderr, flush=True)
     return 0

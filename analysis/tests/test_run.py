@@ -98,7 +98,7 @@ def test_another_input_may_follow(command: Command, capture: Capture, tmp_path: 
     assert manifest["config"]["traffic"]["shift_input"] == str(second.resolve())
     assert manifest["config"]["models"]["network"]["sha256"] == hashlib.sha256(b"a network").hexdigest()
     assert any(Path(figure).name == "models.png" for figure in document["outputs"]["figures"])
-    assert "90.0 % by the network, 10.0 % by the fall-back; a run saw 2.00 drift alarms" in (tmp_path / "o" / "table.txt").read_text()
+    assert "90.0 % by the network, 10.0 % by what learns on, by whose word weighed most; what learns on was asked for 25.0 %, and a run saw 2.00 drift alarms" in (tmp_path / "o" / "table.txt").read_text()
     from foreflow import inputs
 
     inputs.sha256_of.cache_clear()

@@ -89,24 +89,25 @@ std::string PredictorOf(const path::PathConfig& config) {
 }
 
 double Bits(std::uint64_t loss, std::uint64_t outcomes) {
-  return outcomes == 0 ? 0 : static_cast<double>(loss) / 4096 / static_cast<double>(outcomes);
+  return static_cast<double>(loss) / 4096 / static_cast<double>(outcomes);
 }
 
 Json ToJson(const predict::ScoreHistory::Cell& cell) {
   std::uint64_t outcomes = 0;
-  Json tiers = Json::object(), events = Json::object();
+  Json tiers = Json::object();
   for (std::size_t i = 0; i < predict::kTiers; ++i) {
     tiers[Name(static_cast<predict::Tier>(i))] = cell.predicted[i];
     outcomes += cell.predicted[i];
   }
-  for (std::size_t i = 1; i < predict::kWatchEvents; ++i) {
-    if (cell.events[i] != 0) events[Name(static_cast<predict::ModelWatch::Event>(i))] = cell.events[i];
-  }
+  const auto mean = [](std::uint64_t loss, std::uint64_t of) {
+    return of == 0 ? Json() : Json(Bits(loss, of));
+  };
   return {{"outcomes", tiers},
-          {"bits", cell.scored == 0 ? Json() : Json(Bits(cell.loss, cell.scored))},
-          {"model_bits", outcomes == 0 ? Json() : Json(Bits(cell.model_loss, outcomes))},
-          {"fallback_bits", cell.compared == 0 ? Json() : Json(Bits(cell.fallback_loss, cell.compared))},
-          {"events", events}};
+          {"bits", mean(cell.loss, outcomes)},
+          {"model_bits", mean(cell.model_loss, outcomes)},
+          {"fallback_bits", mean(cell.fallback_loss, cell.compared)},
+          {"compared", cell.compared},
+          {"alarms", cell.alarms}};
 }
 
 }  // namespace
@@ -119,10 +120,7 @@ Json ToJson(const path::Lanes& lanes) {
     const predict::ScoreHistory& history = models->history();
     Json cells = Json::array();
     for (std::size_t i = 0; i < history.size(); ++i) cells.push_back(ToJson(history[i]));
-    all.push_back({{"state", Name(models->watch().state())},
-                   {"gap_bits", models->watch().gap()},
-                   {"table_sharpness", models->sharpness(predict::Tier::kTable) / 256.0},
-                   {"network_sharpness", models->sharpness(predict::Tier::kNetwork) / 256.0},
+    all.push_back({{"sharpness", models->sharpness() / 256.0},
                    {"bytes", models->bytes()},
                    {"history",
                     {{"start_ns", history.start().count()},
@@ -145,12 +143,9 @@ Json ToJson(const path::Counters& counters) {
   for (std::size_t i = 0; i < static_cast<std::size_t>(tag::TagStatus::kCount); ++i) {
     tags[tag::Name(static_cast<tag::TagStatus>(i))] = counters.tags_by_status[i];
   }
-  Json tiers = Json::object(), events = Json::object();
+  Json tiers = Json::object();
   for (std::size_t i = 0; i < predict::kTiers; ++i) {
     tiers[Name(static_cast<predict::Tier>(i))] = counters.types_by_tier[i];
-  }
-  for (std::size_t i = 1; i < predict::kWatchEvents; ++i) {
-    events[Name(static_cast<predict::ModelWatch::Event>(i))] = counters.watch_events[i];
   }
   return {{"packets", counters.packets},
           {"punts", counters.punts},
@@ -173,7 +168,8 @@ Json ToJson(const path::Counters& counters) {
           {"demotion_hit_rate", HitRate(counters.types_hit[1], counters.types_scored[1])},
           {"demotion_break_even", FromShare(counters.type_break_even[1])},
           {"types_by_tier", tiers},
-          {"watch_events", events}};
+          {"fallback_asked", counters.fallback_asked},
+          {"drift_alarms", counters.drift_alarms}};
 }
 
 Json ToJson(const path::PathConfig& config) {

@@ -8,14 +8,6 @@
 namespace foreflow::evaluate {
 namespace {
 
-predict::Context ContextOf(const History& history, int last) {
-  predict::Context context;
-  std::copy_n(history.symbol.begin(), context.symbol.size(), context.symbol.begin());
-  context.length = static_cast<std::uint8_t>(std::min<std::size_t>(history.length, context.symbol.size()));
-  if (last >= 0) context.last_label = static_cast<predict::PacketType>(last);
-  return context;
-}
-
 // The newest `order` symbols, and how many they are.
 std::uint64_t KeyOf(const History& history, std::size_t order) {
   std::uint64_t key = order + 1;
@@ -24,6 +16,14 @@ std::uint64_t KeyOf(const History& history, std::size_t order) {
 }
 
 }  // namespace
+
+predict::Context ContextOf(const History& history, int last) {
+  predict::Context context;
+  std::copy_n(history.symbol.begin(), context.symbol.size(), context.symbol.begin());
+  context.length = static_cast<std::uint8_t>(std::min<std::size_t>(history.length, context.symbol.size()));
+  if (last >= 0) context.last_label = static_cast<predict::PacketType>(last);
+  return context;
+}
 
 void PathClassifier::Predict(const History& history, int last, std::vector<float>& probability, Work& work) {
   const predict::Prediction prediction = predictor_->Predict(ContextOf(history, last), work);

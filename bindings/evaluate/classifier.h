@@ -14,6 +14,9 @@
 
 namespace foreflow::evaluate {
 
+// The context of the data path's predictors. `last`: the last label known of the VM, -1 none.
+predict::Context ContextOf(const History& history, int last);
+
 // A baseline that predicts a class from the last symbols.
 class Classifier {
  public:

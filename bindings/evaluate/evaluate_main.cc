@@ -2,9 +2,10 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <map>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,8 +14,8 @@
 #include "bindings/evaluate/baselines.h"
 #include "bindings/evaluate/dataset.h"
 #include "bindings/evaluate/file_model.h"
+#include "bindings/evaluate/mixed_model.h"
 #include "bindings/evaluate/monitor.h"
-#include "bindings/evaluate/online_model.h"
 #include "bindings/evaluate/predictions_file.h"
 #include "bindings/evaluate/row_model.h"
 #include "bindings/program/run_program.h"
@@ -23,9 +24,22 @@
 namespace foreflow::evaluate {
 namespace {
 
-// After a model file's name.
-const std::map<std::string, Together> kTogether = {{"+online", Together::kWatched},
-                                                   {"+mixed", Together::kMixed}};
+// After the names of model files that are served as on the data path.
+constexpr const char* kMixed = "+mixed";
+
+// The files of FILE+mixed and of FILE+FILE+mixed; none where `name` is neither.
+std::vector<std::string> MixedFiles(const std::string& name) {
+  const std::size_t end = name.rfind(kMixed);
+  if (end == std::string::npos || end + std::strlen(kMixed) != name.size()) return {};
+  std::vector<std::string> files;
+  for (std::size_t at = 0; at < end;) {
+    const std::size_t next = std::min(name.find('+', at), end);
+    files.push_back(name.substr(at, next - at));
+    if (!IsModelFile(files.back()) || files.size() > 2) return {};
+    at = next + 1;
+  }
+  return files;
+}
 
 struct Options {
   std::string data;
@@ -127,18 +141,19 @@ void Run(const Options& options) {
       models.emplace_back(NameOfModelFile(name), std::make_unique<FileModel>(name, data));
       continue;
     }
-    const std::string file = name.substr(0, name.find('+')), ending = name.substr(file.size());
-    const auto together = kTogether.find(ending);
-    if (IsModelFile(file) && together != kTogether.end()) {
-      models.emplace_back(NameOfModelFile(file) + ending,
-                          std::make_unique<OnlineModel>(file, data, together->second));
+    if (const std::vector<std::string> files = MixedFiles(name); !files.empty()) {
+      std::string kept;
+      for (const std::string& file : files) kept += NameOfModelFile(file) + "+";
+      models.emplace_back(kept + "mixed", std::make_unique<MixedModel>(files, data));
       continue;
     }
     auto model = MakeBaseline(name, data, training, options.seed);
     if (!model)
       throw Refusal(
           "command line", "--model", name,
-          std::string("a file that ends in .model, such a file with +online or +mixed, ") + BaselineNames());
+          std::string(
+              "a file that ends in .model, one or two such files and +mixed (A.model+B.model+mixed), ") +
+              BaselineNames());
     models.emplace_back(name, std::move(model));
   }
   PredictionsFile file(options.out, data, rows, options.seed);

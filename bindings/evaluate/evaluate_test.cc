@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <fstream>
+#include <memory>
 #include <set>
 #include <string>
 #include <utility>
@@ -17,13 +18,16 @@
 #include "bindings/evaluate/baselines.h"
 #include "bindings/evaluate/classifier.h"
 #include "bindings/evaluate/file_model.h"
+#include "bindings/evaluate/mixed_model.h"
 #include "bindings/evaluate/monitor.h"
-#include "bindings/evaluate/online_model.h"
 #include "bindings/evaluate/row_model.h"
+#include "models/base/hash.h"
 #include "models/base/refusal.h"
 #include "models/base/rng.h"
 #include "models/predict/model_file.h"
 #include "models/predict/packet_type.h"
+#include "models/predict/sequence_features.h"
+#include "models/predict/tiered_predictor.h"
 
 namespace foreflow::evaluate {
 namespace {
@@ -240,47 +244,138 @@ TEST_F(ModelInFile, StepsOneStateASequence) {
   });
 }
 
-// A model that is certain of what is right for the first half, and wrong from then on.
-TEST_F(ModelInFile, OnlineFallsBackToWhatLearnsWhenTheModelIsWrong) {
+// As the data path reads it: an automaton whose state is the row's own symbol, sure of a type for each.
+class ModelOfTypes : public ModelInFile {
+ protected:
+  void SetUp() override {
+    ModelInFile::SetUp();
+    constexpr std::uint32_t kStates = predict::kSequenceSymbols;
+    model_.feature_set = predict::kSequenceFeatureSet;
+    model_.symbols = kStates;
+    model_.hidden = {kStates};
+    model_.heads[0].target = "type";
+    model_.heads[0].classes.clear();
+    for (std::size_t i = 0; i < predict::kPacketTypes; ++i) {
+      model_.heads[0].classes.push_back(predict::Name(static_cast<predict::PacketType>(i)));
+    }
+    predict::Table next{"next_state", {kStates, kStates}, {}};
+    predict::Tensor output{"output", {kStates, static_cast<std::uint32_t>(predict::kPacketTypes)}, {}};
+    for (std::uint32_t state = 0; state < kStates; ++state) {
+      for (std::uint32_t symbol = 0; symbol < kStates; ++symbol) {
+        next.value.push_back(static_cast<std::uint16_t>(symbol));
+      }
+      for (std::size_t type = 0; type < predict::kPacketTypes; ++type) {
+        output.value.push_back(type == (state + 3) % kSymbols ? 0.994f : 0.001f);
+      }
+    }
+    model_.tables = {next};
+    model_.tensors = {output};
+  }
+
+  Dataset RowsOf(const std::vector<std::int8_t>& label) const {
+    Dataset data = Rows(label, predict::kPacketTypes);
+    data.task = "next-type";
+    data.feature_set = predict::kSequenceFeatureSet;
+    data.symbols = predict::kSequenceSymbols;
+    data.inputs_per_row = predict::kSequenceInputs;
+    data.inputs.resize(data.rows() * data.inputs_per_row);
+    data.targets[0].name = "type";
+    data.targets[0].classes = model_.heads[0].classes;
+    return data;
+  }
+};
+
+// A model that is sure of what is right for the first half, and wrong from then on.
+TEST_F(ModelOfTypes, MixedFollowsWhatLearnsWhereTheModelIsWrong) {
   constexpr std::size_t kRows = 8000;
   std::vector<std::int8_t> label;
   for (std::size_t row = 0; row < kRows; ++row) {
     const std::size_t before = (row + 3) % kSymbols;
     label.push_back(static_cast<std::int8_t>(row < kRows / 2 ? before : (before + 1) % kSymbols));
   }
-  data_ = Rows(label, predict::kPacketTypes);
-  data_.task = "next-type";
-  data_.feature_set = 1;
-  Target& target = data_.targets[0];
-  for (std::size_t i = 0; i < predict::kPacketTypes; ++i) {
-    target.classes[i] = predict::Name(static_cast<predict::PacketType>(i));
-  }
-  model_.heads[0].classes = target.classes;
-  predict::Tensor& output = model_.tensors[0];
-  output = {"output", {kSymbols, static_cast<std::uint32_t>(predict::kPacketTypes)}, {}};
-  for (std::size_t state = 0; state < kSymbols; ++state) {  // the state is the row's own symbol
-    for (std::size_t type = 0; type < predict::kPacketTypes; ++type) {
-      output.value.push_back(type == (state + 3) % kSymbols ? 0.94f : 0.01f);
-    }
-  }
+  const Dataset data = RowsOf(label);
   const auto share_right = [&](RowModel& model) {
     std::array<double, 2> right{};
-    Walk(data_, model, [&](std::size_t row, const Output& said, const Work&) {
+    Walk(data, model, [&](std::size_t row, const Output& said, const Work&) {
       const auto likeliest = std::max_element(said[0].begin(), said[0].end()) - said[0].begin();
       right[row / (kRows / 2)] += likeliest == label[row] ? 2.0 / kRows : 0.0;
     });
     return right;
   };
-  FileModel alone(Written(), data_);
+  FileModel alone(Written(), data);
   EXPECT_GT(share_right(alone)[0], 0.99);
-  FileModel again(path_, data_);
+  FileModel again(path_, data);
   EXPECT_LT(share_right(again)[1], 0.01);
-  for (const Together together : {Together::kWatched, Together::kMixed}) {
-    OnlineModel online(path_, data_, together);
-    const std::array<double, 2> right = share_right(online);
-    EXPECT_GT(right[0], 0.99);
-    EXPECT_GT(right[1], 0.8);
+  MixedModel mixed({path_}, data);
+  const std::array<double, 2> right = share_right(mixed);
+  EXPECT_GT(right[0], 0.99);
+  EXPECT_GT(right[1], 0.97);
+}
+
+// Row for row what predict::TieredPredictor says when it is shown the same.
+TEST_F(ModelOfTypes, MixedSaysWhatTheDataPathSays) {
+  Rng rng(5, "mixed_model");
+  std::vector<std::int8_t> label;
+  for (int row = 0; row < 3000; ++row) label.push_back(static_cast<std::int8_t>(rng.Below(3)));
+  Dataset data = RowsOf(label);
+  for (std::size_t row = 0; row < data.rows(); ++row) {
+    data.vm[row] = static_cast<std::uint16_t>(1 + rng.Below(3));
+    data.sequence[row] = rng.Below(5);
   }
+  data.sequences = 5;
+  predict::TieredConfig config;
+  config.table = std::make_shared<const predict::Model>(LoadModel(Written()));
+  predict::TieredPredictor host(config);
+  struct Open {
+    predict::TypeGuess guess;
+    std::size_t row;
+  };
+  std::vector<Open> open;
+  MixedModel mixed({path_}, data);
+  Walk(data, mixed, [&](std::size_t row, const Output& said, const Work&) {
+    // A label is known 25 ns after its row, and a row arrives each 10 ns.
+    if (row >= 3) {
+      Open& known = open[row - 3];
+      Work work;
+      host.Learn(known.guess, data.vm[known.row], ContextOf(data.vm_history[known.row], -1), known.row,
+                 static_cast<predict::PacketType>(label[known.row]), Nanos(0), work);
+    }
+    predict::SequenceInputs inputs;
+    inputs.symbol = data.symbol[row];
+    predict::Reading reading;
+    Work work;
+    const predict::TieredPredictor::Item item = {
+        nullptr, Mix64(data.sequence[row]), 0, true, Nanos(0), &reading, &work, &inputs, Nanos(0)};
+    host.Read(&item, 1);
+    Open& now = open.emplace_back();
+    now.row = row;
+    const predict::Prediction expected =
+        host.Predict(reading, data.vm[row], ContextOf(data.vm_history[row], -1), now.guess, work);
+    for (std::size_t type = 0; type < predict::kPacketTypes; ++type) {
+      ASSERT_EQ(said[0][type], static_cast<float>(expected.probability[type]) / 65535.0f) << row;
+    }
+  });
+}
+
+TEST_F(ModelOfTypes, MixedRefusesWhatTheDataPathCouldNotServe) {
+  const auto refused = [&](const std::vector<std::string>& paths, const Dataset& data) {
+    try {
+      MixedModel(paths, data);
+    } catch (const Refusal& refusal) {
+      return std::string(refusal.what());
+    }
+    return std::string();
+  };
+  Dataset data = RowsOf({0, 1, 2, 3});
+  EXPECT_EQ(refused({Written()}, data), "");
+  EXPECT_THAT(refused({path_, path_}, data), testing::HasSubstr("of the same tier"));
+  data.targets[0].name = "next_type";
+  EXPECT_THAT(refused({path_}, data), testing::HasSubstr("+mixed is for targets"));
+  data = RowsOf({0, 1, 2, 3});
+  data.inputs_per_row = 1;
+  EXPECT_THAT(refused({path_}, data), testing::HasSubstr("inputs is 1, allowed: 4"));
+  data.feature_set = 1;
+  EXPECT_THAT(refused({path_}, data), testing::HasSubstr("feature set is 2"));
 }
 
 TEST_F(ModelInFile, RefusesWhatIsNotOfTheDataset) {
@@ -305,8 +400,6 @@ TEST_F(ModelInFile, RefusesWhatIsNotOfTheDataset) {
   EXPECT_THAT(Refused(), testing::HasSubstr("predicts no target"));
   data_.targets[0].name = "class";
   data_.targets[0].classes[2] = "2";
-  EXPECT_THAT([&] { OnlineModel(Written(), data_, Together::kMixed); },
-              testing::ThrowsMessage<Refusal>(testing::HasSubstr("+online and +mixed are for targets")));
 }
 
 TEST(Monitor, CoversAsOftenAsItSaysBeforeAndAfterAChange) {

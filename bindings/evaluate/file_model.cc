@@ -7,14 +7,15 @@
 #include <iterator>
 
 #include "models/base/refusal.h"
-#include "models/predict/model_file.h"
 
 namespace foreflow::evaluate {
 namespace {
 
 constexpr const char* kEnding = ".model";
 
-predict::Model Load(const std::string& path) {
+}  // namespace
+
+predict::Model LoadModel(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   const std::vector<char> chars{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
   if (!file.is_open() || file.bad()) {
@@ -24,10 +25,8 @@ predict::Model Load(const std::string& path) {
   return predict::ParseModel({bytes.data(), bytes.size()}, path);
 }
 
-}  // namespace
-
 FileModel::FileModel(const std::string& path, const Dataset& data) : data_(data), head_(data.targets.size()) {
-  const predict::Model model = Load(path);
+  const predict::Model model = LoadModel(path);
   predict::RequireUse(model, path, data.task, data.feature_set);
   if (model.symbols < data.symbols || (model.inputs != 0 && model.inputs != data.inputs_per_row)) {
     throw Refusal(path, "symbols and inputs",

@@ -8,9 +8,13 @@
 #include <vector>
 
 #include "bindings/evaluate/row_model.h"
+#include "models/predict/model_file.h"
 #include "models/predict/sequence_model.h"
 
 namespace foreflow::evaluate {
+
+// Throws Refusal where the file cannot be read or is no model.
+predict::Model LoadModel(const std::string& path);
 
 // A model file, served by the kernels of the data path: one state a sequence, stepped by each of its rows.
 // It learns nothing from the rows.

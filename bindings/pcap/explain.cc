@@ -215,6 +215,14 @@ Json CacheOf(const path::Description& description, Nanos now, Json last_use) {
 Json ModelsOf(const path::Description::Type& type) {
   if (!type.models) return nullptr;
   const path::Description::Models& models = *type.models;
+  const predict::TypeGuess& guess = models.guess;
+  Json learnt = nullptr;
+  if (guess.asked) {
+    learnt = Json::object();
+    for (std::size_t i = 0; i < predict::kPacketTypes; ++i) {
+      learnt[predict::Name(static_cast<predict::PacketType>(i))] = Share(guess.fallback[i]);
+    }
+  }
   Json as_trained = nullptr;
   if (models.reading.tier != predict::Tier::kLearned) {
     as_trained = Json::object();
@@ -226,8 +234,8 @@ Json ModelsOf(const path::Description::Type& type) {
   return {{"read", Name(models.reading.tier)},
           {"probabilities_as_trained", as_trained},
           {"sharpness", models.sharpness / 256.0},
-          {"state", Name(models.watch)},
-          {"gap_bits", models.gap},
+          {"weight", guess.asked ? guess.weight / static_cast<double>(predict::FixedShare::kOne) : 1.0},
+          {"probabilities_as_learnt", learnt},
           {"drift_pressure", models.pressure}};
 }
 

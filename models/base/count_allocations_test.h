@@ -11,18 +11,19 @@ inline bool g_counting = false;
 inline std::size_t g_allocations = 0;
 
 // Replaces the allocator of this test program. The array forms end here by themselves; the nothrow form does
-// not under AddressSanitizer, which brings its own.
-void* operator new(std::size_t size) {
+// not under AddressSanitizer, which brings its own. Not inlined: the compiler would take new and free for a
+// mismatched pair.
+[[gnu::noinline]] void* operator new(std::size_t size) {
   if (g_counting) ++g_allocations;
   if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
   throw std::bad_alloc();
 }
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
   if (g_counting) ++g_allocations;
   return std::malloc(size == 0 ? 1 : size);
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
 
 #endif  // FOREFLOW_MODELS_BASE_COUNT_ALLOCATIONS_TEST_H_

@@ -25,9 +25,8 @@ Counters& Counters::operator+=(const Counters& other) {
   for (std::size_t tier = 0; tier < types_by_tier.size(); ++tier) {
     types_by_tier[tier] += other.types_by_tier[tier];
   }
-  for (std::size_t event = 0; event < watch_events.size(); ++event) {
-    watch_events[event] += other.watch_events[event];
-  }
+  fallback_asked += other.fallback_asked;
+  drift_alarms += other.drift_alarms;
   return *this;
 }
 

@@ -32,10 +32,12 @@ struct Counters {
   std::array<std::uint64_t, 2>
       types_scored{};  // [0] tags that move a packet ahead of its header's queue, [1] back
   std::array<std::uint64_t, 2> types_hit{};
-  // Where trained models predict: outcomes by the predict::Tier that had predicted, and what their watch did.
+  // Where trained models predict: outcomes by the predict::Tier whose word had weighed most, those for which
+  // the fall-back had been asked, and alarms of drift.
   std::array<std::uint64_t, predict::kTiers> types_by_tier{};
-  std::array<std::uint64_t, predict::kWatchEvents> watch_events{};  // by predict::ModelWatch::Event
-  std::uint16_t destination_break_even = 0;                         // h*, 65535 = 1
+  std::uint64_t fallback_asked = 0;
+  std::uint64_t drift_alarms = 0;
+  std::uint16_t destination_break_even = 0;  // h*, 65535 = 1
   std::array<std::uint16_t, 2> type_break_even{};
 
   // Adds the counts of another lane of the same configuration.

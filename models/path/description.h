@@ -33,16 +33,15 @@ struct Description {
 
   // What trained models made of the packet.
   struct Models {
-    predict::Reading reading;  // as trained
-    predict::ModelWatch::State watch = predict::ModelWatch::State::kServing;
-    double gap = 0;                 // mean loss of the models less the fall-back's, bits
-    double pressure = 0;            // on the drift detector, 1: an alarm
+    predict::Reading reading;       // as trained
+    predict::TypeGuess guess;       // mixed with what learns on
+    double pressure = 0;            // on the VM's drift detector, 1: an alarm
     std::uint32_t sharpness = 256;  // of online calibration, 256 = 1
   };
   struct Type {
     predict::Context context;                      // what the prediction was made from
     predict::Prediction prediction;                // of all types
-    predict::Tier tier = predict::Tier::kLearned;  // where it comes from
+    predict::Tier tier = predict::Tier::kLearned;  // whose word weighs most
     std::optional<Models> models;
     std::uint8_t header_queue = 0;  // the queue without a tag
     std::uint8_t tag_queue = 0;     // the queue that a tag of this prediction would choose

@@ -59,7 +59,11 @@ tag::VmProfile::Config ProfileConfig(const PathConfig& config, flow::VmId id) {
   profile.vm = id;
   profile.peers = config.peers_per_vm;
   profile.successors = config.successors;
-  profile.predictor = config.predictor;
+  if (config.UsesModels()) {
+    profile.predictor = std::nullopt;
+  } else {
+    profile.predictor = config.predictor;
+  }
   profile.seed = config.seed;
   return profile;
 }
@@ -116,9 +120,9 @@ Host::Host(const PathConfig& config, const Future* future, Device& device, Count
     vms_.push_back(std::make_unique<Vm>(config, static_cast<flow::VmId>(id)));
   }
   pending_.resize(PendingSlots(config.label_pending));
-  if (config.arm == Arm::kPredictive && (config.table != nullptr || config.network != nullptr)) {
+  if (config.UsesModels()) {
     models_ = std::make_unique<predict::TieredPredictor>(ModelsConfig(config));
-    pending_readings_.resize(pending_.size());
+    guesses_.resize(pending_.size());
   }
   speakers_.resize(kSpeakers);
   counters_.destination_break_even =
@@ -157,6 +161,7 @@ void Host::Prefetch(const Arrival& arrival, const CurrentPacket& current) const 
   rehearsal_.PrefetchEntry(current.rehearsal_hash);
   labeler_.PrefetchConversation(current.conversation);
   __builtin_prefetch(&pending_[current.number & (pending_.size() - 1)], 1);
+  if (models_ != nullptr) __builtin_prefetch(&guesses_[current.number & (guesses_.size() - 1)], 1);
   if (arrival.vm != 0 && arrival.vm <= vms_.size())
     vms_[arrival.vm - 1u]->profile.Prefetch(current.host_hash);
 }
@@ -191,6 +196,13 @@ void Host::Read(const Arrival* const* arrivals, CurrentPacket* current, std::siz
     item.work = &packet.reading_work;
   }
   models_->Read(items.data(), decidable);
+  for (std::size_t i = 0; i < count; ++i) {
+    const CurrentPacket& packet = current[i];
+    const flow::VmId vm = arrivals[i]->vm;
+    if (packet.parsed->decidable && vm != 0 && vm <= vms_.size()) {
+      models_->PrefetchMixture(packet.reading, vm, packet.context);
+    }
+  }
 }
 
 void Host::Process(const Arrival& arrival, CurrentPacket& current, Tagged& tagged, tag::TagMac& seal,
@@ -261,27 +273,23 @@ void Host::LearnFromLabels(const Arrival& arrival, StageWork& work) {
 
 // Labels come in the order of packets: what the next ones teach is known beforehand.
 void Host::PrefetchLearning(std::uint64_t packet) const {
-  __builtin_prefetch(&pending_[(packet + kLearntAhead) & (pending_.size() - 1)]);
+  const std::uint64_t later = packet + kLearntAhead;
+  __builtin_prefetch(&pending_[later & (pending_.size() - 1)]);
+  if (models_ != nullptr) __builtin_prefetch(&guesses_[later & (guesses_.size() - 1)]);
   const PendingType& pending = pending_[packet & (pending_.size() - 1)];
-  if (pending.vm != 0 && models_ == nullptr) vms_[pending.vm - 1u]->profile.PrefetchType(pending.context);
+  if (pending.vm == 0) return;
+  if (models_ == nullptr) return vms_[pending.vm - 1u]->profile.PrefetchType(pending.context);
+  models_->PrefetchMixture(guesses_[packet & (guesses_.size() - 1)], pending.vm, pending.context);
 }
 
-// Beside trained models the VM's own predictor learns from some labels only, and is compared with them on
-// these.
 void Host::LearnType(const PendingType& pending, predict::PacketType truth, Nanos now, Work& work) {
-  tag::VmProfile& profile = vms_[pending.vm - 1u]->profile;
-  if (models_ == nullptr) return profile.LearnType(pending.context, truth, work);
-  const PendingReading& read = pending_readings_[pending.packet & (pending_.size() - 1)];
-  const bool teaches = models_->TeachesFallback(pending.packet);
-  predict::Prediction fallback;
-  if (teaches) {
-    fallback = profile.PredictType(pending.context, work);
-    profile.LearnType(pending.context, truth, work);
-  }
-  ++counters_.types_by_tier[static_cast<std::size_t>(read.used)];
-  for (const predict::ModelWatch::Event event :
-       models_->Learn(read.reading, read.used, teaches ? &fallback : nullptr, truth, now, work)) {
-    ++counters_.watch_events[static_cast<std::size_t>(event)];
+  vms_[pending.vm - 1u]->profile.LearnType(pending.context, truth, work);
+  if (models_ == nullptr) return;
+  predict::TypeGuess& guess = GuessOf(pending.packet);
+  ++counters_.types_by_tier[static_cast<std::size_t>(guess.Predicted())];
+  if (guess.asked) ++counters_.fallback_asked;
+  if (models_->Learn(guess, pending.vm, pending.context, pending.packet, truth, now, work)) {
+    ++counters_.drift_alarms;
   }
 }
 
@@ -314,15 +322,15 @@ std::uint8_t Host::QueueOfTag(flow::VmId vm, predict::PacketType type, std::uint
 
 predict::Prediction Host::PredictType(const Vm& vm, const CurrentPacket& current,
                                       const predict::Context& context, std::uint8_t header_queue,
-                                      Work& work) const {
+                                      predict::TypeGuess& guess, Work& work) const {
   switch (config_.arm) {
     case Arm::kOracle:
       return predict::TruePrediction(future_->type(current.number));
     case Arm::kAntiOracle:
       return WorstPrediction(vm.profile.vm(), header_queue, work);
     default:
-      return UsesModels(current) ? models_->Predict(current.reading, work)
-                                 : vm.profile.PredictType(context, work);
+      if (models_ == nullptr) return vm.profile.PredictType(context, work);
+      return models_->Predict(current.reading, vm.profile.vm(), context, guess, work);
   }
 }
 
@@ -357,18 +365,16 @@ bool Host::WritesTags(const Vm& vm, const PendingType& pending) const {
 void Host::Tag(const Arrival& arrival, Vm& vm, const predict::Context& context, Tagged& tagged,
                tag::TagMac& seal, StageWork& work) {
   const std::uint8_t header_queue = tag::QueueByHeader(current_->parsed->key, current_->parsed->packet.dscp);
+  predict::TypeGuess none;
+  predict::TypeGuess& guess = models_ == nullptr ? none : GuessOf(current_->number);
   const predict::Prediction prediction =
-      PredictType(vm, *current_, context, header_queue, work[Stage::kPredict]);
+      PredictType(vm, *current_, context, header_queue, guess, work[Stage::kPredict]);
   PendingType& pending = pending_[current_->number & (pending_.size() - 1)];
   pending.packet = current_->number;
   pending.context = context;
   pending.vm = arrival.vm;
   pending.type = prediction.type;
   pending.header_queue = header_queue;
-  if (models_ != nullptr) {
-    pending_readings_[current_->number & (pending_.size() - 1)] = {
-        current_->reading, UsesModels(*current_) ? current_->reading.tier : predict::Tier::kLearned};
-  }
   pending.tag_queue = QueueOfTag(arrival.vm, prediction.type, prediction.confidence, pending.header_queue,
                                  work[Stage::kPredict]);
   if (!WritesTags(vm, pending)) return;
@@ -391,15 +397,15 @@ void Host::Describe(const Arrival& arrival, const CurrentPacket& current, Descri
   Description::Type& described = *description.type;
   described.context = pending.context;
   // Nothing was learnt since the packet's own prediction, so it is the same.
-  described.prediction = PredictType(vm, current, pending.context, pending.header_queue, uncounted);
+  predict::TypeGuess guess;
+  described.prediction = PredictType(vm, current, pending.context, pending.header_queue, guess, uncounted);
   if (models_ != nullptr) {
-    described.tier = UsesModels(current) ? current.reading.tier : predict::Tier::kLearned;
+    described.tier = guess.Predicted();
     described.models = Description::Models();
     described.models->reading = current.reading;
-    described.models->watch = models_->watch().state();
-    described.models->gap = models_->watch().gap();
-    described.models->pressure = models_->watch().pressure();
-    described.models->sharpness = models_->sharpness(current.reading.tier);
+    described.models->guess = guess;
+    described.models->pressure = models_->mixture(arrival.vm).pressure();
+    described.models->sharpness = models_->sharpness();
   }
   described.header_queue = pending.header_queue;
   described.tag_queue = pending.tag_queue;

@@ -84,11 +84,6 @@ class Host {
     predict::PacketType type = predict::PacketType::kControl;
     std::size_t direction() const { return tag_queue > header_queue ? 1 : 0; }
   };
-  // What trained models said of it, and which tier's word was taken.
-  struct PendingReading {
-    predict::Reading reading;
-    predict::Tier used = predict::Tier::kLearned;
-  };
   // Which VM a MAC (an address, on links without MACs) was last seen to send from; a small direct-mapped
   // memory.
   using Station = std::array<std::uint8_t, 16>;
@@ -99,17 +94,16 @@ class Host {
 
   // A VM that is still on probation follows the host's other VMs.
   bool WritesTags(const Vm& vm, const PendingType& pending) const;
-  bool UsesModels(const CurrentPacket& current) const {
-    return models_ != nullptr && models_->Serves() && current.reading.tier != predict::Tier::kLearned;
-  }
   void LearnFromLabels(const Arrival& arrival, StageWork& work);
   void PrefetchLearning(std::uint64_t packet) const;
   void LearnType(const PendingType& pending, predict::PacketType truth, Nanos now, Work& work);
+  predict::TypeGuess& GuessOf(std::uint64_t packet) { return guesses_[packet & (guesses_.size() - 1)]; }
   void ScoreType(const PendingType& pending, predict::PacketType truth, Work& work);
   std::uint8_t QueueOfTag(flow::VmId vm, predict::PacketType type, std::uint16_t confidence,
                           std::uint8_t otherwise, Work& work) const;
+  // `guess` is written where models predict.
   predict::Prediction PredictType(const Vm& vm, const CurrentPacket& current, const predict::Context& context,
-                                  std::uint8_t header_queue, Work& work) const;
+                                  std::uint8_t header_queue, predict::TypeGuess& guess, Work& work) const;
   predict::Prediction WorstPrediction(flow::VmId vm, std::uint8_t header_queue, Work& work) const;
   void Tag(const Arrival& arrival, Vm& vm, const predict::Context& context, Tagged& tagged, tag::TagMac& seal,
            StageWork& work);
@@ -152,7 +146,7 @@ class Host {
   predict::Labeler labeler_;
   std::vector<PendingType> pending_;  // ring, by packet number
   std::unique_ptr<predict::TieredPredictor> models_;
-  std::vector<PendingReading> pending_readings_;  // as pending_
+  std::vector<predict::TypeGuess> guesses_;  // as pending_, where models predict
   std::vector<Speaker> speakers_;
   tag::TagSealer sealer_;
   const CurrentPacket* current_ = nullptr;        // during Process

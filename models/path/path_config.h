@@ -50,8 +50,8 @@ struct PathConfig {
   std::uint16_t minimum_confidence = 19661;          // 0.3 of 65535: act on a destination from here
   std::uint16_t governor_margin = 1311;              // 0.02 of 65535
   predict::PredictorKind predictor = predict::PredictorKind::kMarkov3;
-  // Trained models that predict types in place of `predictor`, which learns on beside them and takes over
-  // while they do worse (predict/tiered_predictor.h): either alone, both in tiers, or none.
+  // Trained models that predict types in the predictive arm, mixed with what learns on beside them, in place
+  // of `predictor` (predict/tiered_predictor.h): either alone, both in tiers, or none.
   std::shared_ptr<const predict::Model> table;
   std::shared_ptr<const predict::Model> network;
   std::uint32_t conversations = 16'384;         // whose state is kept for the models
@@ -70,6 +70,8 @@ struct PathConfig {
   std::vector<rules::Rule> rules;
   std::vector<tag::TagRule> tag_rules;
   std::vector<tag::MeterConfig> meters;
+
+  bool UsesModels() const { return arm == Arm::kPredictive && (table != nullptr || network != nullptr); }
 };
 
 }  // namespace foreflow::path

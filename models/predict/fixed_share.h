@@ -17,13 +17,18 @@ namespace foreflow::predict {
 // One object a VM, 4 B. Integers alone; Learn divides once.
 class FixedShare {
  public:
-  // Of both distributions, which sum to 65536 up to rounding.
-  Distribution Mix(const Distribution& one, const Distribution& other) const {
+  static constexpr std::uint32_t kOne = 1u << 15;
+
+  // Of both distributions, which sum to 65536 up to rounding. `weight` is the first's.
+  static Distribution Mix(const Distribution& one, const Distribution& other, std::uint32_t weight) {
     Distribution mixed{};
     for (std::size_t i = 0; i < mixed.size(); ++i) {
-      mixed[i] = (one[i] * weight_ + other[i] * (kOne - weight_) + kOne / 2) / kOne;
+      mixed[i] = (one[i] * weight + other[i] * (kOne - weight) + kOne / 2) / kOne;
     }
     return mixed;
+  }
+  Distribution Mix(const Distribution& one, const Distribution& other) const {
+    return Mix(one, other, weight_);
   }
 
   // What each had given the truth, 65536 = 1.
@@ -35,11 +40,10 @@ class FixedShare {
     weight_ = posterior - posterior / kShare + kOne / (2 * kShare);
   }
 
-  // Of the first, 32768 = 1.
+  // Of the first; kOne = 1.
   std::uint32_t weight() const { return weight_; }
 
  private:
-  static constexpr std::uint32_t kOne = 1u << 15;
   static constexpr std::uint32_t kShare = 256;  // 1 / the share
   static constexpr std::uint32_t kLeast = 1;
 

@@ -5,8 +5,11 @@
 #include <vector>
 
 #include "models/base/count_allocations_test.h"
+#include "models/base/rng.h"
 #include "models/predict/sequence_model.h"
 #include "models/predict/test_models.h"
+#include "models/predict/tiered_predictor.h"
+#include "models/predict/types_model_test.h"
 
 namespace foreflow::predict {
 namespace {
@@ -40,6 +43,31 @@ TEST(NoAllocation, SteppingModelsTakesNoMemory) {
   EXPECT_NE(MakeSequenceModel(OneOfEachKind(seed)[0]), nullptr);
   g_counting = false;
   EXPECT_GT(g_allocations, 0u) << "nothing was counted";
+}
+
+TEST(NoAllocation, MixingTakesNoMemory) {
+  TieredConfig config;
+  config.table = TypesModel(ModelKind::kAutomaton, {50}, 0, 1);
+  TieredPredictor predictor(config);
+  Rng rng(3, "no_allocation_test.mixing");
+  Work work;
+  std::size_t alarms = 0;
+  g_allocations = 0;
+  g_counting = true;
+  for (std::uint64_t packet = 0; packet < 5000; ++packet) {
+    Reading reading;
+    reading.tier = Tier::kTable;
+    reading.probability[rng.Below(kPacketTypes)] = 65536;
+    Context context;
+    context.Push(static_cast<Symbol>(rng.Below(kSymbols)));
+    TypeGuess guess;
+    predictor.Predict(reading, 1, context, guess, work);
+    const auto truth = static_cast<PacketType>(rng.Below(packet < 1000 ? 1 : kPacketTypes));
+    alarms += predictor.Learn(guess, 1, context, packet, truth, Millis(1), work) ? 1 : 0;
+  }
+  g_counting = false;
+  EXPECT_EQ(g_allocations, 0u);
+  EXPECT_GT(alarms, 0u) << "nothing was forgotten";
 }
 
 }  // namespace

@@ -7,25 +7,9 @@
 #include <cstdint>
 
 #include "models/base/units.h"
-#include "models/predict/model_watch.h"
+#include "models/predict/reading.h"
 
 namespace foreflow::predict {
-
-// Which tier a type prediction came from: the predictor that learns on, a table, or a network.
-enum class Tier : std::uint8_t { kLearned, kTable, kNetwork };
-constexpr std::size_t kTiers = 3;
-// learned, table, network; nullptr out of range.
-constexpr const char* Name(Tier tier) {
-  switch (tier) {
-    case Tier::kLearned:
-      return "learned";
-    case Tier::kTable:
-      return "table";
-    case Tier::kNetwork:
-      return "network";
-  }
-  return nullptr;
-}
 
 // How predictions of types went over time, for people: cells of equal length from the first outcome on, at
 // most kCells. When they are full, neighbours are joined and each cell is twice as long. Constant memory;
@@ -35,15 +19,14 @@ class ScoreHistory {
   static constexpr std::size_t kCells = 256;
 
   struct Cell {
-    std::array<std::uint32_t, kTiers> predicted{};  // outcomes by the tier that predicted
-    // Losses in 2^-12 bits, summed. The model's is of every outcome, the fall-back's of those it was asked
-    // about.
+    std::array<std::uint32_t, kTiers> predicted{};  // outcomes by the tier that weighed most
+    // Losses in 2^-12 bits, summed: of what was said, of the models' part of it, and the fall-back's. The
+    // last is of a sample of outcomes, whose number is `compared`.
+    std::uint64_t loss = 0;
     std::uint64_t model_loss = 0;
-    std::uint32_t compared = 0;
     std::uint64_t fallback_loss = 0;
-    std::uint32_t scored = 0;  // outcomes whose predictor's loss is known: all but a few around a change
-    std::uint64_t loss = 0;    // of these
-    std::array<std::uint32_t, kWatchEvents> events{};
+    std::uint32_t compared = 0;
+    std::uint32_t alarms = 0;  // of drift
   };
 
   // The cell of an outcome at `now`; times that run backwards count as the latest.
@@ -86,12 +69,11 @@ class ScoreHistory {
   static Cell Sum(const Cell& a, const Cell& b) {
     Cell sum = a;
     for (std::size_t i = 0; i < kTiers; ++i) sum.predicted[i] += b.predicted[i];
-    sum.model_loss += b.model_loss;
-    sum.compared += b.compared;
-    sum.fallback_loss += b.fallback_loss;
-    sum.scored += b.scored;
     sum.loss += b.loss;
-    for (std::size_t i = 0; i < sum.events.size(); ++i) sum.events[i] += b.events[i];
+    sum.model_loss += b.model_loss;
+    sum.fallback_loss += b.fallback_loss;
+    sum.compared += b.compared;
+    sum.alarms += b.alarms;
     return sum;
   }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "models/base/hash.h"
 #include "models/base/refusal.h"
 #include "models/predict/conformal.h"
 
@@ -11,10 +12,9 @@ namespace foreflow::predict {
 namespace {
 
 constexpr const char* kTask = "next-type";
-constexpr const char* kTarget = "type";
 
-bool IsTypeHead(const Head& head) {
-  if (head.target != kTarget || head.classes.size() != kPacketTypes) return false;
+bool IsTypeHead(const Head& head, const std::string& target) {
+  if (head.target != target || head.classes.size() != kPacketTypes) return false;
   for (std::size_t i = 0; i < kPacketTypes; ++i) {
     if (head.classes[i] != Name(static_cast<PacketType>(i))) return false;
   }
@@ -32,11 +32,11 @@ std::vector<float> ColumnsOf(const std::vector<float>& values, std::size_t width
 }
 
 // The model without its other heads, whose outputs nobody reads here. Golden sequences go with them.
-Model OnlyTypes(const Model& model) {
+Model OnlyTypes(const Model& model, const std::string& target) {
   Model kept = model;
   std::size_t first = 0;
   const auto head = std::find_if(model.heads.begin(), model.heads.end(), [&](const Head& each) {
-    if (IsTypeHead(each)) return true;
+    if (IsTypeHead(each, target)) return true;
     first += each.outputs();
     return false;
   });
@@ -67,17 +67,9 @@ void Write(const std::array<float, kPacketTypes>& output, Tier tier, Reading& re
   reading.tier = tier;
 }
 
-// Among equals the first.
-PacketType Likeliest(const Distribution& distribution) {
-  return static_cast<PacketType>(std::max_element(distribution.begin(), distribution.end()) -
-                                 distribution.begin());
-}
-
-double InBits(std::uint32_t loss) { return loss / 4096.0; }
-
 }  // namespace
 
-void RequireTypes(const Model& model, const std::string& where, bool is_table) {
+void RequireTypes(const Model& model, const std::string& where, bool is_table, const std::string& target) {
   RequireUse(model, where, kTask, kSequenceFeatureSet);
   if (model.kind == ModelKind::kTrees) {
     throw Refusal(where, "kind", Name(model.kind), "gru, lstm, mlp and automaton");
@@ -91,17 +83,17 @@ void RequireTypes(const Model& model, const std::string& where, bool is_table) {
   if (model.inputs != 0 && model.inputs != kSequenceInputs) {
     throw Refusal(where, "inputs", std::to_string(model.inputs), "0 and " + std::to_string(kSequenceInputs));
   }
-  if (std::none_of(model.heads.begin(), model.heads.end(), IsTypeHead)) {
-    throw Refusal(where +
-                  ": no head is of the target type with the seven packet types; train one with "
-                  "`./foreflow train next-type`");
+  if (std::none_of(model.heads.begin(), model.heads.end(),
+                   [&](const Head& head) { return IsTypeHead(head, target); })) {
+    throw Refusal(where + ": no head is of the target " + target +
+                  " with the seven packet types; train one with `./foreflow train next-type`");
   }
 }
 
-TieredPredictor::Served TieredPredictor::Serve(const Model* model) {
+TieredPredictor::Served TieredPredictor::Serve(const Model* model, const std::string& target) {
   Served served;
   if (model == nullptr) return served;
-  served.model = MakeSequenceModel(OnlyTypes(*model));
+  served.model = MakeSequenceModel(OnlyTypes(*model, target));
   // Every step of a kind costs the same.
   std::vector<Line> state((served.model->state_bytes() + sizeof(Line) - 1) / sizeof(Line) + 1);
   const std::array<float, kSequenceInputs> inputs{};
@@ -115,17 +107,20 @@ TieredPredictor::Served TieredPredictor::Serve(const Model* model) {
   return served;
 }
 
-Work WorkOfReading(const Model& model) { return TieredPredictor::Serve(&model).reading; }
+Work WorkOfReading(const Model& model) {
+  return TieredPredictor::Serve(&model, TieredConfig().target).reading;
+}
 
 TieredPredictor::TieredPredictor(const TieredConfig& config)
-    : table_(Serve(config.table.get())),
-      network_(Serve(config.network.get())),
+    : table_(Serve(config.table.get(), config.target)),
+      network_(Serve(config.network.get(), config.target)),
       tiers_(config.table != nullptr && config.network != nullptr),
       slots_(config.conversations),
       slot_(slots_.size()),
       sender_(std::size_t{config.vms} + 1),
       unseen_(tiers_ ? slots_.size() * kUnseen : 0),
-      bucket_(config.readings_per_second, kReadingsBurst) {
+      bucket_(config.readings_per_second, kReadingsBurst),
+      mixture_(std::size_t{config.vms} + 1) {
   if (network_.model == nullptr) return;
   lines_ = (network_.model->state_bytes() + sizeof(Line) - 1) / sizeof(Line);
   network_state_.resize(slots_.size() * lines_);
@@ -139,12 +134,18 @@ void TieredPredictor::Read(const Item* items, std::size_t count) {
     const Item& item = items[i];
     const std::uint32_t index = Enter(item);
     Slot& slot = slot_[index];
-    const PacketSummary& packet = *item.packet;
+    const Nanos arrival = item.packet == nullptr ? item.arrival : item.packet->arrival;
     const bool is_birth = slot.packets < kBirth;
-    const bool is_pause = slot.packets > 0 && packet.arrival > slot.features.last_arrival + kPause;
-    SenderState& sender = sender_[packet.key.vm < sender_.size() ? packet.key.vm : 0];
+    const bool is_pause = slot.packets > 0 && arrival > slot.features.last_arrival + kPause;
     SequenceInputs inputs;
-    SequenceStep(packet, item.direction, slot.features, sender, inputs);
+    if (item.packet == nullptr) {
+      inputs = *item.inputs;
+      slot.features.last_arrival = arrival;
+    } else {
+      const flow::VmId vm = item.packet->key.vm;
+      SequenceStep(*item.packet, item.direction, slot.features, sender_[vm < sender_.size() ? vm : 0],
+                   inputs);
+    }
     if (slot.packets < UINT32_MAX) ++slot.packets;
     item.work->Add(WorkItem::kUpdate, 2);
     item.reading->tier = Tier::kLearned;
@@ -246,50 +247,41 @@ void TieredPredictor::RunNetwork() {
   pending_.outputs = 0;
 }
 
-Prediction TieredPredictor::Predict(const Reading& reading, Work& work) const {
-  Prediction prediction;
-  prediction.type = Likeliest(reading.probability);
-  calibrator_[static_cast<std::size_t>(reading.tier)].Apply(reading.probability, prediction.type,
-                                                            prediction.probability);
-  work.Add(WorkItem::kMultiplyAdd, 2 * kPacketTypes);
-  prediction.confidence = prediction.probability[static_cast<std::size_t>(prediction.type)];
-  return prediction;
+Prediction TieredPredictor::Predict(const Reading& reading, flow::VmId vm, const Context& context,
+                                    TypeGuess& guess, Work& work) const {
+  return mixture_[vm].Predict(reading, context, calibrator_, guess, work);
 }
 
-std::array<ModelWatch::Event, 2> TieredPredictor::Learn(const Reading& reading, Tier used,
-                                                        const Prediction* fallback, PacketType truth,
-                                                        Nanos now, Work& work) {
-  const auto type = static_cast<std::size_t>(truth);
-  const auto model_loss = static_cast<std::uint32_t>(ClassScore(Predict(reading, work).probability[type]));
-  calibrator_[static_cast<std::size_t>(reading.tier)].Learn(reading.probability, truth);
-  work.Add(WorkItem::kMultiplyAdd, 4 * kPacketTypes);
+bool TieredPredictor::Learn(TypeGuess& guess, flow::VmId vm, const Context& context, std::uint64_t packet,
+                            PacketType truth, Nanos now, Work& work) {
+  if (Mix64(packet) % kTempering == 0) {
+    calibrator_.Learn(guess.Mixed(), truth);
+    work.Add(WorkItem::kMultiplyAdd, 4 * kPacketTypes);
+    work.Add(WorkItem::kUpdate);
+  }
+  const bool alarm = mixture_[vm].Learn(context, packet, truth, guess, work);
 
+  const auto type = static_cast<std::size_t>(truth);
+  const auto loss = [&](const TypeGuess::Shares& shares) {
+    return static_cast<std::uint32_t>(ClassScore(shares[type]));
+  };
   ScoreHistory::Cell& cell = history_.At(now);
-  ++cell.predicted[static_cast<std::size_t>(used)];
-  cell.model_loss += model_loss;
-  if (used != Tier::kLearned) {
-    ++cell.scored;
-    cell.loss += model_loss;
-  }
-  std::array<ModelWatch::Event, 2> events = {watch_.SeeModel(InBits(model_loss)), ModelWatch::Event::kNone};
-  ++cell.events[static_cast<std::size_t>(events[0])];
-  work.Add(WorkItem::kUpdate, 2);  // calibration and watch
-  if (fallback == nullptr) return events;
-  const auto fallback_loss = static_cast<std::uint32_t>(ClassScore(fallback->probability[type]));
+  ++cell.predicted[static_cast<std::size_t>(guess.Predicted())];
+  cell.loss += loss(guess.said);
+  cell.model_loss += loss(guess.reading);
+  if (alarm) ++cell.alarms;
+  if (!TypeMixture::Compares(packet)) return alarm;
   ++cell.compared;
-  cell.fallback_loss += fallback_loss;
-  if (used == Tier::kLearned) {
-    ++cell.scored;
-    cell.loss += fallback_loss;
-  }
-  events[1] = watch_.SeeBoth(InBits(model_loss), InBits(fallback_loss));
-  ++cell.events[static_cast<std::size_t>(events[1])];
-  return events;
+  cell.fallback_loss += loss(guess.fallback);
+  return alarm;
 }
 
 std::size_t TieredPredictor::bytes() const {
-  return sizeof(*this) + slots_.bytes() + slot_.size() * sizeof(Slot) + sender_.size() * sizeof(SenderState) +
-         unseen_.size() * sizeof(SequenceInputs) + network_state_.size() * sizeof(Line);
+  std::size_t learnt = 0;
+  for (const TypeMixture& mixture : mixture_) learnt += mixture.bytes();
+  return sizeof(*this) + learnt + slots_.bytes() + slot_.size() * sizeof(Slot) +
+         sender_.size() * sizeof(SenderState) + unseen_.size() * sizeof(SequenceInputs) +
+         network_state_.size() * sizeof(Line);
 }
 
 }  // namespace foreflow::predict

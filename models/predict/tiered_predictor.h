@@ -9,17 +9,17 @@
 #include <string>
 #include <vector>
 
-#include "models/base/hash.h"
 #include "models/base/token_bucket.h"
 #include "models/base/units.h"
 #include "models/base/work.h"
 #include "models/predict/calibrator.h"
 #include "models/predict/conversation_slots.h"
-#include "models/predict/model_watch.h"
 #include "models/predict/packet_type.h"
+#include "models/predict/reading.h"
 #include "models/predict/score_history.h"
 #include "models/predict/sequence_features.h"
 #include "models/predict/sequence_model.h"
+#include "models/predict/type_mixture.h"
 #include "models/predict/type_predictor.h"
 
 namespace foreflow::predict {
@@ -42,28 +42,25 @@ namespace foreflow::predict {
 // one that the table is sure of.
 //
 // What a model says of a packet (Reading) depends on packets and times alone, not on what was learnt since,
-// so that a burst may be read before the first of its packets is decided. Online calibration and the choice
-// between model and fall-back come after: Predict and Learn.
+// so that a burst may be read before the first of its packets is decided. What is learnt from labels comes
+// after, in Predict and Learn: the mixture with Markov-3, a VM each (type_mixture.h), and one temperature of
+// what comes out.
 struct TieredConfig {
   std::shared_ptr<const Model> table;  // either may be null, not both
   std::shared_ptr<const Model> network;
   std::uint32_t conversations = 16'384;         // whose state is kept, see ConversationSlots
   std::uint32_t readings_per_second = 100'000;  // of the network, in tiers
   std::uint16_t vms = 64;                       // senders: 1..vms; others, and 0, count as one
-};
-
-// What the models say of one packet.
-struct Reading {
-  Distribution probability{};  // 65536 = 1, as trained
-  Tier tier = Tier::kLearned;  // kLearned: the models were not asked
+  std::string target = "type";                  // the head that is read
 };
 
 // Throws Refusal unless the model is for the task next-type, reads the features that this build makes, and
-// has a head `type` with the types of packet_type.h. `where` names it in the sentence. What it keeps between
-// steps is at most 8 B where it `is_table`.
-void RequireTypes(const Model& model, const std::string& where, bool is_table);
+// has a head `target` with the types of packet_type.h. `where` names it in the sentence. What it keeps
+// between steps is at most 8 B where it `is_table`.
+void RequireTypes(const Model& model, const std::string& where, bool is_table,
+                  const std::string& target = "type");
 
-// What one reading of the model takes.
+// What one reading of the model takes. As RequireTypes has it.
 Work WorkOfReading(const Model& model);
 
 class TieredPredictor {
@@ -74,8 +71,8 @@ class TieredPredictor {
   static constexpr std::uint32_t kSure = 58982;  // 0.9 of 65536
   static constexpr std::size_t kUnseen = 16;
   static constexpr std::uint32_t kReadingsBurst = 32;
-  // One label in so many, as if at random, teaches the fall-back while the models serve.
-  static constexpr std::uint64_t kShadow = 8;
+  // One label in so many, as if at random, moves the temperature.
+  static constexpr std::uint64_t kTempering = 8;
 
   // The models are as RequireTypes has it. All memory is taken here.
   explicit TieredPredictor(const TieredConfig& config);
@@ -89,6 +86,9 @@ class TieredPredictor {
     Nanos now;                   // on the clock that the token bucket runs on
     Reading* reading = nullptr;  // written
     Work* work = nullptr;        // added to
+    // In place of `packet`, where a data set holds what models read of it, and its arrival.
+    const SequenceInputs* inputs = nullptr;
+    Nanos arrival;
   };
   // Shows up to kBurst packets, in order of arrival. Every packet must be shown once.
   void Read(const Item* items, std::size_t count);
@@ -96,22 +96,28 @@ class TieredPredictor {
   // Brings nearer what Read will touch.
   void Prefetch(std::uint64_t hash) const { slots_.Prefetch(hash); }
 
-  // Whether the models' predictions are to be used; else the fall-back's.
-  bool Serves() const { return watch_.Serves(); }
-  // The reading, calibrated by what was learnt so far. reading.tier != kLearned.
-  Prediction Predict(const Reading& reading, Work& work) const;
+  // What is said of a packet of `vm` (1..vms): the reading, of a tier other than kLearned, mixed with what
+  // was learnt. `guess` is what Learn wants back.
+  Prediction Predict(const Reading& reading, flow::VmId vm, const Context& context, TypeGuess& guess,
+                     Work& work) const;
 
-  // A packet's type became known. `used`: the tier that had predicted it. `fallback`: what the fall-back says
-  // of the packet; null where it was not asked. `now` is on the clock of the history alone.
-  // Returns what the watch made of it: of the models alone, and of the comparison.
-  std::array<ModelWatch::Event, 2> Learn(const Reading& reading, Tier used, const Prediction* fallback,
-                                         PacketType truth, Nanos now, Work& work);
-  // Whether the fall-back is to be asked about, and taught, this label.
-  bool TeachesFallback(std::uint64_t packet) const { return !Serves() || Mix64(packet) % kShadow == 0; }
+  // The type of the packet became known; all others as for Predict. `packet` is its number, from which it is
+  // told what the label is used for. `now` is on the clock of the history alone. True when the loss raised an
+  // alarm.
+  bool Learn(TypeGuess& guess, flow::VmId vm, const Context& context, std::uint64_t packet, PacketType truth,
+             Nanos now, Work& work);
 
-  const ModelWatch& watch() const { return watch_; }
+  // Brings nearer what Predict and Learn will touch.
+  void PrefetchMixture(const Reading& reading, flow::VmId vm, const Context& context) const {
+    mixture_[vm].Prefetch(reading, context);
+  }
+  void PrefetchMixture(const TypeGuess& guess, flow::VmId vm, const Context& context) const {
+    mixture_[vm].Prefetch(guess, context);
+  }
+
+  const TypeMixture& mixture(flow::VmId vm) const { return mixture_[vm]; }
   const ScoreHistory& history() const { return history_; }
-  std::uint32_t sharpness(Tier tier) const { return calibrator_[static_cast<std::size_t>(tier)].sharpness(); }
+  std::uint32_t sharpness() const { return calibrator_.sharpness(); }
   std::size_t bytes() const;
 
  private:
@@ -135,7 +141,7 @@ class TieredPredictor {
     Work step;     // without output
     Work reading;  // with
   };
-  static Served Serve(const Model* model);
+  static Served Serve(const Model* model, const std::string& target);
 
   std::uint8_t* NetworkState(std::size_t slot) { return network_state_[slot * lines_].byte.data(); }
   std::uint32_t Enter(const Item& item);
@@ -169,8 +175,8 @@ class TieredPredictor {
     std::size_t outputs = 0;
   } pending_;
 
-  std::array<Calibrator, kTiers> calibrator_;
-  ModelWatch watch_;
+  std::vector<TypeMixture> mixture_;  // by VM
+  Calibrator calibrator_;
   ScoreHistory history_;
 };
 

@@ -21,7 +21,7 @@ std::size_t BucketsFor(std::uint16_t peers) {
 VmProfile::VmProfile(const Config& config)
     : config_(config),
       hash_(config.seed),
-      types_(predict::MakeTypePredictor(config.predictor)),
+      types_(config.predictor ? predict::MakeTypePredictor(*config.predictor) : nullptr),
       successors_(config.peers, config.successors) {
   if (config.peers < 2 || config.peers == kNoDestination) {
     throw Refusal("configuration", "host.peers_per_vm", std::to_string(config.peers), "2..65534");
@@ -33,7 +33,7 @@ VmProfile::VmProfile(const Config& config)
 
 predict::Context VmProfile::Follow(const predict::PacketSummary& packet) {
   context_.Push(predict::SymbolOf(packet, features_));
-  types_->Prefetch(context_);
+  if (types_ != nullptr) types_->Prefetch(context_);
   return context_;
 }
 
@@ -59,7 +59,7 @@ void VmProfile::Observe(const predict::Context& followed, const predict::PacketS
 }
 
 void VmProfile::LearnType(const predict::Context& context, predict::PacketType truth, Work& work) {
-  types_->Learn(context, truth, work);
+  if (types_ != nullptr) types_->Learn(context, truth, work);
   context_.last_label = truth;
 }
 
@@ -77,8 +77,9 @@ flow::FlowKey VmProfile::KeyOf(predict::DestinationId destination) const {
 }
 
 std::size_t VmProfile::bytes() const {
-  return sizeof(*this) + types_->bytes() + successors_.bytes() + peers_.capacity() * sizeof(Peer) +
-         bucket_.capacity() * sizeof(std::uint16_t) + sources_.capacity() * sizeof(sources_[0]);
+  return sizeof(*this) + (types_ == nullptr ? 0 : types_->bytes()) + successors_.bytes() +
+         peers_.capacity() * sizeof(Peer) + bucket_.capacity() * sizeof(std::uint16_t) +
+         sources_.capacity() * sizeof(sources_[0]);
 }
 
 // A VM uses few source addresses; those past the bound are not profiled (kSources), which costs predictions,

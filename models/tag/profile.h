@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "models/base/hash.h"
@@ -28,7 +29,8 @@ class VmProfile {
     flow::VmId vm = 0;
     std::uint16_t peers = 1000;   // destinations remembered, >= 2
     std::uint8_t successors = 3;  // kept a destination
-    predict::PredictorKind predictor = predict::PredictorKind::kMarkov3;
+    // Of types; none where somebody else predicts them.
+    std::optional<predict::PredictorKind> predictor = predict::PredictorKind::kMarkov3;
     std::uint64_t seed = 1;  // of the table's hash
   };
   explicit VmProfile(const Config& config);
@@ -77,6 +79,7 @@ class VmProfile {
   // Brings nearer what LearnType of this context will touch.
   void PrefetchType(const predict::Context& context) const { types_->Prefetch(context); }
 
+  // Not where there is no predictor of types; the same for PrefetchType.
   predict::Prediction PredictType(const predict::Context& context, Work& work) const {
     return types_->Predict(context, work);
   }
