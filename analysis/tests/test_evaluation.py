@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from analysis.tests import prediction_data
-from foreflow import build, cli, controls, evaluation
+from foreflow import build, cli, controls, errors, evaluation
 
 FOLDER = os.environ.get("FOREFLOW_BUILD")
 pytestmark = pytest.mark.skipif(not FOLDER, reason="FOREFLOW_BUILD names no build")
@@ -122,6 +122,33 @@ def test_a_planted_shift_is_seen_and_sets_keep_their_coverage(evaluate: Callable
         assert models[name]["adwin_f1"]["mean"] > models[name]["always_fire_f1"]["mean"] > models[name]["never_fire_f1"]["mean"] == 0
     # Who learns online forgets what no longer holds; who does not stays wrong.
     assert models["markov1"]["log_loss_after"]["mean"] < models["markov1-flow"]["log_loss_after"]["mean"] - 0.5
+
+
+def test_joined_captures_go_on_with_the_next_ones_second_half(known: tuple[Path, np.ndarray], tmp_path: Path) -> None:
+    out = tmp_path / "joined.h5"
+    changes = controls.joined_captures(known[0], out, 1)
+    with h5py.File(known[0]) as before, h5py.File(out) as after:
+        old, new = ({name: file["rows"][name][()] for name in ("source", "split", "time_ns", "sequence", "symbol", "resolved_ns")} for file in (before, after))
+        old["type"], new["type"] = before["targets/type"][()], after["targets/type"][()]
+        assert dict(after.attrs).keys() == dict(before.attrs).keys()
+        assert list(after["targets/type"].attrs["classes"]) == list(before["targets/type"].attrs["classes"])
+    for source, other in ((0, 1), (1, 0)):
+        test = [np.flatnonzero((old["source"] == each) & (old["split"] == 2)) for each in (source, other)]
+        first = np.flatnonzero((old["source"] == source) & (np.arange(len(old["source"])) < test[0][len(test[0]) // 2]))
+        second = test[1][len(test[1]) // 2 :]
+        rows = np.flatnonzero(new["source"] == source)
+        assert changes[source] == rows[len(first)]
+        for name in ("symbol", "type", "split"):
+            assert np.array_equal(new[name][rows], old[name][np.concatenate([first, second])])
+        # Time goes on where it was, and what follows is as far apart as it was; its conversations are new.
+        assert np.all(np.diff(new["time_ns"][rows]) >= 0)
+        assert np.array_equal(np.diff(new["time_ns"][rows[len(first) :]]), np.diff(old["time_ns"][second]))
+        assert np.array_equal((new["resolved_ns"] - new["time_ns"])[rows[len(first) :]], (old["resolved_ns"] - old["time_ns"])[second])
+        assert not set(new["sequence"][rows[: len(first)]]) & set(new["sequence"][rows[len(first) :]])
+    with h5py.File(out, "r+") as file:
+        file["rows/source"][...] = 0
+    with pytest.raises(errors.Refused, match="joins each capture with the next"):
+        controls.joined_captures(out, tmp_path / "never.h5", 1)
 
 
 def test_permuted_labels_are_the_same_labels(known: tuple[Path, np.ndarray], tmp_path: Path) -> None:
