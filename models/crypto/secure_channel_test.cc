@@ -311,6 +311,23 @@ TEST_F(SecureChannel, BothEndsConnectAtOnce) {
   ExpectBothWays();
 }
 
+// b answers a's handshake, does not hear that a has the keys, and ends a handshake of its own: what a sent by
+// the keys of the first arrives.
+TEST_F(SecureChannel, HandshakesCross) {
+  a_->endpoint->Connect(0, b_->address, now_, *a_);
+  b_->Input(a_->TakeSent()[0], now_);
+  a_->Input(b_->TakeSent()[0], now_);
+  a_->Send({1}, now_);
+  const std::vector<TestPacket> late = a_->TakeSent();  // the confirmation and the message
+  b_->endpoint->Connect(0, a_->address, now_, *b_);
+  Exchange(*a_, *b_, now_);
+  EXPECT_EQ(b_->Input(late[1], now_), ChannelStatus::kMessage);
+  EXPECT_EQ(b_->Input(late[0], now_), ChannelStatus::kKeepalive);
+  ExpectBothWays();
+  Pass(Seconds(60));
+  ExpectBothWays();
+}
+
 TEST_F(SecureChannel, Closes) {
   Connect();
   b_->endpoint->Close(0, now_, *b_);
@@ -386,6 +403,15 @@ TEST_F(SecureChannel, FollowsThePeersAddress) {
   packet.bytes.back() ^= 1;
   b_->Input(packet, now_);
   b_->Send({4}, now_);
+  EXPECT_EQ(b_->sent.back().to, a_->address);
+  // Nor does a genuine record that is not the newest.
+  a_->Send({5}, now_);
+  a_->Send({6}, now_);
+  std::vector<TestPacket> packets = a_->TakeSent();
+  packets[0].from = TestAddress(66);
+  EXPECT_EQ(b_->Input(packets[1], now_), ChannelStatus::kMessage);
+  EXPECT_EQ(b_->Input(packets[0], now_), ChannelStatus::kMessage);
+  b_->Send({7}, now_);
   EXPECT_EQ(b_->sent.back().to, a_->address);
 }
 
