@@ -44,7 +44,7 @@ struct TestPacket {
 };
 
 // An end with an address, which remembers what it was given.
-class TestEnd : public ChannelSink {
+class TestEnd final : public ChannelSink {
  public:
   TestEnd(ChannelConfig config, std::uint64_t seed, const ChannelAddress& at)
       : address(at), config_(std::move(config)) {
