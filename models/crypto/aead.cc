@@ -36,12 +36,15 @@ IMB_MGR* Manager() {
 
 bool HasManager() { return Manager() != nullptr; }
 
-template <typename Step>
-void MbChaCha(const std::uint8_t* key, const AeadNonce& nonce, BytesView associated, BytesView from,
-              std::uint8_t* to, std::uint8_t* tag, Step step) {
+void MbChaCha(bool is_seal, const std::uint8_t* key, const AeadNonce& nonce, BytesView associated,
+              BytesView from, std::uint8_t* to, std::uint8_t* tag) {
   chacha20_poly1305_context_data context;
   IMB_CHACHA20_POLY1305_INIT(Manager(), key, &context, nonce.data(), NotNull(associated), associated.size);
-  if (from.size > 0) step(Manager(), key, &context, to, from.data, from.size);
+  if (from.size > 0 && is_seal) {
+    IMB_CHACHA20_POLY1305_ENC_UPDATE(Manager(), key, &context, to, from.data, from.size);
+  } else if (from.size > 0) {
+    IMB_CHACHA20_POLY1305_DEC_UPDATE(Manager(), key, &context, to, from.data, from.size);
+  }
   IMB_CHACHA20_POLY1305_ENC_FINALIZE(Manager(), &context, tag, kAeadTagBytes);
   sodium_memzero(&context, sizeof(context));  // holds the one-time key
 }
@@ -138,15 +141,15 @@ void AeadKey::Set(AeadAlgorithm algorithm, AeadBackEnd back_end, const std::uint
 
 void AeadKey::Seal(const AeadNonce& nonce, BytesView associated, BytesView plaintext,
                    std::uint8_t* ciphertext, std::uint8_t* tag) const {
+  // Where there is nothing to encrypt, the libraries still want a place.
+  std::uint8_t nowhere[1];
+  std::uint8_t* const to = plaintext.size == 0 ? nowhere : ciphertext;
   switch (kind_) {
 #ifdef FOREFLOW_IPSEC_MB
     case Kind::kMbAes128:
     case Kind::kMbAes256: {
       gcm_context_data context;
       const auto* const key = std::launder(reinterpret_cast<const GcmKey*>(prepared_.data()));
-      // Where there is nothing to encrypt, the library still wants a place.
-      std::uint8_t nowhere[1];
-      std::uint8_t* const to = plaintext.size == 0 ? nowhere : ciphertext;
       if (kind_ == Kind::kMbAes128) {
         IMB_AES128_GCM_ENC(Manager(), key, &context, to, NotNull(plaintext), plaintext.size, nonce.data(),
                            NotNull(associated), associated.size, tag, kAeadTagBytes);
@@ -157,28 +160,26 @@ void AeadKey::Seal(const AeadNonce& nonce, BytesView associated, BytesView plain
       return;
     }
     case Kind::kMbChaCha:
-      MbChaCha(prepared_.data(), nonce, associated, plaintext, ciphertext, tag,
-               [](IMB_MGR* manager, const void* key, chacha20_poly1305_context_data* context, void* to,
-                  const void* from, std::uint64_t bytes) {
-                 IMB_CHACHA20_POLY1305_ENC_UPDATE(manager, key, context, to, from, bytes);
-               });
+      MbChaCha(true, prepared_.data(), nonce, associated, plaintext, to, tag);
       return;
 #endif
     case Kind::kSodiumAes256:
       crypto_aead_aes256gcm_encrypt_detached_afternm(
-          ciphertext, tag, nullptr, NotNull(plaintext), plaintext.size, NotNull(associated), associated.size,
-          nullptr, nonce.data(), std::launder(reinterpret_cast<const SodiumAes*>(prepared_.data())));
+          to, tag, nullptr, NotNull(plaintext), plaintext.size, NotNull(associated), associated.size, nullptr,
+          nonce.data(), std::launder(reinterpret_cast<const SodiumAes*>(prepared_.data())));
       return;
     default:
-      crypto_aead_chacha20poly1305_ietf_encrypt_detached(ciphertext, tag, nullptr, NotNull(plaintext),
-                                                         plaintext.size, NotNull(associated), associated.size,
-                                                         nullptr, nonce.data(), prepared_.data());
+      crypto_aead_chacha20poly1305_ietf_encrypt_detached(to, tag, nullptr, NotNull(plaintext), plaintext.size,
+                                                         NotNull(associated), associated.size, nullptr,
+                                                         nonce.data(), prepared_.data());
       return;
   }
 }
 
 bool AeadKey::Open(const AeadNonce& nonce, BytesView associated, BytesView ciphertext,
                    const std::uint8_t* tag, std::uint8_t* plaintext) const {
+  std::uint8_t nowhere[1];
+  std::uint8_t* const to = ciphertext.size == 0 ? nowhere : plaintext;
   bool authentic = false;
   switch (kind_) {
 #ifdef FOREFLOW_IPSEC_MB
@@ -187,8 +188,6 @@ bool AeadKey::Open(const AeadNonce& nonce, BytesView associated, BytesView ciphe
       gcm_context_data context;
       const auto* const key = std::launder(reinterpret_cast<const GcmKey*>(prepared_.data()));
       std::array<std::uint8_t, kAeadTagBytes> right;
-      std::uint8_t nowhere[1];
-      std::uint8_t* const to = ciphertext.size == 0 ? nowhere : plaintext;
       if (kind_ == Kind::kMbAes128) {
         IMB_AES128_GCM_DEC(Manager(), key, &context, to, NotNull(ciphertext), ciphertext.size, nonce.data(),
                            NotNull(associated), associated.size, right.data(), kAeadTagBytes);
@@ -201,28 +200,24 @@ bool AeadKey::Open(const AeadNonce& nonce, BytesView associated, BytesView ciphe
     }
     case Kind::kMbChaCha: {
       std::array<std::uint8_t, kAeadTagBytes> right;
-      MbChaCha(prepared_.data(), nonce, associated, ciphertext, plaintext, right.data(),
-               [](IMB_MGR* manager, const void* key, chacha20_poly1305_context_data* context, void* to,
-                  const void* from, std::uint64_t bytes) {
-                 IMB_CHACHA20_POLY1305_DEC_UPDATE(manager, key, context, to, from, bytes);
-               });
+      MbChaCha(false, prepared_.data(), nonce, associated, ciphertext, to, right.data());
       authentic = EqualConstantTime({right.data(), right.size()}, {tag, kAeadTagBytes});
       break;
     }
 #endif
     case Kind::kSodiumAes256:
-      authentic = crypto_aead_aes256gcm_decrypt_detached_afternm(
-                      plaintext, nullptr, NotNull(ciphertext), ciphertext.size, tag, NotNull(associated),
-                      associated.size, nonce.data(),
-                      std::launder(reinterpret_cast<const SodiumAes*>(prepared_.data()))) == 0;
+      authentic =
+          crypto_aead_aes256gcm_decrypt_detached_afternm(
+              to, nullptr, NotNull(ciphertext), ciphertext.size, tag, NotNull(associated), associated.size,
+              nonce.data(), std::launder(reinterpret_cast<const SodiumAes*>(prepared_.data()))) == 0;
       break;
     default:
       authentic = crypto_aead_chacha20poly1305_ietf_decrypt_detached(
-                      plaintext, nullptr, NotNull(ciphertext), ciphertext.size, tag, NotNull(associated),
+                      to, nullptr, NotNull(ciphertext), ciphertext.size, tag, NotNull(associated),
                       associated.size, nonce.data(), prepared_.data()) == 0;
       break;
   }
-  if (!authentic && ciphertext.size > 0) std::memset(plaintext, 0, ciphertext.size);
+  if (!authentic) std::memset(to, 0, ciphertext.size);
   return authentic;
 }
 
