@@ -598,16 +598,31 @@ void SecureEndpoint::State::TickPeer(Peer& peer, Nanos now, ChannelSink& sink) {
     peer.is_unheard = false;
     peer.unanswered_since = peer.owing_since = kNever;
   }
+  // Before what decides on new keys: a record may be the last that the keys are good for.
+  if (Session* current = peer.Current()) {
+    if (peer.is_unheard && now >= peer.confirm_at) {
+      peer.confirm_at = now + config.retry;
+      SendRecord(peer, *current, kConfirm, {}, now, sink);
+    }
+    if (peer.owing_since != kNever && now - peer.owing_since >= config.keepalive) {
+      peer.owing_since = kNever;  // sent or, with a dead key, not
+      SendRecord(peer, *current, kAlive, {}, now, sink);
+    }
+  }
+
   const bool is_unanswered =
       peer.unanswered_since != kNever && now - peer.unanswered_since >= config.dead_after;
-  if (peer.is_seeking) {
-    if (now >= peer.retry_at && now - peer.sought_since < config.give_up) {
+  if (peer.is_seeking && now >= peer.retry_at) {
+    if (now - peer.sought_since < config.give_up) {
       SendInit(peer, now, sink);
-    } else if (now >= peer.retry_at) {
-      peer.StopSeeking();
-      if (peer.Current() == nullptr || is_unanswered) End(peer, ChannelEnd::kUnreachable, sink);
+    } else if (peer.Current() != nullptr && !is_unanswered) {
+      peer.StopSeeking();  // and begins anew below, if the keys are due
+    } else {
+      End(peer, ChannelEnd::kUnreachable, sink);
     }
-  } else if (Session* current = peer.Current()) {
+  }
+  if (peer.is_seeking) return;
+  if (Session* current = peer.Current()) {
     if (is_unanswered || IsDue(*current, now)) Seek(peer, config.suite, now, sink);
   } else if (peer.next == kNoSession) {
     if (peer.is_wanted) {
@@ -615,15 +630,6 @@ void SecureEndpoint::State::TickPeer(Peer& peer, Nanos now, ChannelSink& sink) {
     } else if (peer.is_up) {
       End(peer, ChannelEnd::kUnreachable, sink);
     }
-  }
-  Session* const current = peer.Current();
-  if (current == nullptr) return;
-  if (peer.is_unheard && now >= peer.confirm_at) {
-    peer.confirm_at = now + config.retry;
-    SendRecord(peer, *current, kConfirm, {}, now, sink);
-  }
-  if (peer.owing_since != kNever && now - peer.owing_since >= config.keepalive) {
-    SendRecord(peer, *current, kAlive, {}, now, sink);
   }
 }
 
