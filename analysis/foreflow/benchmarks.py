@@ -26,15 +26,25 @@ PREDICT = [f"{cell}_{how}" for cell in CELLS for how in ("single", "batch4", "ba
     f"predict/{row}"
     for row in ("automaton_step", "automaton_step_and_output", "mlp_32", "trees_64x6", "markov3_step", "holt_winters_step")
 ]
+CIPHERS = {"aes128gcm": ("",), "aes256gcm": ("", "_beside_libsodium"), "chacha20poly1305": ("", "_beside_libsodium")}
+RECORD_SIZES = (64, 512, 1400)
+CRYPTO = [
+    f"crypto/{cipher}_{operation}_{size}{beside}"
+    for cipher, besides in CIPHERS.items()
+    for operation in ("seal", "open")
+    for size in RECORD_SIZES
+    for beside in besides
+] + [*(f"crypto/record_{size}" for size in RECORD_SIZES), "crypto/handshakes_per_s"]
 # The rows that each program prints: one of which none is wanted is neither built nor run.
 PROGRAMS = {
     "foreflow-bench-cores": ["parse", "tag_seal", "tag_check", "markov_step", "hdf5_rows_per_s", "vm_profile_bytes"],
     "foreflow-bench-path": PATHS,
     "foreflow-bench-flow": [*(f"flow_table_{operation}" for operation in FLOW_OPERATIONS), "flow_table_memory"],
     "foreflow-bench-predict": PREDICT,
+    "foreflow-bench-crypto": CRYPTO,
     "foreflow-bench-sim": ["sim_packets_per_s"],
 }
-GROUPS = ("predict", "runner")  # a group's name means its rows, not those that have the word in theirs
+GROUPS = ("predict", "crypto", "runner")  # a group's name means its rows, not those that have the word in theirs
 LIBTORCH_PEER = "foreflow-libtorch-peer"
 RUNNER = "foreflow-dpdk"
 KEYS = {"name", "unit", "value", "peer", "peer_value", "ratio"}
