@@ -89,8 +89,8 @@ void NoiseTranscript::Erase() {
 }
 
 bool NoiseIkInitiator::WriteInit(NoiseSuite suite, BytesView prologue, const SecretKey& own,
-                                 const PublicKey& responder, const SecretKey& ephemeral, BytesView payload,
-                                 std::uint8_t* message) {
+                                 const PublicKey& own_public, const PublicKey& responder,
+                                 const SecretKey& ephemeral, BytesView payload, std::uint8_t* message) {
   static_ = own;
   ephemeral_ = ephemeral;
   const PublicKey point = PublicKeyOf(ephemeral);
@@ -98,7 +98,7 @@ bool NoiseIkInitiator::WriteInit(NoiseSuite suite, BytesView prologue, const Sec
   transcript_.Begin(suite, prologue, responder);
   transcript_.MixHash(View(point));
   if (!transcript_.MixAgreement(ephemeral, responder)) return false;
-  transcript_.EncryptAndHash(View(PublicKeyOf(own)), message + kKeyAgreementBytes);
+  transcript_.EncryptAndHash(View(own_public), message + kKeyAgreementBytes);
   if (!transcript_.MixAgreement(own, responder)) return false;
   transcript_.EncryptAndHash(payload, message + kKeyAgreementBytes + kSealedStatic);
   return true;

@@ -75,9 +75,11 @@ class NoiseTranscript {
 
 class NoiseIkInitiator {
  public:
-  // Writes message 1, payload.size + kNoiseInitOverhead bytes. False where the responder's key is no good.
-  bool WriteInit(NoiseSuite suite, BytesView prologue, const SecretKey& own, const PublicKey& responder,
-                 const SecretKey& ephemeral, BytesView payload, std::uint8_t* message);
+  // Writes message 1, payload.size + kNoiseInitOverhead bytes; `own_public` is PublicKeyOf(own). False where
+  // the responder's key is no good.
+  bool WriteInit(NoiseSuite suite, BytesView prologue, const SecretKey& own, const PublicKey& own_public,
+                 const PublicKey& responder, const SecretKey& ephemeral, BytesView payload,
+                 std::uint8_t* message);
   // Reads message 2; `payload` takes message.size - kNoiseReplyOverhead. False where it is not genuine: the
   // handshake is as before and waits for the one that is. True: it is over.
   bool ReadReply(BytesView message, std::uint8_t* payload, NoiseKeys& keys);
@@ -92,7 +94,7 @@ class NoiseIkInitiator {
 class NoiseIkResponder {
  public:
   // Reads the first part of message 1: who claims to have sent it. That is proved by ReadPayload only;
-  // whoever is not on the list need not be asked. `own_public` is PublicKeyOf(own).
+  // whoever is not on the list need not be asked.
   bool ReadInitiator(NoiseSuite suite, BytesView prologue, const SecretKey& own, const PublicKey& own_public,
                      BytesView message, PublicKey& initiator);
   // `payload` takes message.size - kNoiseInitOverhead. True: the initiator has its static key.

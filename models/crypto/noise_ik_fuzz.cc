@@ -22,7 +22,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const BytesView payload = rest.First(data[2]);
   const BytesView over = rest.From(payload.size);
   static const SecretKey own = TestSecret(1), other = TestSecret(2);
-  static const PublicKey other_public = PublicKeyOf(other);
+  static const PublicKey own_public = PublicKeyOf(own), other_public = PublicKeyOf(other);
 
   // Lays the input over a message; whether that changed it.
   const auto change = [&over](std::vector<std::uint8_t>& message) {
@@ -35,7 +35,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   NoiseIkInitiator initiator;
   NoiseIkResponder responder;
   std::vector<std::uint8_t> message(payload.size + kNoiseInitOverhead);
-  if (!initiator.WriteInit(suite, payload, own, other_public, TestSecret(3), payload, message.data()))
+  if (!initiator.WriteInit(suite, payload, own, own_public, other_public, TestSecret(3), payload,
+                           message.data()))
     std::abort();
   bool is_changed = what == 0 && change(message);
   if (what == 2) {

@@ -25,8 +25,8 @@ class Handshake {
 
   bool WriteInit(const ByteVector& payload) {
     message_.resize(payload.size() + kNoiseInitOverhead);
-    return initiator_.WriteInit(suite_, View(prologue), init_static, responder, Secret("init_ephemeral"),
-                                View(payload), message_.data());
+    return initiator_.WriteInit(suite_, View(prologue), init_static, PublicKeyOf(init_static), responder,
+                                Secret("init_ephemeral"), View(payload), message_.data());
   }
   bool ReadInit() {
     if (!responder_.ReadInitiator(read_suite, View(read_prologue), resp_static, PublicKeyOf(resp_static),

@@ -322,8 +322,8 @@ struct SecureEndpoint::State {
     std::array<std::uint8_t, kTimeBytes> time;
     wire::Store64(time.data(), peer.last_time_sent);
     // Succeeds: the peer's key was tried at construction.
-    peer.handshake.WriteInit(peer.suite, Prologue(out.data()), config.static_key, peer.key, random.Secret(),
-                             {time.data(), time.size()}, message);
+    peer.handshake.WriteInit(peer.suite, Prologue(out.data()), config.static_key, own_key, peer.key,
+                             random.Secret(), {time.data(), time.size()}, message);
     std::uint8_t* const macs = out.data() + kInitBytes - 2 * kMacBytes;
     peer.first_mac = peer.macs.First({out.data(), kInitBytes - 2 * kMacBytes});
     std::memcpy(macs, peer.first_mac.data(), kMacBytes);
