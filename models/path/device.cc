@@ -124,7 +124,7 @@ void Device::LookUp(DevicePacket& packet) {
       packet.decision = set_.rules.Classify(current.parsed->key, work[Stage::kSlowPath]);
       // An entry that is on its way must not be sent for again: that would only delay it.
       if (config_.flow_entries > 0 &&
-          !cache_.Contains(current.entry, current.device_hash, set_.rules.generation())) {
+          !cache_.Contains(current.entry, current.device_hash, set_.rules.changes())) {
         const bool installed = Put(current.entry, current.device_hash, packet.decision,
                                    rules::InstallCause::kMiss, current.next_use, now, work[Stage::kSlowPath]);
         if (installed) ++counters_.installs_on_miss;
@@ -163,7 +163,7 @@ bool Device::LookUpEntry(DevicePacket& packet) {
   // The device finds the packet's port classes in its own copy of the class table.
   set_.rules.CountEntryKey(work);
   rules::FlowCache::Hit hit;
-  if (!cache_.Lookup(current.entry, current.device_hash, set_.rules.generation(), packet.arrival->time, hit,
+  if (!cache_.Lookup(current.entry, current.device_hash, set_.rules.changes(), packet.arrival->time, hit,
                      work)) {
     return false;
   }
@@ -248,7 +248,7 @@ void Device::Act(DevicePacket& packet) {
 void Device::Describe(const CurrentPacket& current, Description& description) const {
   description.entry = current.entry;
   rules::FlowCache::Resident resident;
-  if (cache_.Peek(current.entry, set_.rules.generation(), resident)) description.resident = resident;
+  if (cache_.Peek(current.entry, set_.rules.changes(), resident)) description.resident = resident;
   description.cache_entries = cache_.size();
   description.cache_capacity = cache_.capacity();
   description.unused_predictions = cache_.unused_predictions();
@@ -303,11 +303,10 @@ bool Device::Put(const rules::EntryKey& entry, std::uint64_t hash, const rules::
   rules::FlowCache::Install install;
   install.key = entry;
   install.decision = decision;
-  install.generation = set_.rules.generation();
   install.ready = now + config_.install_latency;
   install.cause = cause;
   install.next_use = config_.arm == Arm::kOracle ? next_use : 0;
-  const rules::FlowCache::Evicted evicted = cache_.Put(install, hash, work);
+  const rules::FlowCache::Evicted evicted = cache_.Put(install, hash, set_.rules.changes(), work);
   if (evicted.any && evicted.was_unused_prediction) ++counters_.predicted_wasted;
   return evicted.installed;
 }

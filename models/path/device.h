@@ -81,7 +81,7 @@ class Device {
   std::size_t prediction_share() const {
     return set_.tier != nullptr ? set_.tier->prediction_share() : cache_.unused_prediction_limit();
   }
-  bool Holds(const rules::EntryKey& entry) const { return cache_.Contains(entry, set_.rules.generation()); }
+  bool Holds(const rules::EntryKey& entry) const { return cache_.Contains(entry, set_.rules.changes()); }
   const rules::FlowCache& cache() const { return cache_; }
   // What the device knows of the packet that it decides next.
   void Describe(const CurrentPacket& current, Description& description) const;

@@ -232,7 +232,7 @@ void Host::Process(const Arrival& arrival, CurrentPacket& current, Tagged& tagge
   if (config_.arm == Arm::kOracle) {
     tier != nullptr ? PreinstallTrueRules(arrival) : PreinstallTruth(arrival, work);
   } else if (tier == nullptr) {
-    rehearsal_.See(current_->entry, current_->rehearsal_hash, device_.rules().generation(), arrival.time,
+    rehearsal_.See(current_->entry, current_->rehearsal_hash, device_.rules().changes(), arrival.time,
                    work[Stage::kProfile]);
   }
   if (arrival.vm == 0 || arrival.vm > vms_.size()) return;
@@ -489,7 +489,7 @@ void Host::PreinstallReply(const Arrival& arrival, StageWork& work) {
 // Counts what Consider does when it finds the same.
 bool Host::IsSettled(const Vm& vm, predict::DestinationId current, predict::DestinationId destination,
                      Work& work) const {
-  const std::uint32_t generation = device_.rules().generation();
+  const std::uint64_t generation = device_.rules().generation();
   const Settled& settled = vm.settled[destination];
   // Both first seen under these rules: so they have different entries, and keep them.
   if (settled.generation != generation || vm.settled[current].generation != generation) return false;
@@ -522,7 +522,7 @@ void Host::Consider(const Arrival& arrival, const flow::FlowKey& key, Source sou
   settled.rehearsal = UINT64_MAX;
   if (governor.IsOpen()) {
     const bool is_there = rehearsal_.Predict(guess.entry, rehearsal_.HashOf(guess.entry),
-                                             device_.rules().generation(), arrival.time, stage);
+                                             device_.rules().changes(), arrival.time, stage);
     if (is_there) settled.rehearsal = rehearsal_.removals();
   }
 
@@ -568,7 +568,7 @@ void Host::ConsiderRule(const Arrival& arrival, std::uint32_t rank, flow::VmId v
 // A destination's packets share a flow entry, so one rule decides them all.
 std::uint32_t Host::RuleOf(Vm& vm, predict::DestinationId destination, Work& work) {
   Settled& settled = vm.settled[destination];
-  const std::uint32_t generation = device_.rules().generation();
+  const std::uint64_t generation = device_.rules().generation();
   work.Add(WorkItem::kCacheLine);
   if (settled.rule == kUnknownRule || settled.rule_generation != generation) {
     settled.rule = device_.rule_tier()->RankOf(device_.rules().Classify(vm.profile.KeyOf(destination), work));

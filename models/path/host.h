@@ -59,12 +59,12 @@ class Host {
   // predicting the destination again changes nothing.
   static constexpr std::uint32_t kUnknownRule = RuleTier::kNone - 1;
   struct Settled {
-    std::uint32_t generation = 0;          // of the rules, when the destination was first seen
+    std::uint64_t generation = 0;          // of the rules, when the destination was first seen
     std::uint64_t device = UINT64_MAX;     // removals() of the device's cache, which held the entry
     std::uint64_t rehearsal = UINT64_MAX;  // and of the rehearsal's
     // Where the device has a rule table: the rule that decides it, by rank, under the rules of a generation.
     std::uint32_t rule = kUnknownRule;
-    std::uint32_t rule_generation = 0;
+    std::uint64_t rule_generation = 0;
   };
   struct Vm {
     Vm(const PathConfig& config, flow::VmId id);

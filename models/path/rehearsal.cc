@@ -4,11 +4,9 @@
 namespace foreflow::path {
 namespace {
 
-rules::FlowCache::Install InstallOf(const rules::EntryKey& entry, std::uint32_t generation, Nanos ready,
-                                    rules::InstallCause cause) {
+rules::FlowCache::Install InstallOf(const rules::EntryKey& entry, Nanos ready, rules::InstallCause cause) {
   rules::FlowCache::Install install;
   install.key = entry;
-  install.generation = generation;
   install.ready = ready;
   install.cause = cause;
   return install;
@@ -28,11 +26,11 @@ std::uint64_t Rehearsal::SampleOf(std::size_t capacity) {
   return sample;
 }
 
-void Rehearsal::See(const rules::EntryKey& entry, std::uint64_t hash, std::uint32_t generation, Nanos now,
-                    Work& work) {
+void Rehearsal::See(const rules::EntryKey& entry, std::uint64_t hash, const rules::RuleChanges& changes,
+                    Nanos now, Work& work) {
   if (!Rehearses(hash)) return;
-  if (Punts(predictive_, entry, hash, generation, now, work)) ++predictive_punts_;
-  if (Punts(reactive_, entry, hash, generation, now, work)) ++reactive_punts_;
+  if (Punts(predictive_, entry, hash, changes, now, work)) ++predictive_punts_;
+  if (Punts(reactive_, entry, hash, changes, now, work)) ++reactive_punts_;
   if (reactive_punts_ >= kHalveAt) {
     reactive_punts_ /= 2;
     predictive_punts_ /= 2;
@@ -40,21 +38,21 @@ void Rehearsal::See(const rules::EntryKey& entry, std::uint64_t hash, std::uint3
   }
 }
 
-bool Rehearsal::Predict(const rules::EntryKey& entry, std::uint64_t hash, std::uint32_t generation, Nanos now,
-                        Work& work) {
+bool Rehearsal::Predict(const rules::EntryKey& entry, std::uint64_t hash, const rules::RuleChanges& changes,
+                        Nanos now, Work& work) {
   if (!Rehearses(hash)) return true;
-  if (predictive_.Contains(entry, hash, generation)) return true;
+  if (predictive_.Contains(entry, hash, changes)) return true;
   const rules::FlowCache::Install install =
-      InstallOf(entry, generation, now + install_latency_, rules::InstallCause::kPredicted);
-  return predictive_.Put(install, hash, work).installed;
+      InstallOf(entry, now + install_latency_, rules::InstallCause::kPredicted);
+  return predictive_.Put(install, hash, changes, work).installed;
 }
 
 bool Rehearsal::Punts(rules::FlowCache& cache, const rules::EntryKey& entry, std::uint64_t hash,
-                      std::uint32_t generation, Nanos now, Work& work) {
+                      const rules::RuleChanges& changes, Nanos now, Work& work) {
   rules::FlowCache::Hit hit;
-  if (cache.Lookup(entry, hash, generation, now, hit, work)) return false;
-  if (!cache.Contains(entry, hash, generation)) {
-    cache.Put(InstallOf(entry, generation, now + install_latency_, rules::InstallCause::kMiss), hash, work);
+  if (cache.Lookup(entry, hash, changes, now, hit, work)) return false;
+  if (!cache.Contains(entry, hash, changes)) {
+    cache.Put(InstallOf(entry, now + install_latency_, rules::InstallCause::kMiss), hash, changes, work);
   }
   return true;
 }

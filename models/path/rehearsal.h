@@ -28,10 +28,11 @@ class Rehearsal {
   // Whether what happens to this entry is rehearsed.
   bool Rehearses(std::uint64_t hash) const { return (hash >> 40 & (sample_ - 1)) == 0; }
   // One packet, as the device sees it; before the predictions that it leads to.
-  void See(const rules::EntryKey& entry, std::uint64_t hash, std::uint32_t generation, Nanos now, Work& work);
+  void See(const rules::EntryKey& entry, std::uint64_t hash, const rules::RuleChanges& changes, Nanos now,
+           Work& work);
   // A predicted destination, whether or not the device is told. Whether its entry is there now (or is not
   // rehearsed); it is for as long as removals() stays.
-  bool Predict(const rules::EntryKey& entry, std::uint64_t hash, std::uint32_t generation, Nanos now,
+  bool Predict(const rules::EntryKey& entry, std::uint64_t hash, const rules::RuleChanges& changes, Nanos now,
                Work& work);
   std::uint64_t removals() const { return predictive_.removals(); }
   // What both take as the hash of an entry.
@@ -63,7 +64,7 @@ class Rehearsal {
 
   // True when the packet would have been punted.
   bool Punts(rules::FlowCache& cache, const rules::EntryKey& entry, std::uint64_t hash,
-             std::uint32_t generation, Nanos now, Work& work);
+             const rules::RuleChanges& changes, Nanos now, Work& work);
 
   // 1 in so many, a power of two.
   static std::uint64_t SampleOf(std::size_t capacity);

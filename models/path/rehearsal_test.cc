@@ -20,11 +20,11 @@ Rehearsal Rounds(int packets, bool announced, bool device_follows) {
     const Nanos now = Micros(10 * i);
     const bool allowed = rehearsal.AllowsPredictions();
     const rules::EntryKey entry = Entry(static_cast<std::uint16_t>(i % 12));
-    rehearsal.See(entry, rehearsal.HashOf(entry), 1, now, work);
+    rehearsal.See(entry, rehearsal.HashOf(entry), rules::RuleChanges(), now, work);
     if (!(device_follows && allowed)) rehearsal.SeePunt(rehearsal.HashOf(entry));
     const int next = announced ? (i + 1) % 12 : 100 + i % 7;
     const rules::EntryKey predicted = Entry(static_cast<std::uint16_t>(next));
-    rehearsal.Predict(predicted, rehearsal.HashOf(predicted), 1, now, work);
+    rehearsal.Predict(predicted, rehearsal.HashOf(predicted), rules::RuleChanges(), now, work);
   }
   return rehearsal;
 }
@@ -61,11 +61,11 @@ TEST(Rehearsal, OfALargeDeviceASampleTellsTheSame) {
       const rules::EntryKey entry = Entry(static_cast<std::uint16_t>(i % kEntries));
       const std::uint64_t hash = rehearsal.HashOf(entry);
       rehearsed += rehearsal.Rehearses(hash) ? 1 : 0;
-      rehearsal.See(entry, hash, 1, now, work);
+      rehearsal.See(entry, hash, rules::RuleChanges(), now, work);
       rehearsal.SeePunt(hash);
       const int next = is_announced ? (i + 1) % kEntries : kEntries + i % kEntries;
       const rules::EntryKey predicted = Entry(static_cast<std::uint16_t>(next));
-      rehearsal.Predict(predicted, rehearsal.HashOf(predicted), 1, now, work);
+      rehearsal.Predict(predicted, rehearsal.HashOf(predicted), rules::RuleChanges(), now, work);
     }
     EXPECT_EQ(rehearsal.AllowsPredictions(), is_announced);
     EXPECT_NEAR(rehearsed, 10 * kEntries / 8, 10 * kEntries / 80);

@@ -97,7 +97,7 @@ TEST(RuleSet, AMeterThatStaysKeepsItsTokensAndAnotherBeginsFull) {
 TEST(RuleSet, GenerationsRiseWhateverIsSwapped) {
   const PathConfig config;
   RuleSet used(config);
-  std::uint32_t last = used.rules.generation();
+  std::uint64_t last = used.rules.generation();
   RuleSet set(config);
   for (int i = 0; i < 5; ++i) {
     used.Swap(set);  // back and forth between the same two

@@ -36,22 +36,34 @@ FlowCache::FlowCache(std::size_t capacity, std::uint64_t hash_seed) : hasher_(ha
   }
 }
 
-bool FlowCache::Peek(const EntryKey& key, std::uint32_t generation, Resident& resident) const {
-  Work uncounted;
-  const Index i = Find(key, HashOf(key), uncounted);
-  if (i == kNone || states_[i].generation != generation) return false;
+FlowCache::Index FlowCache::FindUnchanged(const EntryKey& key, std::uint64_t hash,
+                                          const RuleChanges& rules) const {
+  if (rules.generation() < generation_) return kNone;
+  Index i = buckets_[BucketOf(hash)];
+  for (; i != kNone; i = entries_[i].next_in_bucket) {
+    if (!(entries_[i].key == key) || states_[i].is_stale) continue;
+    Work uncounted;
+    if (rules.Holds(key, entries_[i].decision, states_[i].generation, uncounted)) break;
+  }
+  return i;
+}
+
+bool FlowCache::Peek(const EntryKey& key, const RuleChanges& rules, Resident& resident) const {
+  const Index i = FindUnchanged(key, HashOf(key), rules);
+  if (i == kNone) return false;
   resident = {entries_[i].decision, entries_[i].ready, states_[i].cause, states_[i].unused_prediction};
   return true;
 }
 
-FlowCache::Evicted FlowCache::Put(const Install& install, std::uint64_t hash, Work& work) {
+FlowCache::Evicted FlowCache::Put(const Install& install, std::uint64_t hash, const RuleChanges& rules,
+                                  Work& work) {
   Evicted evicted;
-  if (IsNewer(generation_, install.generation)) {
+  See(rules);
+  if (rules.generation() != generation_) {
     evicted.installed = false;
     return evicted;
   }
-  SeeGeneration(install.generation);
-  const Index present = Find(install.key, hash, work);
+  const Index present = Find(install.key, hash, rules, work);
   if (present != kNone) {
     Entry& entry = entries_[present];
     entry.ready = std::min(entry.ready, install.ready);
@@ -98,8 +110,11 @@ FlowCache::Evicted FlowCache::Put(const Install& install, std::uint64_t hash, Wo
 }
 
 void FlowCache::SetNextUse(const EntryKey& key, std::uint64_t next_use) {
-  Work uncounted;
-  const Index i = Find(key, HashOf(key), uncounted);
+  Index i = buckets_[BucketOf(HashOf(key))];
+  while (i != kNone &&
+         (!(entries_[i].key == key) || states_[i].is_stale || states_[i].generation < stale_before_)) {
+    i = entries_[i].next_in_bucket;
+  }
   if (i != kNone) UpdateNextUse(i, next_use);
 }
 
@@ -116,12 +131,33 @@ void FlowCache::MakeStale(List list) {
   from.newer = Head(list);
 }
 
-void FlowCache::BeginGeneration(std::uint32_t generation) {
-  generation_ = generation;
+void FlowCache::BeginGeneration(const RuleChanges& rules) {
+  const bool all_known = rules.Reaches(generation_);
+  generation_ = rules.generation();
   ++removals_;
+  if (all_known) return;
+  stale_before_ = generation_;
   MakeStale(kWanted);
   MakeStale(kProbation);
   unused_predictions_ = 0;
+}
+
+// An entry of an older generation joins the present one or becomes stale.
+void FlowCache::Settle(Index i, const RuleChanges& rules, Work& work) {
+  State& state = states_[i];
+  work.Add(WorkItem::kUpdate);
+  const bool is_listed_stale = state.is_stale || state.generation < stale_before_;
+  if (!is_listed_stale && rules.Holds(entries_[i].key, entries_[i].decision, state.generation, work)) {
+    state.generation = generation_;
+    return;
+  }
+  state.is_stale = true;
+  state.generation = generation_;
+  if (is_listed_stale) return;
+  if (state.on_probation) --unused_predictions_;
+  state.on_probation = false;
+  Unlink(i);
+  LinkNewest(kStale, i);
 }
 
 void FlowCache::Remove(Index i, Evicted& evicted) {
@@ -129,7 +165,7 @@ void FlowCache::Remove(Index i, Evicted& evicted) {
   evicted.any = true;
   evicted.key = entries_[i].key;
   evicted.was_unused_prediction = state.unused_prediction;
-  if (state.on_probation && state.generation == generation_) --unused_predictions_;
+  if (state.on_probation && !state.is_stale && state.generation >= stale_before_) --unused_predictions_;
   if (heap_size_ > 0 && next_uses_[i].heap_position != kNone) RemoveFromHeap(i);
   Unlink(i);
   Index* link = &buckets_[BucketOf(HashOf(entries_[i].key))];
@@ -148,7 +184,8 @@ void FlowCache::Insert(const Install& install, std::uint64_t hash) {
   entries_[i] = {install.key, install.ready, install.decision, bucket};
   bucket = i;
   State& state = states_[i];
-  state.generation = install.generation;
+  state.generation = generation_;
+  state.is_stale = false;
   state.last_wanted = ++serial_;
   state.cause = install.cause;
   state.unused_prediction = install.cause == InstallCause::kPredicted;

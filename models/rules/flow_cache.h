@@ -8,7 +8,7 @@
 
 #include "models/base/hash.h"
 #include "models/base/units.h"
-#include "models/rules/rule_table.h"
+#include "models/rules/rule_changes.h"
 
 namespace foreflow::rules {
 
@@ -26,8 +26,10 @@ enum class InstallCause : std::uint8_t { kMiss, kPredicted };
 // / 4 most recently wanted keys stay resident, so a cache flooded with wrong predictions hits wherever LRU of
 // three quarters of the size would. Entries with a known next use are exempt: they are not guesses.
 //
-// Generations rise (in serial-number order). The first sight of a newer one makes all entries stale at once:
-// they miss, and their places are taken before any live entry is evicted for want of room.
+// Rules change. Whoever looks up shows the changes of the rules in use: an entry of an older generation that
+// none of them touches is stamped with the present one when it is looked up, any other misses from then on.
+// Where the changes since the last look are not all known, all entries become stale at once. Places of stale
+// entries are taken before any live entry is evicted for want of room.
 class FlowCache {
  public:
   // Throws Refusal unless 1 <= capacity <= 2^24. All memory is taken here, about 130 B an entry. Guests
@@ -40,15 +42,16 @@ class FlowCache {
     InstallCause cause = InstallCause::kMiss;
     bool first_use = false;  // of an entry installed by prediction: the prediction paid
   };
-  // Finds a ready entry of the given generation and marks it used. nullptr-like: returns false on a miss. A
-  // miss on an entry that is still on its way counts as a want: it is as recent as a use, and a prediction
-  // that came too late becomes an entry of cause kMiss.
-  bool Lookup(const EntryKey& key, std::uint32_t generation, Nanos now, Hit& hit, Work& work) {
-    return Lookup(key, HashOf(key), generation, now, hit, work);
+  // Finds a ready entry whose decision still holds and marks it used. nullptr-like: returns false on a miss.
+  // A miss on an entry that is still on its way counts as a want: it is as recent as a use, and a prediction
+  // that came too late becomes an entry of cause kMiss. Rules of a generation older than one seen before
+  // miss.
+  bool Lookup(const EntryKey& key, const RuleChanges& rules, Nanos now, Hit& hit, Work& work) {
+    return Lookup(key, HashOf(key), rules, now, hit, work);
   }
-  // Whether an entry is there, ready or on its way; does not count as a use.
-  bool Contains(const EntryKey& key, std::uint32_t generation) const {
-    return Contains(key, HashOf(key), generation);
+  // Whether such an entry is there, ready or on its way; does not count as a use.
+  bool Contains(const EntryKey& key, const RuleChanges& rules) const {
+    return Contains(key, HashOf(key), rules);
   }
 
   // What is known of an entry, for descriptions: looking at it is no use of it.
@@ -59,13 +62,12 @@ class FlowCache {
     bool unused_prediction = false;
   };
   // False where Contains is.
-  bool Peek(const EntryKey& key, std::uint32_t generation, Resident& resident) const;
+  bool Peek(const EntryKey& key, const RuleChanges& rules, Resident& resident) const;
 
   struct Install {
     EntryKey key;
-    Decision decision;
-    std::uint32_t generation = 0;
-    Nanos ready;  // when the device can use it
+    Decision decision;  // of the rules shown with it
+    Nanos ready;        // when the device can use it
     InstallCause cause = InstallCause::kMiss;
     std::uint64_t next_use = 0;  // farthest-in-future eviction; 0 everywhere means LRU
   };
@@ -75,21 +77,23 @@ class FlowCache {
     bool was_unused_prediction = false;  // installed by prediction, evicted before its first use
     bool installed = true;               // false: refused, the cache is as it was
   };
-  // Writes an entry. Refused (`installed` false) when the generation is older than one seen before, when
+  // Writes an entry. Refused (`installed` false) when the rules are older than ones seen before, when
   // predictions have no share, and when the cache is full, next uses are known and the newcomer's is no
   // nearer than the farthest of them (Belady with bypass). A key that is there already keeps its place: the
   // earlier `ready` and the new next_use count, and cause kMiss makes it as recent as a use.
-  Evicted Put(const Install& install, Work& work) { return Put(install, HashOf(install.key), work); }
+  Evicted Put(const Install& install, const RuleChanges& rules, Work& work) {
+    return Put(install, HashOf(install.key), rules, work);
+  }
   // Tells the oracle's eviction when the entry will be used next; 0 takes the knowledge back. Entries whose
   // next use is unknown are evicted only where none is known.
   void SetNextUse(const EntryKey& key, std::uint64_t next_use);
 
   // The same for a caller that holds the key's hash already, which it needs to fetch memory ahead.
   std::uint64_t HashOf(const EntryKey& key) const { return hasher_(&key.fields); }
-  bool Lookup(const EntryKey& key, std::uint64_t hash, std::uint32_t generation, Nanos now, Hit& hit,
+  bool Lookup(const EntryKey& key, std::uint64_t hash, const RuleChanges& rules, Nanos now, Hit& hit,
               Work& work);
-  bool Contains(const EntryKey& key, std::uint64_t hash, std::uint32_t generation) const;
-  Evicted Put(const Install& install, std::uint64_t hash, Work& work);
+  bool Contains(const EntryKey& key, std::uint64_t hash, const RuleChanges& rules) const;
+  Evicted Put(const Install& install, std::uint64_t hash, const RuleChanges& rules, Work& work);
   // Brings what a look-up will touch nearer, in two steps some time apart: where the entry is, the entry.
   void PrefetchBucket(std::uint64_t hash) const { __builtin_prefetch(&buckets_[BucketOf(hash)]); }
   void PrefetchEntry(std::uint64_t hash) const {
@@ -99,7 +103,8 @@ class FlowCache {
     __builtin_prefetch(&states_[i], 1);
   }
 
-  // Rises whenever entries are removed or become stale: while it stays, what was contained is contained.
+  // Rises whenever entries are removed or may have become stale: while it stays, what was contained is
+  // contained.
   std::uint64_t removals() const { return removals_; }
 
   std::size_t size() const { return size_; }  // stale entries included
@@ -123,9 +128,10 @@ class FlowCache {
     Index older = kNone;  // neighbours in the list the entry is on
     Index newer = kNone;
     std::uint64_t last_wanted = 0;  // serial number of the last want or install
-    std::uint32_t generation = 0;
+    std::uint64_t generation = 0;   // whose decision it is
     bool unused_prediction = false;
     bool on_probation = false;  // unused prediction that counts against the share
+    bool is_stale = false;      // found not to hold
     InstallCause cause = InstallCause::kMiss;
   };
   // Of the oracle alone.
@@ -142,12 +148,12 @@ class FlowCache {
   void Unlink(Index i);
   void LinkNewest(List list, Index i);
   void MakeStale(List list);
-  // Serial-number arithmetic (RFC 1982), so that a counter that wraps still rises.
-  static bool IsNewer(std::uint32_t a, std::uint32_t b) { return a != b && a - b < 0x80000000u; }
-  void SeeGeneration(std::uint32_t generation);
-  void BeginGeneration(std::uint32_t generation);
+  void See(const RuleChanges& rules);
+  void BeginGeneration(const RuleChanges& rules);
   std::size_t BucketOf(std::uint64_t hash) const { return hash & (buckets_.size() - 1); }
-  Index Find(const EntryKey& key, std::uint64_t hash, Work& work) const;
+  Index Find(const EntryKey& key, std::uint64_t hash, const RuleChanges& rules, Work& work);
+  Index FindUnchanged(const EntryKey& key, std::uint64_t hash, const RuleChanges& rules) const;
+  void Settle(Index i, const RuleChanges& rules, Work& work);
   void Want(Index i);
   void Remove(Index i, Evicted& evicted);
   void Insert(const Install& install, std::uint64_t hash);
@@ -172,7 +178,8 @@ class FlowCache {
   std::size_t unused_predictions_ = 0;
   std::uint64_t serial_ = 0;
   std::uint64_t removals_ = 0;
-  std::uint32_t generation_ = 0;
+  std::uint64_t generation_ = 0;
+  std::uint64_t stale_before_ = 0;  // entries of earlier generations became stale all at once
 };
 
 inline void FlowCache::Unlink(Index i) {
@@ -190,12 +197,14 @@ inline void FlowCache::LinkNewest(List list, Index i) {
   states_[head].older = i;
 }
 
-inline void FlowCache::SeeGeneration(std::uint32_t generation) {
-  if (IsNewer(generation, generation_)) BeginGeneration(generation);
+inline void FlowCache::See(const RuleChanges& rules) {
+  if (rules.generation() > generation_) BeginGeneration(rules);
 }
 
-// The live entry with that key; a stale one may lie beside it until it is reclaimed.
-inline FlowCache::Index FlowCache::Find(const EntryKey& key, std::uint64_t hash, Work& work) const {
+// The live entry with that key; stale ones may lie beside it until they are reclaimed. What is learnt of
+// entries of older generations is written down.
+inline FlowCache::Index FlowCache::Find(const EntryKey& key, std::uint64_t hash, const RuleChanges& rules,
+                                        Work& work) {
   std::uint32_t probes = 0;
   std::uint32_t lines = 1;
   Index i = buckets_[BucketOf(hash)];
@@ -204,7 +213,8 @@ inline FlowCache::Index FlowCache::Find(const EntryKey& key, std::uint64_t hash,
     ++lines;
     if (!(entries_[i].key == key)) continue;
     ++lines;
-    if (states_[i].generation == generation_) break;
+    if (states_[i].generation != generation_) Settle(i, rules, work);
+    if (!states_[i].is_stale) break;
   }
   work.Add(WorkItem::kHash);
   work.Add(WorkItem::kProbe, probes);
@@ -224,11 +234,12 @@ inline void FlowCache::Want(Index i) {
   SiftDown(next_uses_[i].heap_position);  // among equals, recent use counts as nearer
 }
 
-inline bool FlowCache::Lookup(const EntryKey& key, std::uint64_t hash, std::uint32_t generation, Nanos now,
+inline bool FlowCache::Lookup(const EntryKey& key, std::uint64_t hash, const RuleChanges& rules, Nanos now,
                               Hit& hit, Work& work) {
-  SeeGeneration(generation);
-  const Index i = Find(key, hash, work);
-  if (i == kNone || generation != generation_) return false;
+  See(rules);
+  const bool is_old = rules.generation() != generation_;
+  const Index i = is_old ? kNone : Find(key, hash, rules, work);
+  if (i == kNone) return false;
   Entry& entry = entries_[i];
   State& state = states_[i];
   work.Add(WorkItem::kUpdate);
@@ -244,10 +255,8 @@ inline bool FlowCache::Lookup(const EntryKey& key, std::uint64_t hash, std::uint
   return true;
 }
 
-inline bool FlowCache::Contains(const EntryKey& key, std::uint64_t hash, std::uint32_t generation) const {
-  Work uncounted;
-  const Index i = Find(key, hash, uncounted);
-  return i != kNone && states_[i].generation == generation;
+inline bool FlowCache::Contains(const EntryKey& key, std::uint64_t hash, const RuleChanges& rules) const {
+  return FindUnchanged(key, hash, rules) != kNone;
 }
 
 }  // namespace foreflow::rules

@@ -32,8 +32,15 @@ Decision DecisionNumber(unsigned n) {
 }
 
 FlowCache::Install InstallOf(unsigned n, InstallCause cause, std::uint64_t next_use = 0,
-                             std::uint32_t generation = 0, Nanos ready = Nanos(0)) {
-  return {KeyNumber(n), DecisionNumber(n), generation, ready, cause, next_use};
+                             Nanos ready = Nanos(0)) {
+  return {KeyNumber(n), DecisionNumber(n), ready, cause, next_use};
+}
+
+// Rules of which nothing is known before that generation.
+RuleChanges Generation(std::uint64_t generation) {
+  RuleChanges rules;
+  rules.Restart(generation);
+  return rules;
 }
 
 // The header's words, each by a search over all entries.
@@ -207,7 +214,7 @@ void CompareWithNaive(Hints hints) {
       // Now and then a look-up that was on its way when the rules changed.
       const std::uint32_t asked = generation > 0 && what == 0 ? generation - 1 : generation;
       FlowCache::Hit hit;
-      const bool found = cache.Lookup(KeyNumber(key), asked, Nanos(now), hit, work);
+      const bool found = cache.Lookup(KeyNumber(key), Generation(asked), Nanos(now), hit, work);
       const auto expected = naive.Lookup(key, asked, now);
       RC_ASSERT(found == expected.hit);
       if (found) {
@@ -221,7 +228,7 @@ void CompareWithNaive(Hints hints) {
       const std::uint32_t asked = generation > 0 && what == 45 ? generation - 1 : generation;
       const auto cause = what % 2 == 0 ? InstallCause::kMiss : InstallCause::kPredicted;
       const Nanos ready(now + Uniform(0, 12));
-      const auto got = cache.Put(InstallOf(key, cause, next_use, asked, ready), work);
+      const auto got = cache.Put(InstallOf(key, cause, next_use, ready), Generation(asked), work);
       const auto expected = naive.Put(key, key, asked, ready.count(), cause, next_use);
       RC_ASSERT(got.installed == expected.installed);
       RC_ASSERT(got.any == expected.evicted.has_value());
@@ -235,7 +242,7 @@ void CompareWithNaive(Hints hints) {
     } else {
       ++generation;
     }
-    RC_ASSERT(cache.Contains(KeyNumber(key), generation) == naive.Contains(key, generation));
+    RC_ASSERT(cache.Contains(KeyNumber(key), Generation(generation)) == naive.Contains(key, generation));
     RC_ASSERT(cache.size() == naive.size());
     RC_ASSERT(cache.size() <= capacity);
     RC_ASSERT(cache.unused_predictions() <= capacity / 4);
@@ -258,10 +265,10 @@ RC_GTEST_PROP(FlowCache, WrongPredictionsCostAtMostAQuarterOfTheCache, ()) {
   for (const unsigned key : wanted) {
     const auto guesses = Uniform(0, 4);
     for (int g = 0; g < guesses; ++g) {
-      cache.Put(InstallOf(Uniform(100u, 130u), InstallCause::kPredicted), work);
+      cache.Put(InstallOf(Uniform(100u, 130u), InstallCause::kPredicted), Generation(0), work);
     }
     FlowCache::Hit hit;
-    const bool found = cache.Lookup(KeyNumber(key), 0, Nanos(0), hit, work);
+    const bool found = cache.Lookup(KeyNumber(key), Generation(0), Nanos(0), hit, work);
     const auto place = std::find(lru.begin(), lru.end(), key);
     if (place != lru.end()) {
       RC_ASSERT(found);
@@ -270,7 +277,7 @@ RC_GTEST_PROP(FlowCache, WrongPredictionsCostAtMostAQuarterOfTheCache, ()) {
       lru.pop_back();
     }
     lru.push_front(key);
-    if (!found) cache.Put(InstallOf(key, InstallCause::kMiss), work);
+    if (!found) cache.Put(InstallOf(key, InstallCause::kMiss), Generation(0), work);
   }
 }
 
@@ -306,11 +313,11 @@ RC_GTEST_PROP(FlowCache, KnownNextUsesGiveTheFewestMisses, ()) {
   unsigned misses = 0;
   for (std::size_t i = 0; i < uses.size(); ++i) {
     FlowCache::Hit hit;
-    if (cache.Lookup(KeyNumber(uses[i]), 0, Nanos(0), hit, work)) {
+    if (cache.Lookup(KeyNumber(uses[i]), Generation(0), Nanos(0), hit, work)) {
       cache.SetNextUse(KeyNumber(uses[i]), next_use(i));
     } else {
       ++misses;
-      cache.Put(InstallOf(uses[i], InstallCause::kMiss, next_use(i)), work);
+      cache.Put(InstallOf(uses[i], InstallCause::kMiss, next_use(i)), Generation(0), work);
     }
   }
   RC_ASSERT(misses == FewestMisses(uses, 0, {}, capacity));
@@ -320,26 +327,26 @@ TEST(FlowCache, EntryWorksFromItsReadyTimeOn) {
   FlowCache cache(4);
   Work work;
   FlowCache::Hit hit;
-  cache.Put(InstallOf(1, InstallCause::kMiss, 0, 0, Nanos(50)), work);
-  EXPECT_TRUE(cache.Contains(KeyNumber(1), 0));
-  EXPECT_FALSE(cache.Lookup(KeyNumber(1), 0, Nanos(49), hit, work));
-  EXPECT_TRUE(cache.Lookup(KeyNumber(1), 0, Nanos(50), hit, work));
+  cache.Put(InstallOf(1, InstallCause::kMiss, 0, Nanos(50)), Generation(0), work);
+  EXPECT_TRUE(cache.Contains(KeyNumber(1), Generation(0)));
+  EXPECT_FALSE(cache.Lookup(KeyNumber(1), Generation(0), Nanos(49), hit, work));
+  EXPECT_TRUE(cache.Lookup(KeyNumber(1), Generation(0), Nanos(50), hit, work));
 }
 
 TEST(FlowCache, APredictionPaysOnceAndOnlyInTime) {
   FlowCache cache(8);
   Work work;
   FlowCache::Hit hit;
-  cache.Put(InstallOf(1, InstallCause::kPredicted), work);
-  ASSERT_TRUE(cache.Lookup(KeyNumber(1), 0, Nanos(0), hit, work));
+  cache.Put(InstallOf(1, InstallCause::kPredicted), Generation(0), work);
+  ASSERT_TRUE(cache.Lookup(KeyNumber(1), Generation(0), Nanos(0), hit, work));
   EXPECT_EQ(hit.cause, InstallCause::kPredicted);
   EXPECT_TRUE(hit.first_use);
-  ASSERT_TRUE(cache.Lookup(KeyNumber(1), 0, Nanos(0), hit, work));
+  ASSERT_TRUE(cache.Lookup(KeyNumber(1), Generation(0), Nanos(0), hit, work));
   EXPECT_FALSE(hit.first_use);
 
-  cache.Put(InstallOf(2, InstallCause::kPredicted, 0, 0, Nanos(10)), work);
-  EXPECT_FALSE(cache.Lookup(KeyNumber(2), 0, Nanos(9), hit, work));
-  ASSERT_TRUE(cache.Lookup(KeyNumber(2), 0, Nanos(10), hit, work));
+  cache.Put(InstallOf(2, InstallCause::kPredicted, 0, Nanos(10)), Generation(0), work);
+  EXPECT_FALSE(cache.Lookup(KeyNumber(2), Generation(0), Nanos(9), hit, work));
+  ASSERT_TRUE(cache.Lookup(KeyNumber(2), Generation(0), Nanos(10), hit, work));
   EXPECT_FALSE(hit.first_use);
   EXPECT_EQ(hit.cause, InstallCause::kMiss);
 }
@@ -347,11 +354,11 @@ TEST(FlowCache, APredictionPaysOnceAndOnlyInTime) {
 TEST(FlowCache, PredictionsNeedACapacityOfFour) {
   Work work;
   FlowCache small(3);
-  EXPECT_FALSE(small.Put(InstallOf(1, InstallCause::kPredicted), work).installed);
+  EXPECT_FALSE(small.Put(InstallOf(1, InstallCause::kPredicted), Generation(0), work).installed);
   EXPECT_EQ(small.size(), 0u);
   FlowCache four(4);
-  EXPECT_TRUE(four.Put(InstallOf(1, InstallCause::kPredicted), work).installed);
-  const auto second = four.Put(InstallOf(2, InstallCause::kPredicted), work);
+  EXPECT_TRUE(four.Put(InstallOf(1, InstallCause::kPredicted), Generation(0), work).installed);
+  const auto second = four.Put(InstallOf(2, InstallCause::kPredicted), Generation(0), work);
   EXPECT_TRUE(second.any);
   EXPECT_EQ(second.key, KeyNumber(1));
   EXPECT_TRUE(second.was_unused_prediction);
@@ -362,32 +369,32 @@ TEST(FlowCache, ANewGenerationEmptiesItAtOnce) {
   FlowCache cache(2);
   Work work;
   FlowCache::Hit hit;
-  cache.Put(InstallOf(1, InstallCause::kMiss, 0, 1), work);
-  cache.Put(InstallOf(2, InstallCause::kMiss, 0, 1), work);
-  EXPECT_FALSE(cache.Lookup(KeyNumber(1), 2, Nanos(0), hit, work));
-  cache.Put(InstallOf(3, InstallCause::kMiss, 0, 2), work);
-  const auto reclaimed = cache.Put(InstallOf(4, InstallCause::kMiss, 0, 2), work);
+  cache.Put(InstallOf(1, InstallCause::kMiss), Generation(1), work);
+  cache.Put(InstallOf(2, InstallCause::kMiss), Generation(1), work);
+  EXPECT_FALSE(cache.Lookup(KeyNumber(1), Generation(2), Nanos(0), hit, work));
+  cache.Put(InstallOf(3, InstallCause::kMiss), Generation(2), work);
+  const auto reclaimed = cache.Put(InstallOf(4, InstallCause::kMiss), Generation(2), work);
   EXPECT_EQ(reclaimed.key, KeyNumber(2));
-  EXPECT_TRUE(cache.Contains(KeyNumber(3), 2));
-  EXPECT_TRUE(cache.Contains(KeyNumber(4), 2));
-  EXPECT_FALSE(cache.Put(InstallOf(5, InstallCause::kMiss, 0, 1), work).installed);
+  EXPECT_TRUE(cache.Contains(KeyNumber(3), Generation(2)));
+  EXPECT_TRUE(cache.Contains(KeyNumber(4), Generation(2)));
+  EXPECT_FALSE(cache.Put(InstallOf(5, InstallCause::kMiss), Generation(1), work).installed);
 }
 
 TEST(FlowCache, CountsItsWork) {
   FlowCache cache(4);
   Work put;
-  cache.Put(InstallOf(1, InstallCause::kMiss), put);
+  cache.Put(InstallOf(1, InstallCause::kMiss), Generation(0), put);
   EXPECT_EQ(put[WorkItem::kHash], 1u);
   EXPECT_EQ(put[WorkItem::kInstall], 1u);
   Work miss;
   FlowCache::Hit hit;
   FlowCache empty(4);
-  empty.Lookup(KeyNumber(1), 0, Nanos(0), hit, miss);
+  empty.Lookup(KeyNumber(1), Generation(0), Nanos(0), hit, miss);
   EXPECT_EQ(miss[WorkItem::kHash], 1u);
   EXPECT_EQ(miss[WorkItem::kProbe], 0u);
   EXPECT_EQ(miss[WorkItem::kCacheLine], 1u);
   Work found;
-  cache.Lookup(KeyNumber(1), 0, Nanos(0), hit, found);
+  cache.Lookup(KeyNumber(1), Generation(0), Nanos(0), hit, found);
   EXPECT_EQ(found[WorkItem::kProbe], 1u);
   EXPECT_EQ(found[WorkItem::kCacheLine], 3u);
   EXPECT_EQ(found[WorkItem::kUpdate], 1u);

@@ -30,6 +30,21 @@ class PortClasses {
     }
   }
 
+  // An interval begins at `port` from now on: what was one class up to here is two, and the lower keeps its
+  // name.
+  void Split(std::uint32_t port) {
+    if (port >= kPorts) return;
+    Begin(port);
+    const std::size_t own = port / kGroup;
+    const std::uint32_t latest = static_cast<std::uint32_t>(own * kGroup) + HighestBit(groups_[own].begins);
+    for (std::size_t i = own + 1; i < groups_.size(); ++i) {
+      groups_[i].latest_before = static_cast<std::uint16_t>(latest);
+      if (groups_[i].begins != 0) break;
+    }
+  }
+
+  std::size_t bytes() const { return groups_.capacity() * sizeof(Group); }
+
   std::uint16_t Of(std::uint16_t port) const {
     const Group& group = groups_[port / kGroup];
     const std::uint64_t begun = group.begins & (~std::uint64_t{0} >> (kGroup - 1 - port % kGroup));

@@ -25,7 +25,7 @@ struct RuleChange {
 struct RuleBatch {
   // The generation that the table has while the batch is applied: what the sender believed when it chose the
   // changes. Another one is refused.
-  std::uint32_t generation = 0;
+  std::uint64_t generation = 0;
   std::vector<RuleChange> changes;
 };
 

@@ -2,20 +2,16 @@
 #include "models/rules/rule_table.h"
 
 #include <algorithm>
+#include <array>
 #include <string>
 #include <utility>
 
 #include "models/base/refusal.h"
+#include "models/rules/rule_masks.h"
 #include "models/wire/dissect.h"
 
 namespace foreflow::rules {
 namespace {
-
-constexpr std::size_t kPortRulesPerLine = 5;  // 12 B each in a line of 64 B
-
-bool Outranks(const Rule& a, const Rule& b) {
-  return a.priority != b.priority ? a.priority > b.priority : a.id < b.id;
-}
 
 unsigned LongestPrefix(std::uint8_t l3) {
   if (l3 == static_cast<std::uint8_t>(wire::Layer3::kIpv4)) return 32;
@@ -54,48 +50,51 @@ void CheckRule(const Rule& rule) {
   CheckAction(rule.action, where);
 }
 
-void SetPrefixMask(std::array<std::uint8_t, 16>& mask, unsigned length) {
-  for (unsigned i = 0; i < 16 && i * 8 < length; ++i) {
-    const unsigned bits = std::min(8u, length - i * 8);
-    mask[i] = static_cast<std::uint8_t>(0xff00u >> bits);
+constexpr std::size_t kLeastErased = 1024;  // rules that went, before searches are made tidy again
+constexpr std::uint8_t kIpv4 = static_cast<std::uint8_t>(wire::Layer3::kIpv4);
+constexpr std::uint8_t kIpv6 = static_cast<std::uint8_t>(wire::Layer3::kIpv6);
+
+// Higher priority wins, among equals the lower id. Never 0: no rule has the reserved id.
+std::uint64_t PrecedenceOf(const Rule& rule) {
+  const std::uint32_t priority = static_cast<std::uint32_t>(rule.priority) ^ 0x80000000u;
+  return std::uint64_t{priority} << 32 | (kNoRule - rule.id);
+}
+
+template <std::size_t kWords>
+std::array<std::uint64_t, kWords> Narrowed(const KeyWords& words) {
+  if constexpr (kWords == 1) {
+    return {words[kKeyWords - 1]};
+  } else if constexpr (kWords == 2) {
+    return {(words[0] & 0xffffffffu) | words[2] << 32, words[kKeyWords - 1]};
+  } else {
+    return words;
   }
 }
 
-flow::FlowKey MaskOf(const Rule& rule) {
-  flow::FlowKey mask;
-  SetPrefixMask(mask.source_address, rule.source.length);
-  SetPrefixMask(mask.destination_address, rule.destination.length);
-  if (rule.vm != kAnyVm) mask.vm = 0xffff;
-  if (rule.ip_protocol != kAnyProtocol) mask.ip_protocol = 0xff;
-  if (rule.l3 != 0) mask.l3 = 0xff;
-  return mask;
+template <std::size_t kWords>
+Pattern<kWords> PatternOf(const Rule& rule) {
+  Pattern<kWords> pattern;
+  const KeyWords mask = RuleMaskOf(rule);
+  pattern.mask = Narrowed<kWords>(mask);
+  pattern.value = Narrowed<kWords>(RuleValueOf(rule, mask));
+  pattern.value[kWords - 1] |= rule.source_port.low | std::uint64_t{rule.destination_port.low} << 16;
+  pattern.source_port = rule.source_port;
+  pattern.destination_port = rule.destination_port;
+  pattern.precedence = PrecedenceOf(rule);
+  pattern.decision = {rule.id, rule.action};
+  return pattern;
 }
 
-KeyWords And(const KeyWords& a, const KeyWords& b) {
-  KeyWords out;
-  for (std::size_t i = 0; i < kKeyWords; ++i) out[i] = a[i] & b[i];
-  return out;
+bool SameMatch(const Rule& a, const Rule& b) {
+  const KeyWords mask = RuleMaskOf(a);
+  return a.priority == b.priority && mask == RuleMaskOf(b) && RuleValueOf(a, mask) == RuleValueOf(b, mask) &&
+         a.source_port.low == b.source_port.low && a.source_port.high == b.source_port.high &&
+         a.destination_port.low == b.destination_port.low &&
+         a.destination_port.high == b.destination_port.high;
 }
 
-KeyWords MaskedKeyOf(const Rule& rule, const KeyWords& mask) {
-  flow::FlowKey key;
-  key.source_address = rule.source.address;
-  key.destination_address = rule.destination.address;
-  key.vm = rule.vm;
-  key.ip_protocol = static_cast<std::uint8_t>(rule.ip_protocol);
-  key.l3 = rule.l3;
-  return And(WordsOf(key), mask);
-}
-
-// The elementary intervals of one port field.
-PortClasses ClassesOf(const std::vector<Rule>& rules, PortRange Rule::*field) {
-  PortClasses classes;
-  for (const Rule& rule : rules) {
-    classes.Begin((rule.*field).low);
-    classes.Begin((rule.*field).high + 1u);
-  }
-  classes.Finish();
-  return classes;
+bool IsMeteredTrap(const Rule& rule) {
+  return rule.action.verb == Verb::kTrap && rule.action.meter != kNoMeter;
 }
 
 }  // namespace
@@ -111,11 +110,6 @@ void CheckAction(const Action& action, const std::string& where) {
   }
 }
 
-bool RuleTable::PortRule::Matches(const flow::FlowKey& key) const {
-  return key.source_port >= source.low && key.source_port <= source.high &&
-         key.destination_port >= destination.low && key.destination_port <= destination.high;
-}
-
 void RuleTable::Load(const std::vector<Rule>& rules) {
   for (const Rule& rule : rules) CheckRule(rule);
   std::vector<std::uint32_t> ids;
@@ -127,116 +121,267 @@ void RuleTable::Load(const std::vector<Rule>& rules) {
     throw Refusal("rule " + std::to_string(*repeated), "id", std::to_string(*repeated), "each id once");
   }
 
-  std::vector<Rule> ranked = rules;
-  std::sort(ranked.begin(), ranked.end(), Outranks);
-  BuildPortClasses(ranked);
-  BuildTuples(ranked);
-  by_rank_.clear();
-  by_rank_.reserve(ranked.size());
-  for (const Rule& rule : ranked) by_rank_.push_back({rule.id, rule.action});
-  ++generation_;
+  RuleTable loaded(limits_);
+  std::vector<flow::VmId> vms;
+  for (const Rule& rule : rules) {
+    loaded.rules_[rule.id].rule = rule;
+    loaded.Count(rule, true);
+    vms.push_back(rule.vm);
+    loaded.source_class_.Begin(rule.source_port.low);
+    loaded.source_class_.Begin(rule.source_port.high + 1u);
+    loaded.destination_class_.Begin(rule.destination_port.low);
+    loaded.destination_class_.Begin(rule.destination_port.high + 1u);
+  }
+  loaded.CheckLimits(vms);
+  loaded.source_class_.Finish();
+  loaded.destination_class_.Finish();
+  loaded.BuildSpaces();
+  Swap(loaded);
 }
 
 void RuleTable::Swap(RuleTable& other) noexcept {
-  const std::uint32_t next = generation_ + 1;
+  const std::uint64_t next = generation() + 1;
   std::swap(*this, other);
-  generation_ = next;
+  changes_.Restart(next);
 }
 
-void RuleTable::BuildPortClasses(const std::vector<Rule>& ranked) {
-  source_class_ = ClassesOf(ranked, &Rule::source_port);
-  destination_class_ = ClassesOf(ranked, &Rule::destination_port);
+void RuleTable::BuildSpaces() {
+  std::vector<std::pair<std::uint64_t, const Rule*>> ranked;
+  ranked.reserve(rules_.size());
+  for (const auto& [id, held] : rules_) ranked.emplace_back(PrecedenceOf(held.rule), &held.rule);
+  std::sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::vector<Pattern<1>> no_addresses;
+  std::vector<Pattern<2>> ipv4;
+  std::vector<Pattern<5>> ipv6;
+  for (const auto& [precedence, rule] : ranked) {
+    if (rule->l3 == kIpv4) {
+      ipv4.push_back(PatternOf<2>(*rule));
+    } else if (rule->l3 == kIpv6) {
+      ipv6.push_back(PatternOf<5>(*rule));
+    } else {
+      no_addresses.push_back(PatternOf<1>(*rule));
+    }
+  }
+  const auto note = [this](std::uint32_t place, std::uint32_t id) { rules_.at(id).place = place; };
+  no_addresses_.Build(no_addresses);
+  no_addresses_.ForEach(note);
+  ipv4_.Build(ipv4);
+  ipv4_.ForEach(note);
+  ipv6_.Build(ipv6);
+  ipv6_.ForEach(note);
 }
 
-void RuleTable::BuildTuples(const std::vector<Rule>& ranked) {
-  struct Placed {
-    KeyWords mask;
-    KeyWords key;
-    std::uint32_t rank;
-  };
-  std::vector<Placed> placed;
-  placed.reserve(ranked.size());
-  for (std::size_t rank = 0; rank < ranked.size(); ++rank) {
-    const KeyWords mask = WordsOf(MaskOf(ranked[rank]));
-    placed.push_back({mask, MaskedKeyOf(ranked[rank], mask), static_cast<std::uint32_t>(rank)});
-  }
-  std::sort(placed.begin(), placed.end(), [](const Placed& a, const Placed& b) {
-    if (a.mask != b.mask) return a.mask < b.mask;
-    if (a.key != b.key) return a.key < b.key;
-    return a.rank < b.rank;
-  });
+void RuleTable::Count(const Rule& rule, bool is_there) {
+  const std::size_t one = is_there ? 1 : std::size_t{0} - 1;
+  if (IsMeteredTrap(rule)) metered_traps_ += one;
+  if (rule.vm == kAnyVm) return;
+  auto& [count, masks] = of_vm_[rule.vm];
+  count += one;
+  const auto mask = std::make_pair(rule.vm, RuleMaskOf(rule));
+  std::size_t& of_mask = masks_[mask];
+  if (is_there && of_mask == 0) ++masks;
+  of_mask += one;
+  if (of_mask != 0) return;
+  --masks;
+  masks_.erase(mask);
+  if (count == 0) of_vm_.erase(rule.vm);
+}
 
-  tuples_.clear();
-  slots_.clear();
-  port_rules_.clear();
-  for (std::size_t begin = 0; begin < placed.size();) {
-    Tuple tuple;
-    tuple.mask = placed[begin].mask;
-    tuple.best_rank = placed[begin].rank;
-    std::size_t end = begin;
-    std::size_t buckets = 0;
-    for (; end < placed.size() && placed[end].mask == tuple.mask; ++end) {
-      tuple.best_rank = std::min(tuple.best_rank, placed[end].rank);
-      if (end == begin || placed[end].key != placed[end - 1].key) ++buckets;
-    }
-    std::size_t capacity = 2;  // at most half full, so that probing always meets a free slot
-    while (capacity < 2 * buckets) capacity *= 2;
-    tuple.first_slot = static_cast<std::uint32_t>(slots_.size());
-    tuple.slot_mask = static_cast<std::uint32_t>(capacity - 1);
-    slots_.resize(slots_.size() + capacity);
-
-    Slot* slot = nullptr;
-    for (std::size_t i = begin; i < end; ++i) {
-      if (i == begin || placed[i].key != placed[i - 1].key) {
-        std::uint64_t position = hasher_(placed[i].key.data()) & tuple.slot_mask;
-        while (slots_[tuple.first_slot + position].rules != 0) position = (position + 1) & tuple.slot_mask;
-        slot = &slots_[tuple.first_slot + position];
-        slot->key = placed[i].key;
-        slot->first_rule = static_cast<std::uint32_t>(port_rules_.size());
-      }
-      ++slot->rules;
-      const Rule& rule = ranked[placed[i].rank];
-      port_rules_.push_back({rule.source_port, rule.destination_port, placed[i].rank});
-    }
-    tuples_.push_back(tuple);
-    begin = end;
+void RuleTable::CheckLimits(const std::vector<flow::VmId>& vms) const {
+  if (rules_.size() > limits_.rules) {
+    throw Refusal("rules", "number", std::to_string(rules_.size()), "0.." + std::to_string(limits_.rules));
   }
-  std::sort(tuples_.begin(), tuples_.end(),
-            [](const Tuple& a, const Tuple& b) { return a.best_rank < b.best_rank; });
+  for (const flow::VmId vm : vms) {
+    const auto found = of_vm_.find(vm);
+    if (found == of_vm_.end()) continue;
+    const auto& [count, masks] = found->second;
+    const std::string where = "rules of vm " + std::to_string(vm);
+    if (count > limits_.rules_per_vm) {
+      throw Refusal(where, "number", std::to_string(count), "0.." + std::to_string(limits_.rules_per_vm));
+    }
+    if (masks > limits_.masks_per_vm) {
+      throw Refusal(where, "number of different masks", std::to_string(masks),
+                    "0.." + std::to_string(limits_.masks_per_vm) +
+                        ": use fewer combinations of prefix lengths, protocol and family");
+    }
+  }
+}
+
+void RuleTable::CheckBatch(const RuleBatch& batch) const {
+  if (batch.generation != generation()) {
+    throw Refusal("rule batch", "generation", std::to_string(batch.generation),
+                  std::to_string(generation()) + ", that of the rules in use");
+  }
+  std::map<std::uint32_t, bool> is_there;  // as the changes so far leave it
+  for (const RuleChange& change : batch.changes) {
+    if (change.operation > RuleOperation::kErase) {
+      throw Refusal("rule batch", "operation", std::to_string(static_cast<unsigned>(change.operation)),
+                    "0 (insert), 1 (modify), 2 (erase)");
+    }
+    const std::uint32_t id = change.rule.id;
+    if (change.operation != RuleOperation::kErase) CheckRule(change.rule);
+    const auto [place, is_new] = is_there.try_emplace(id, false);
+    if (is_new) place->second = rules_.count(id) != 0;
+    if (place->second == (change.operation == RuleOperation::kInsert)) {
+      throw Refusal(
+          "rule " + std::to_string(id), "id", std::to_string(id),
+          place->second ? "an id that is not there yet, to insert" : "the id of a rule that is there");
+    }
+    place->second = change.operation != RuleOperation::kErase;
+  }
+}
+
+void RuleTable::Apply(const RuleBatch& batch) {
+  CheckBatch(batch);
+  // What goes and what comes, in order: counted first, so that a refusal leaves only counts to take back.
+  std::vector<std::pair<Rule, bool>> counted;
+  std::vector<flow::VmId> vms;
+  std::map<std::uint32_t, const Rule*> latest;
+  std::size_t size = rules_.size();
+  for (const RuleChange& change : batch.changes) {
+    const std::uint32_t id = change.rule.id;
+    if (change.operation != RuleOperation::kInsert) {
+      const auto found = latest.find(id);
+      counted.emplace_back(found != latest.end() ? *found->second : rules_.at(id).rule, false);
+      --size;
+    }
+    if (change.operation != RuleOperation::kErase) {
+      counted.emplace_back(change.rule, true);
+      vms.push_back(change.rule.vm);
+      ++size;
+    }
+    latest[id] = &change.rule;
+  }
+  for (const auto& [rule, is_there] : counted) Count(rule, is_there);
+  try {
+    if (size > limits_.rules) {
+      throw Refusal("rules", "number", std::to_string(size), "0.." + std::to_string(limits_.rules));
+    }
+    CheckLimits(vms);
+  } catch (const Refusal&) {
+    std::for_each(counted.rbegin(), counted.rend(),
+                  [this](const auto& change) { Count(change.first, !change.second); });
+    throw;
+  }
+
+  changes_.Begin();
+  for (const RuleChange& change : batch.changes) {
+    const std::uint32_t id = change.rule.id;
+    if (change.operation == RuleOperation::kInsert) {
+      changes_.Came(change.rule);
+    } else if (change.operation == RuleOperation::kErase) {
+      changes_.Went(id);
+    } else {
+      const Rule& old = rules_.at(id).rule;
+      const bool same_match = SameMatch(old, change.rule);
+      if (same_match && old.action == change.rule.action) continue;
+      changes_.Went(id);
+      if (!same_match) changes_.Came(change.rule);
+    }
+    if (change.operation != RuleOperation::kInsert) Erase(id);
+    if (change.operation != RuleOperation::kErase) Insert(change.rule);
+  }
+  const std::size_t erased = no_addresses_.erased() + ipv4_.erased() + ipv6_.erased();
+  if (erased > kLeastErased + rules_.size()) BuildSpaces();
+}
+
+void RuleTable::Insert(const Rule& rule) {
+  source_class_.Split(rule.source_port.low);
+  source_class_.Split(rule.source_port.high + 1u);
+  destination_class_.Split(rule.destination_port.low);
+  destination_class_.Split(rule.destination_port.high + 1u);
+  Held& held = rules_[rule.id];
+  held.rule = rule;
+  if (rule.l3 == kIpv4) {
+    held.place = ipv4_.Insert(PatternOf<2>(rule));
+  } else if (rule.l3 == kIpv6) {
+    held.place = ipv6_.Insert(PatternOf<5>(rule));
+  } else {
+    held.place = no_addresses_.Insert(PatternOf<1>(rule));
+  }
+}
+
+void RuleTable::Erase(std::uint32_t id) {
+  const auto found = rules_.find(id);
+  const Held& held = found->second;
+  if (held.rule.l3 == kIpv4) {
+    ipv4_.Erase(held.place);
+  } else if (held.rule.l3 == kIpv6) {
+    ipv6_.Erase(held.place);
+  } else {
+    no_addresses_.Erase(held.place);
+  }
+  rules_.erase(found);
+}
+
+const Rule* RuleTable::Find(std::uint32_t id) const {
+  const auto found = rules_.find(id);
+  return found == rules_.end() ? nullptr : &found->second.rule;
+}
+
+std::vector<Rule> RuleTable::Rules() const {
+  std::vector<Rule> rules;
+  rules.reserve(rules_.size());
+  for (const auto& [id, held] : rules_) rules.push_back(held.rule);
+  return rules;
+}
+
+std::size_t RuleTable::tuples() const {
+  return no_addresses_.tuples() + std::max(ipv4_.tuples(), ipv6_.tuples());
+}
+
+std::size_t RuleTable::search_bytes() const { return no_addresses_.bytes() + ipv4_.bytes() + ipv6_.bytes(); }
+
+std::size_t RuleTable::bytes() const {
+  constexpr std::size_t kTreeNode = 4 * sizeof(void*);  // of a map, besides what it holds
+  return sizeof(*this) + search_bytes() + source_class_.bytes() + destination_class_.bytes() +
+         changes_.bytes() + rules_.size() * (kTreeNode + sizeof(*rules_.begin())) +
+         masks_.size() * (kTreeNode + sizeof(*masks_.begin())) +
+         of_vm_.size() * (kTreeNode + sizeof(*of_vm_.begin()));
 }
 
 Decision RuleTable::Classify(const flow::FlowKey& key, Work& work) const {
   const KeyWords words = WordsOf(key);
-  auto best = static_cast<std::uint32_t>(by_rank_.size());
-  for (const Tuple& tuple : tuples_) {
-    if (tuple.best_rank > best) break;
-    const KeyWords masked = And(words, tuple.mask);
-    work.Add(WorkItem::kHash);
-    work.Add(WorkItem::kCacheLine);
-    for (std::uint64_t position = hasher_(masked.data()) & tuple.slot_mask;;
-         position = (position + 1) & tuple.slot_mask) {
-      const Slot& slot = slots_[tuple.first_slot + position];
-      work.Add(WorkItem::kProbe);
-      work.Add(WorkItem::kCacheLine);
-      if (slot.rules == 0) break;
-      if (slot.key != masked) continue;
-      std::uint32_t compared = 0;
-      while (compared < slot.rules) {
-        const PortRule& rule = port_rules_[slot.first_rule + compared];
-        if (rule.rank > best) break;
-        ++compared;
-        if (rule.Matches(key)) {
-          best = rule.rank;
-          break;
-        }
-      }
-      work.Add(WorkItem::kRuleCompare, compared);
-      work.Add(WorkItem::kCacheLine,
-               static_cast<std::uint32_t>((compared + kPortRulesPerLine - 1) / kPortRulesPerLine));
-      break;
-    }
+  TupleSpace<1>::Match any;
+  no_addresses_.Search(Narrowed<1>(words), any, work);
+  if (key.l3 == kIpv4) {
+    TupleSpace<2>::Match best{any.precedence, any.decision};
+    ipv4_.Search(Narrowed<2>(words), best, work);
+    return best.decision;
   }
-  return best < by_rank_.size() ? by_rank_[best] : Decision{};
+  if (key.l3 == kIpv6) {
+    TupleSpace<5>::Match best{any.precedence, any.decision};
+    ipv6_.Search(words, best, work);
+    return best.decision;
+  }
+  return any.decision;
+}
+
+void RuleTable::ClassifyBurst(const flow::FlowKey* keys, std::size_t count, Decision* decisions,
+                              Work& work) const {
+  std::array<std::array<std::uint64_t, 2>, kBurst> words;
+  std::array<TupleSpace<2>::Plan, kBurst> plans;
+  for (std::size_t i = 0; i < count; ++i) {
+    words[i] = Narrowed<2>(WordsOf(keys[i]));
+    if (keys[i].l3 == kIpv4) ipv4_.PrefetchFields(words[i]);
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    if (keys[i].l3 == kIpv4) ipv4_.Begin(words[i], plans[i], work);
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    if (keys[i].l3 == kIpv4) ipv4_.Continue(plans[i], work);
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    if (keys[i].l3 != kIpv4) {
+      decisions[i] = Classify(keys[i], work);
+      continue;
+    }
+    TupleSpace<1>::Match any;
+    no_addresses_.Search({words[i][1]}, any, work);
+    TupleSpace<2>::Match best{any.precedence, any.decision};
+    ipv4_.Finish(words[i], plans[i], best, work);
+    decisions[i] = best.decision;
+  }
 }
 
 }  // namespace foreflow::rules

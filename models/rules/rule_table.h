@@ -4,57 +4,87 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "models/base/hash.h"
 #include "models/base/work.h"
 #include "models/rules/key_words.h"
 #include "models/rules/port_classes.h"
 #include "models/rules/rule.h"
+#include "models/rules/rule_batch.h"
+#include "models/rules/rule_changes.h"
+#include "models/rules/tuple_space.h"
 
 namespace foreflow::rules {
 
-// The key of a flow entry: a flow key whose ports are replaced by their port class. Two packets with the same
-// entry key get the same Decision from the table that made the key (RuleTable::EntryKeyOf).
-struct EntryKey {
-  flow::FlowKey fields;  // ports hold classes
-  bool operator==(const EntryKey& other) const { return fields == other.fields; }
+// What a table takes before it refuses. Of a VM count the rules that name it.
+struct RuleLimits {
+  std::size_t rules = std::size_t{1} << 20;
+  std::size_t rules_per_vm = std::size_t{1} << 20;
+  std::size_t masks_per_vm = std::size_t{1} << 20;  // combinations of prefix lengths, protocol and family
 };
 
-// All standard rules, in the host's software: tuple-space search (Srinivasan, Suri, Varghese 1999) with
-// tuples in order of their highest priority, so that a search ends early. Port ranges are cut into elementary
-// intervals, the port classes (as in recursive flow classification, Gupta and McKeown 1999): ports that no
-// rule tells apart share a class, which is what makes one flow entry serve every connection to one service.
+// All standard rules, in the host's software: a tuple space for each family (tuple_space.h). Port ranges are
+// cut into elementary intervals, the port classes (as in recursive flow classification, Gupta and McKeown
+// 1999): ports that no rule tells apart share a class, which is what makes one flow entry serve every
+// connection to one service.
 //
 // What a rule means, field by field, for a key of any kind:
 // - l3, vm and ip_protocol: equal, or any. Keys without IP carry ip_protocol 0.
 // - a prefix longer than 0 needs a rule whose l3 is IPv4 or IPv6 and compares the first `length` bits in
-// network
-//   order; rule bits behind it are ignored. For ARP, for keys without IP and for rules of any family the only
-//   prefix is length 0, which matches everything: the MACs such keys hold as addresses are never compared.
+//   network order; rule bits behind it are ignored. For ARP, for keys without IP and for rules of any family
+//   the only prefix is length 0, which matches everything: the MACs such keys hold as addresses are never
+//   compared.
 // - ports are numbers in the key whatever they stand for: 0 in later fragments, identifier and type/code for
 //   ICMP, the ethertype as source port where there is no IP.
 //
 // Invariant: equal EntryKeyOf implies equal Classify, and a port class is its own lowest port, so Classify of
 // an entry key's fields is the decision of every packet that shares the entry.
+//
+// Looking up is const, takes no memory and may be done by several threads at a time; every change is the
+// writer's alone.
 class RuleTable {
  public:
-  // Replaces all rules, or throws Refusal and leaves them: prefix length, empty port range, repeated or
-  // reserved id, and values outside their enumeration, each named by rule id, field, value and range.
-  void Load(const std::vector<Rule>& rules);
-  // Exchanges contents with `other` without taking memory; what comes in is of a later generation than what
-  // was here.
-  void Swap(RuleTable& other) noexcept;
-  // Changes with every Load and Swap: a flow entry made under another generation is not valid.
-  std::uint32_t generation() const { return generation_; }
-  std::size_t size() const { return by_rank_.size(); }
-  // Distinct masks: the most hash searches one Classify can take.
-  std::size_t tuples() const { return tuples_.size(); }
+  static constexpr std::size_t kBurst = 32;
 
-  // Counts kHash and kCacheLine for each tuple, kProbe and kCacheLine for each slot, kRuleCompare for each
-  // rule.
+  RuleTable() = default;
+  explicit RuleTable(const RuleLimits& limits) : limits_(limits) {}
+
+  // Replaces all rules, or throws Refusal and leaves them: prefix length, empty port range, repeated or
+  // reserved id, and values outside their enumeration, each named by rule id, field, value and range; more
+  // rules or masks than the limits.
+  void Load(const std::vector<Rule>& rules);
+  // Makes all changes, or throws Refusal and makes none: as Load, an id that is there already or is not
+  // there, and a batch for another generation than the present one. Costs about a microsecond a change;
+  // after many, a rebuild of about a microsecond a rule.
+  void Apply(const RuleBatch& batch);
+  // Exchanges contents with `other` without taking memory; what comes in is of a later generation than what
+  // was here, and nothing is known of the changes in between.
+  void Swap(RuleTable& other) noexcept;
+
+  // Changes with every Load, Apply and Swap, upwards only.
+  std::uint64_t generation() const { return changes_.generation(); }
+  // Which decisions of earlier generations still hold.
+  const RuleChanges& changes() const { return changes_; }
+  std::size_t size() const { return rules_.size(); }
+  // The rule of that id, or nullptr.
+  const Rule* Find(std::uint32_t id) const;
+  // All of them by id.
+  std::vector<Rule> Rules() const;
+  // Rules that both trap and meter.
+  std::size_t metered_traps() const { return metered_traps_; }
+  // The most hash searches one Classify can take.
+  std::size_t tuples() const;
+  // Memory taken, of which searches touch `search_bytes`.
+  std::size_t bytes() const;
+  std::size_t search_bytes() const;
+
+  // Counts what TupleSpace::Search does.
   Decision Classify(const flow::FlowKey& key, Work& work) const;
+  // The same of `count` keys, kBurst at the most, with their memory fetched ahead.
+  void ClassifyBurst(const flow::FlowKey* keys, std::size_t count, Decision* decisions, Work& work) const;
   // Counts what CountEntryKey does.
   EntryKey EntryKeyOf(const flow::FlowKey& key, Work& work) const {
     CountEntryKey(work);
@@ -68,36 +98,27 @@ class RuleTable {
   static void CountEntryKey(Work& work) { work.Add(WorkItem::kCacheLine, 2); }
 
  private:
-  // One mask over the flow key; ports are masked out, they are compared inside a bucket.
-  struct Tuple {
-    KeyWords mask{};
-    std::uint32_t best_rank = 0;
-    std::uint32_t first_slot = 0;
-    std::uint32_t slot_mask = 0;
-  };
-  // A bucket: all rules of one tuple with the same masked key, open addressing with linear probing.
-  struct alignas(64) Slot {
-    KeyWords key{};
-    std::uint32_t first_rule = 0;
-    std::uint32_t rules = 0;  // 0: free
-  };
-  struct PortRule {
-    PortRange source;
-    PortRange destination;
-    std::uint32_t rank = 0;
-    bool Matches(const flow::FlowKey& key) const;
+  struct Held {
+    Rule rule;
+    std::uint32_t place = 0;  // in its family's tuple space
   };
 
-  void BuildPortClasses(const std::vector<Rule>& ranked);
-  void BuildTuples(const std::vector<Rule>& ranked);
+  void CheckBatch(const RuleBatch& batch) const;
+  void Count(const Rule& rule, bool is_there);
+  void CheckLimits(const std::vector<flow::VmId>& vms) const;
+  void Insert(const Rule& rule);
+  void Erase(std::uint32_t id);
+  void BuildSpaces();
 
-  // Of keys that rules chose, not guests: the seed need not be secret.
-  KeyHasher hasher_{0};
-  std::uint32_t generation_ = 0;
-  std::vector<Decision> by_rank_;  // rank 0 wins over all
-  std::vector<Tuple> tuples_;      // by best_rank
-  std::vector<Slot> slots_;
-  std::vector<PortRule> port_rules_;  // bucket by bucket, by rank
+  RuleLimits limits_;
+  RuleChanges changes_;
+  std::map<std::uint32_t, Held> rules_;
+  std::map<std::pair<flow::VmId, KeyWords>, std::size_t> masks_;     // rules of a VM by mask
+  std::map<flow::VmId, std::pair<std::size_t, std::size_t>> of_vm_;  // rules and masks
+  std::size_t metered_traps_ = 0;
+  TupleSpace<1> no_addresses_;
+  TupleSpace<2> ipv4_;
+  TupleSpace<5> ipv6_;
   PortClasses source_class_;
   PortClasses destination_class_;
 };

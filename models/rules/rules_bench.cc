@@ -30,6 +30,7 @@ BENCHMARK(Classify)->Name("Rules/Classify")->Arg(10)->Arg(1000);
 
 void Hit(benchmark::State& state) {
   const auto entries = static_cast<std::size_t>(state.range(0));
+  const RuleChanges rules;
   FlowCache cache(entries);
   std::vector<EntryKey> keys(entries);
   Work work;
@@ -38,7 +39,7 @@ void Hit(benchmark::State& state) {
                                           static_cast<std::uint8_t>(n >> 8), static_cast<std::uint8_t>(n)};
     FlowCache::Install install;
     install.key = keys[n];
-    cache.Put(install, work);
+    cache.Put(install, rules, work);
   }
   RuleDice dice(3);
   std::vector<std::uint32_t> order(kKeys);
@@ -46,13 +47,14 @@ void Hit(benchmark::State& state) {
   FlowCache::Hit hit;
   std::size_t i = 0;
   std::size_t hits = 0;
-  for (auto _ : state) hits += cache.Lookup(keys[order[i++ % kKeys]], 0, Nanos(0), hit, work);
+  for (auto _ : state) hits += cache.Lookup(keys[order[i++ % kKeys]], rules, Nanos(0), hit, work);
   if (hits != static_cast<std::size_t>(state.iterations())) state.SkipWithError("a look-up missed");
 }
 BENCHMARK(Hit)->Name("Rules/FlowCacheHit")->Arg(64)->Arg(65536);
 
 // A full cache and a key that is never there: look-up, eviction, install.
 void MissAndInstall(benchmark::State& state) {
+  const RuleChanges rules;
   FlowCache cache(static_cast<std::size_t>(state.range(0)));
   Work work;
   FlowCache::Hit hit;
@@ -63,7 +65,7 @@ void MissAndInstall(benchmark::State& state) {
     install.key.fields.destination_address = {
         static_cast<std::uint8_t>(n >> 24), static_cast<std::uint8_t>(n >> 16),
         static_cast<std::uint8_t>(n >> 8), static_cast<std::uint8_t>(n)};
-    if (!cache.Lookup(install.key, 0, Nanos(0), hit, work)) cache.Put(install, work);
+    if (!cache.Lookup(install.key, rules, Nanos(0), hit, work)) cache.Put(install, rules, work);
   }
 }
 BENCHMARK(MissAndInstall)->Name("Rules/FlowCacheMissAndInstall")->Arg(64)->Arg(65536);

@@ -44,7 +44,7 @@ class Device {
     out.status = checker_.Check(sealed, key, bytes, tag, work_);
     const rules::EntryKey entry = table_.EntryKeyOf(key, work_);
     rules::FlowCache::Hit hit;
-    out.hit = cache_.Lookup(entry, table_.generation(), now, hit, work_);
+    out.hit = cache_.Lookup(entry, table_.changes(), now, hit, work_);
     if (out.hit) {
       out.decision = hit.decision;
     } else {
@@ -73,7 +73,7 @@ class Device {
  private:
   void Install(const rules::EntryKey& key, const rules::Decision& decision, rules::InstallCause cause,
                Nanos now) {
-    cache_.Put({key, decision, table_.generation(), now + kInstallLatency, cause, 0}, work_);
+    cache_.Put({key, decision, now + kInstallLatency, cause, 0}, table_.changes(), work_);
   }
 
   rules::RuleTable table_;

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#ifndef FOREFLOW_MODELS_RULES_RULE_CHANGES_H_
+#define FOREFLOW_MODELS_RULES_RULE_CHANGES_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "models/base/work.h"
+#include "models/rules/key_words.h"
+#include "models/rules/rule.h"
+
+namespace foreflow::rules {
+
+// The key of a flow entry: a flow key whose ports are replaced by their port class. Two packets with the same
+// entry key get the same Decision from the table that made the key (RuleTable::EntryKeyOf).
+struct EntryKey {
+  flow::FlowKey fields;  // ports hold classes
+  bool operator==(const EntryKey& other) const { return fields == other.fields; }
+};
+
+// The latest changes of a rule table, kChanges at the most: whether a decision that an older generation made
+// is still the table's. Rules that went or were given another action matter to the decisions they had made;
+// rules that came matter to every key that they match. A port class that a later rule split keeps its name
+// for its lower part, and the rule's ranges hold all of a class or nothing of it, so that comparing the entry
+// key is comparing every packet that shares it.
+class RuleChanges {
+ public:
+  static constexpr std::size_t kChanges = 1024;
+
+  // Changes with every change of the rules, upwards only.
+  std::uint64_t generation() const { return generation_; }
+  // Whether all changes since `generation` are known.
+  bool Reaches(std::uint64_t generation) const { return oldest_ <= generation && generation <= generation_; }
+  // Whether the decision that `generation` made for the key is the present generation's: true only if it is
+  // known to be. Counts kRuleCompare and kCacheLine for each change looked at, kChanges at the most.
+  bool Holds(const EntryKey& key, const Decision& decision, std::uint64_t generation, Work& work) const;
+
+  std::size_t bytes() const { return ring_.capacity() * sizeof(Change); }
+
+  // The rules are others from now on, of which nothing is known.
+  void Restart(std::uint64_t generation);
+  // Changes that come into force together: Begin, then each of them.
+  void Begin() { ++generation_; }
+  void Came(const Rule& rule);
+  void Went(std::uint32_t id);
+
+ private:
+  struct Change {
+    KeyWords value{};
+    KeyWords mask{};  // without ports
+    PortRange source_port;
+    PortRange destination_port;
+    std::uint32_t went = kNoRule;  // kNoRule: the rule came
+    std::uint64_t generation = 0;
+  };
+  void Add(const Change& change);
+
+  std::uint64_t generation_ = 0;
+  std::uint64_t oldest_ = 0;  // changes since then are known
+  std::vector<Change> ring_;
+  std::size_t next_ = 0;
+  std::size_t count_ = 0;
+};
+
+}  // namespace foreflow::rules
+
+#endif  // FOREFLOW_MODELS_RULES_RULE_CHANGES_H_
