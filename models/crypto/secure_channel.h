@@ -123,7 +123,7 @@ class ChannelSink {
 //
 // Time: `now` is the same clock in all calls. For one static key it never runs backwards, not even over a
 // restart, since it dates the handshakes (replay): doors give UTC.
-// Memory: all taken here, about 16 KiB a peer at default settings. Nothing is kept for a packet that has not
+// Memory: all taken here, about 12 KiB a peer at default settings. Nothing is kept for a packet that has not
 // been verified.
 class SecureEndpoint {
  public:
