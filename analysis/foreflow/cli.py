@@ -250,7 +250,7 @@ def why(folder: Path, flow: str, as_json: bool) -> None:
 
 @commands.command()
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The profile.  [default: runs/profiles/<CPU>.json]")
-@click.option("--seconds", type=click.FloatRange(1, 86400), default=150, show_default=True, help="Time to measure for.")
+@click.option("--seconds", type=click.FloatRange(1, 86400), default=100, show_default=True, help="Time to measure for.")
 @click.option("--quick", is_flag=True, help="A few configurations, for a look: the intervals are wide.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the configurations, their traffic and their order.")
 @JSON_OPTION
@@ -271,15 +271,19 @@ def calibrate(out: Path | None, seconds: float, quick: bool, seed: int, as_json:
 @commands.command()
 @click.option("--profile", metavar="NAME|FILE", help="Of the host core.  [default: what calibrate wrote on this machine]")
 @click.option("--quick", is_flag=True, help="Two cases, few packets, one pass: a look, not a result.")
+@click.option("--into", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Replace the table in this file, between its marks.")
 @JSON_OPTION
-def validate(profile: str | None, quick: bool, as_json: bool) -> None:
+def validate(profile: str | None, quick: bool, into: Path | None, as_json: bool) -> None:
     """Compare what the simulator predicts with a calibrated profile with what the runner measures here.
 
-    Captures and configurations are others than those of the calibration. The machine should do nothing else meanwhile.
+    Captures and configurations are others than those of the calibration. The machine's speed at the time is read with a
+    yardstick around every pass; still, the machine should do nothing else meanwhile.
     """
     from foreflow import validation
 
     document = validation.validate(profile, quick)
+    if into:
+        validation.put_into(into, document)
     if as_json:
         print_json(document)
     else:

@@ -220,7 +220,8 @@ def validation(document: dict[str, Any], folder: Path) -> list[Path]:
     with plt.rc_context(STYLE):
         figure, (*axes, beside) = plt.subplots(1, len(kinds) + 1, figsize=(11.4, 3.3), width_ratios=(*[1] * len(kinds), 0.75))
         for part, (what, label, scale, aim) in zip(axes, kinds, strict=True):
-            rows = [row for row in document["rows"] if row["what"].startswith(what) and row["measured"] > 0 and row["predicted"] > 0]
+            rows = [{"case": row["case"], **row["scaled"]} for row in document["rows"] if row["what"].startswith(what)]
+            rows = [row for row in rows if row["measured"] > 0 and row["predicted"] > 0]
             if not rows:
                 continue
             ends = [value * scale for row in rows for value in (row["predicted"], row["measured"])]
@@ -243,6 +244,9 @@ def validation(document: dict[str, Any], folder: Path) -> list[Path]:
         handles = [plt.Line2D([], [], color=colours(i % 10), marker="o", linestyle="", markersize=4, label=case) for i, case in enumerate(cases)]
         beside.axis("off")
         beside.legend(handles=handles, loc="center left", frameon=False, fontsize=7)
-        n = document["repetitions"]
-        figure.supxlabel(f"median of n = {n} passes with 95 % bootstrap intervals; latency at 0.3, 0.6 and 0.8 of the capacity", fontsize=7.5)
+        n, timed = document["floods"], document["timed"]
+        figure.supxlabel(
+            f"medians of {n} passes ({timed} for latency) with 95 % bootstrap intervals; latency at 0.3, 0.6 and 0.8 of the capacity;"
+            " predicted for the machine's speed at the time", fontsize=7.5,
+        )  # fmt: skip
         return save(figure, folder, "validation")

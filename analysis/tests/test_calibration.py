@@ -38,7 +38,9 @@ def test_the_profile_has_what_every_profile_has_and_says_how_it_was_made(profile
     assert about["cells"] >= 20 and about["seed"] == 5 and "--quick" in about["command"]
     assert about["machine"]["kernel"] and about["date"]
     assert 0 < sum(made["stage"][s]["value"] for s in made["stage"]) + made["work"]["hash"]["value"]
-    assert {"off", "reactive", "predictive"} == set(about["halves"])
+    assert len(about["yardstick"]) == 3 and about["yardstick"] == sorted(about["yardstick"])  # the lightest first
+    assert 0 <= about["interference"] < 1 and about["slowness"]["p5"] <= about["slowness"]["p95"]
+    assert any(family["family"].startswith("capture") for family in about["families"])
 
 
 def test_calibrate_refuses_a_name_that_scenarios_cannot_say(tmp_path: Path) -> None:
@@ -87,9 +89,10 @@ def test_validate_compares_both_sides_on_every_case(profile: Path, tmp_path: Pat
     by_case: dict[str, list[str]] = {}
     for row in document["rows"]:
         by_case.setdefault(row["case"], []).append(row["what"])
-        low, high = row["ci95"]
-        assert low <= row["measured"] <= high and row["n"] == document["repetitions"]
-        assert row["predicted"] >= 0
+        for side in (row, row["scaled"]):
+            low, high = side["ci95"]
+            assert low <= side["measured"] <= high and side["predicted"] >= 0
+        assert 1 <= row["n"] <= row["tried"] <= validation.TRIES and row["slowness"] > 0
     assert set(by_case) == {case.name for case in validation.QUICK_CASES}
     latencies = [f"latency {name} at load {load:g}" for load in validation.LOADS for name in validation.PERCENTILES]
     for what in by_case.values():
@@ -97,6 +100,45 @@ def test_validate_compares_both_sides_on_every_case(profile: Path, tmp_path: Pat
         assert [each for each in what if each.startswith("latency")] == latencies
     text = validation.text_of(document)
     assert all(row["what"] in text for row in document["rows"])
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{validation.BEGIN}\nold\n{validation.END}\nafter\n")
+    for _ in range(2):
+        validation.put_into(page, document)
+    lines = page.read_text().splitlines()
+    assert lines[0] == "before" and lines[-1] == "after" and "old" not in lines
+    judged = [row for row in document["rows"] if row["within_aim"] is not None]
+    assert sum(line.startswith("| recorded") for line in lines) == len(judged)
+
+
+def test_a_page_without_the_marks_is_refused(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"{validation.END} {validation.BEGIN}")
+    with pytest.raises(Refused, match="has not the marks"):
+        validation.put_into(page, {})
+    assert page.read_text() == f"{validation.END} {validation.BEGIN}"
+
+
+def test_a_profile_without_a_yardstick_is_refused(profile: Path, tmp_path: Path) -> None:
+    document = json.loads(profile.read_text())
+    del document["calibration"]["yardstick"]
+    old = tmp_path / "old.json"
+    old.write_text(json.dumps(document))
+    with pytest.raises(Refused, match=r"old\.json: calibration\.yardstick is missing.*run it again"):
+        validation.Setting(Path("x"), Path("y"), old, 1, 1, 1)
+
+
+def test_a_slower_machine_is_a_slower_clock_and_nothing_else(profile: Path) -> None:
+    case = validation.Case("slower", "predictive", ("input=recorded",))
+    one, other = (validation._resolved(case, profile, inputs.recorded(), 2e9, 5000, bounded=True, slower=slower) for slower in (1.0, 1.25))  # noqa: SLF001
+    clocks = [each["hw"][str(profile)].pop("clock_hz")["value"] for each in (one, other)]
+    assert clocks[0] == pytest.approx(1.25 * clocks[1], rel=1e-6)
+    assert one == other
+
+
+def test_steady_passes_are_chosen_where_they_are_enough() -> None:
+    passes = [{"steady": True}, {"steady": False}, {"steady": True}]
+    assert validation._chosen(passes, 2) == ([passes[0], passes[2]], True)  # noqa: SLF001
+    assert validation._chosen(passes, 3) == (passes, False)  # noqa: SLF001
 
 
 def test_the_measurement_loses_no_packet(profile: Path, tmp_path: Path) -> None:
@@ -110,5 +152,12 @@ def test_the_measurement_loses_no_packet(profile: Path, tmp_path: Path) -> None:
         assert one["packets"] == done["packets"] == 5000
         assert one["sent"] + one["dropped"] == one["packets"]
         assert one["bursts"] * 32 >= one["sent"] and one["busy_cycles"] > 0
+        assert one["quiet_cycles_per_packet"] <= one["busy_cycles"] / one["packets"] * 1.001
+        assert len(one["yardstick"]) == 2 and all(cycles > 0 for reading in one["yardstick"] for cycles in reading)
+    for one in done["timed"]:
+        assert 0 <= one["hit_share"] <= 1
+        for slow, fast in (("latency_ns", "wait_ns"), ("latency_ns", "burst_ns"), ("wait_ns", "late_ns")):
+            assert one[slow]["p99"] >= one[fast]["p99"]  # each packet's is: it is due, offered, received, sent
+    assert 0 <= done["floor"]["share"] <= 1
     denied = {one["dropped"] for one in done["floods"]}
     assert len(denied) == 1  # rules alone drop when nothing is late

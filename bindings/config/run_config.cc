@@ -533,11 +533,15 @@ std::uint64_t DistinctEntries(const path::Future& future, const std::vector<rule
   return path::UsesOf(future, table).first_use.size();
 }
 
+path::TrafficExtent ExtentOf(const path::Future& future, const std::vector<rules::Rule>& rules) {
+  rules::RuleTable table;
+  table.Load(rules);
+  return path::TrafficExtent(path::UsesOf(future, table).entry, 0);
+}
+
 void PlaceTables(RunConfig& config, const path::Future& future) {
   if (config.host.cache_levels.empty() && config.device.cache_levels.empty()) return;
-  rules::RuleTable table;
-  table.Load(config.path.rules);
-  const path::TrafficExtent extent(path::UsesOf(future, table).entry, 0);
+  const path::TrafficExtent extent = ExtentOf(future, config.path.rules);
   hw::PlaceTables(config.host, config.path, extent);
   hw::PlaceTables(config.device, config.path, extent);
 }

@@ -89,6 +89,9 @@ path::PathConfig DefaultPathConfig();
 // How many flow entries traffic needs under a rule set: the size at which a cache never evicts.
 std::uint64_t DistinctEntries(const path::Future& future, const std::vector<rules::Rule>& rules);
 
+// How far apart the flow entries lie that traffic needs under a rule set.
+path::TrafficExtent ExtentOf(const path::Future& future, const std::vector<rules::Rule>& rules);
+
 // Prices the cache lines of both devices for this traffic: see hw::PlaceTables.
 void PlaceTables(RunConfig& config, const path::Future& future);
 

@@ -6,6 +6,17 @@
 
 namespace foreflow::dpdk {
 
+FrameMeta MetaFor(const path::Arrival& arrival, std::uint64_t number) {
+  FrameMeta meta;
+  meta.number = number;
+  meta.time = arrival.time;
+  meta.sent = arrival.sent;
+  meta.wire_bytes = arrival.wire_bytes;
+  meta.vm = arrival.vm;
+  meta.link = arrival.link;
+  return meta;
+}
+
 rte_mbuf* BorrowFrame(rte_mempool* pool, const path::Arrival& arrival, std::uint64_t number) {
   std::array<rte_mbuf*, kMostSegments> segments;
   const auto size = static_cast<std::uint32_t>(arrival.captured.size);
@@ -28,14 +39,7 @@ rte_mbuf* BorrowFrame(rte_mempool* pool, const path::Arrival& arrival, std::uint
   rte_mbuf* frame = segments[0];
   frame->pkt_len = size;
   frame->nb_segs = static_cast<std::uint16_t>(count);
-  FrameMeta& meta = MetaOf(frame);
-  meta.number = number;
-  meta.time = arrival.time;
-  meta.sent = arrival.sent;
-  meta.wire_bytes = arrival.wire_bytes;
-  meta.vm = arrival.vm;
-  meta.port = 0;
-  meta.link = arrival.link;
+  MetaOf(frame) = MetaFor(arrival, number);
   return frame;
 }
 

@@ -22,8 +22,11 @@ struct BorrowedMeta {
 constexpr std::uint16_t kMostSegment = 65'535;
 constexpr unsigned kMostSegments = (pcap::kMaxCapturedBytes + kMostSegment - 1) / kMostSegment;
 
-// A chain of mbufs over the arrival's own bytes, which must outlive it, with its FrameMeta filled in (port
-// 0). nullptr where too few mbufs are free.
+// What a frame of this arrival carries (port 0).
+FrameMeta MetaFor(const path::Arrival& arrival, std::uint64_t number);
+
+// A chain of mbufs over the arrival's own bytes, which must outlive it, with its FrameMeta filled in.
+// nullptr where too few mbufs are free.
 rte_mbuf* BorrowFrame(rte_mempool* pool, const path::Arrival& arrival, std::uint64_t number);
 
 }  // namespace foreflow::dpdk

@@ -15,6 +15,7 @@
 namespace foreflow::dpdk {
 namespace {
 
+constexpr std::size_t kCellsOfACapture = 12;
 constexpr std::uint32_t kTurns = 8;  // VMs whose trains are interleaved
 constexpr std::uint16_t kServices[] = {443, 80, 5432, 6379, 53, 8080, 5201, 22};
 
@@ -78,27 +79,52 @@ std::vector<rules::Rule> MakeRules(std::uint32_t count) {
 
 }  // namespace
 
-std::string Cell::Describe() const {
+std::vector<std::pair<std::string, std::string>> Cell::Families() const {
   constexpr const char* kArms[] = {"off", "reactive", "predictive"};
   constexpr const char* kPredictors[] = {"persistence", "majority", "markov1", "markov2", "markov3"};
   constexpr const char* kKinds[] = {"tcp4", "udp4", "tcp6", "vlan_tcp4"};
   constexpr const char* kOrders[] = {"uniform", "skewed", "cyclic"};
   const bool predicts = arm == path::Arm::kPredictive;
-  return std::string(kArms[static_cast<std::size_t>(arm)]) +
-         (predicts ? std::string(" ") + kPredictors[static_cast<std::size_t>(predictor)] : std::string()) +
-         (tag_rules ? " tags" : "") + ", " + std::to_string(flows) + " flows in " +
-         std::to_string(flow_entries) + " entries, " + kOrders[static_cast<std::size_t>(order)] +
-         ", trains of " + std::to_string(train) + ", " + std::to_string(rules) + " rules, " +
+  std::vector<std::pair<std::string, std::string>> families = {
+      {"arm",
+       predicts ? kPredictors[static_cast<std::size_t>(predictor)] : kArms[static_cast<std::size_t>(arm)]},
+      {"rules", std::to_string(rules)},
+      {"tags", tag_rules ? "yes" : "no"},
+  };
+  if (capture == kSynthetic) {
+    families.insert(families.end(), {{"order", kOrders[static_cast<std::size_t>(order)]},
+                                     {"flows", std::to_string(flows)},
+                                     {"frames", kKinds[static_cast<std::size_t>(kind)]},
+                                     {"group", std::to_string(group)}});
+  } else {
+    families.insert(families.end(), {{"capture", std::to_string(capture)}, {"paced", paced ? "yes" : "no"}});
+  }
+  return families;
+}
+
+std::string Cell::Describe() const {
+  constexpr const char* kKinds[] = {"tcp4", "udp4", "tcp6", "vlan_tcp4"};
+  constexpr const char* kOrders[] = {"uniform", "skewed", "cyclic"};
+  const std::string decides =
+      Families().front().second + (tag_rules ? " with tags, " : ", ") + std::to_string(rules) + " rules, ";
+  if (capture != kSynthetic) {
+    return decides + "capture " + std::to_string(capture) + ", " + std::to_string(entry_percent) +
+           " % of its entries" +
+           (paced ? ", a packet in " + std::to_string(gap.count()) + " ns" : std::string());
+  }
+  return decides + std::to_string(flows) + " flows in " + std::to_string(flow_entries) + " entries, " +
+         kOrders[static_cast<std::size_t>(order)] + ", trains of " + std::to_string(train) + ", " +
          std::to_string(vms) + " VMs, " +
          (frame_bytes == 0 ? std::string("mixed") : std::to_string(frame_bytes)) + " B " +
          kKinds[static_cast<std::size_t>(kind)] + ", a packet in " + std::to_string(gap.count()) + " ns" +
-         (evicted_bytes == 0 ? std::string()
-                             : ", cold behind " + std::to_string(evicted_bytes >> 10) + " KiB");
+         (group == 0 ? std::string() : ", " + std::to_string(group) + " at a time");
 }
 
-std::vector<Cell> DesignCells(std::size_t count, std::uint64_t seed) {
+std::vector<Cell> DesignCells(std::size_t count, int captures, std::uint64_t seed) {
   using path::Arm;
   using predict::PredictorKind;
+  const std::size_t synthetic = count;
+  count += static_cast<std::size_t>(captures) * kCellsOfACapture;
   Rng rng(seed, "calibration.design");
   // Half predict: they do most of the kinds of work.
   const auto arm = Column<Arm>({Arm::kPredictive, Arm::kReactive, Arm::kPredictive, Arm::kOff}, count, rng);
@@ -106,7 +132,7 @@ std::vector<Cell> DesignCells(std::size_t count, std::uint64_t seed) {
       Column<PredictorKind>({PredictorKind::kMarkov3, PredictorKind::kMarkov2, PredictorKind::kMarkov1,
                              PredictorKind::kMajority, PredictorKind::kPersistence, PredictorKind::kMarkov3},
                             count, rng);
-  const auto flows = Column<std::uint32_t>({16, 256, 2048, 8192, 30'000, 100'000}, count, rng);
+  const auto flows = Column<std::uint32_t>({16, 256, 2048, 8192, 30'000, 60'000}, count, rng);
   // The device's entries by flows, in hundredths: all hit, or parts of them do.
   const auto share = Column<std::uint32_t>({200, 200, 50, 10, 2}, count, rng);
   const auto rules = Column<std::uint32_t>({1, 60, 1000}, count, rng);
@@ -119,24 +145,33 @@ std::vector<Cell> DesignCells(std::size_t count, std::uint64_t seed) {
       Column<FlowOrder>({FlowOrder::kUniform, FlowOrder::kSkewed, FlowOrder::kCyclic}, count, rng);
   const auto train = Column<std::uint32_t>({1, 4, 16}, count, rng);
   const auto gap = Column<std::int64_t>({200, 10'000, 100'000, 1'000'000}, count, rng);
-  const auto evicted = Column<std::uint32_t>({0, 0, 0, 0, 0, 0, 256 << 10, 3 << 20}, count, rng);
+  const auto group = Column<std::uint32_t>({0, 0, 0, 0, 0, 1, 4, 12}, count, rng);
+  const auto paced = Column<bool>({false, true, false}, count, rng);
+  const auto load = Column<std::int64_t>({3, 6}, count, rng);  // tenths of what a core can do, about
   std::vector<Cell> cells(count);
   for (std::size_t i = 0; i < count; ++i) {
     Cell& cell = cells[i];
     cell.arm = arm[i];
     cell.predictor = predictor[i];
+    cell.rules = rules[i];
+    cell.tag_rules = tag_rules[i];
+    if (i >= synthetic) {
+      cell.capture = static_cast<int>((i - synthetic) / kCellsOfACapture);
+      cell.entry_percent = share[i];
+      cell.paced = paced[i];
+      cell.gap = Nanos((cell.arm == Arm::kPredictive ? 7000 : 1800) / load[i]);
+      continue;
+    }
     cell.flows = flows[i];
     cell.flow_entries =
         std::max<std::uint32_t>(1, static_cast<std::uint32_t>(std::uint64_t{flows[i]} * share[i] / 100));
-    cell.rules = rules[i];
-    cell.tag_rules = tag_rules[i];
     cell.vms = vms[i];
     cell.frame_bytes = bytes[i];
     cell.kind = kind[i];
     cell.order = order[i];
     cell.train = train[i];
     cell.gap = Nanos(gap[i]);
-    cell.evicted_bytes = evicted[i];
+    cell.group = group[i];
   }
   return cells;
 }
@@ -253,6 +288,23 @@ CellTraffic::Packet CellTraffic::Next(std::uint8_t* frame) {
   packet.time = now_;
   now_ += cell_.gap;
   return packet;
+}
+
+KeptTraffic Keep(const Cell& cell, std::uint64_t seed, std::size_t count) {
+  KeptTraffic kept;
+  kept.frames.resize(count);
+  kept.arrivals.resize(count);
+  CellTraffic traffic(cell, seed);
+  for (std::size_t i = 0; i < count; ++i) {
+    const CellTraffic::Packet packet = traffic.Next(kept.frames[i].data());
+    path::Arrival& arrival = kept.arrivals[i];
+    arrival.captured = {kept.frames[i].data(),
+                        std::min<std::size_t>(packet.bytes, CellTraffic::kHeaderBytes)};
+    arrival.wire_bytes = packet.bytes;
+    arrival.vm = packet.vm;
+    arrival.time = arrival.sent = packet.time;
+  }
+  return kept;
 }
 
 }  // namespace foreflow::dpdk

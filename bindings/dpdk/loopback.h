@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "bindings/dpdk/eal.h"
+#include "bindings/dpdk/interference.h"
 #include "bindings/dpdk/ring_port.h"
 #include "bindings/dpdk/switch.h"
 #include "bindings/dpdk/worker.h"
@@ -19,25 +20,22 @@
 
 namespace foreflow::dpdk {
 
-// One worker of the runner between two rings, for measuring: the calling thread offers frames and takes back
-// what the worker sends, while the worker's callbacks stamp frames as they are received and sent. The
-// verdicts are decided at the arrivals' own times, whatever the pace. The worker runs before ordinary threads
-// where that is permitted; the calling thread should too.
+// Workers of the runner, one after the other, between two rings, for measuring: the calling thread writes
+// frames into memory, as a NIC does (so that their bytes come from outside the worker's core), offers them
+// and takes back what the worker sends, while callbacks stamp frames as they are received and sent. The
+// verdicts are decided at the arrivals' own times, whatever the pace. During a pass, and only then, both
+// threads run before ordinary ones where that is permitted.
 class Loopback {
  public:
-  // `lanes` must outlive this object. Throws Refusal when there is no memory.
-  Loopback(const Eal& eal, path::Lanes& lanes, std::uint16_t vms, std::uint32_t queue_packets);
+  // Throws Refusal when there is no memory. One of a process at a time.
+  explicit Loopback(const Eal& eal);
   ~Loopback();
   Loopback(const Loopback&) = delete;
   Loopback& operator=(const Loopback&) = delete;
 
-  // Time stamp counts of one packet; 0: it was not sent.
-  struct Stamp {
-    std::uint64_t due = 0;      // when it should be offered
-    std::uint64_t offered = 0;  // put on the ring
-    std::uint64_t received = 0;
-    std::uint64_t sent = 0;
-  };
+  // A worker for passes of this object, which must outlive it, as must `lanes`.
+  std::unique_ptr<Worker> MakeWorker(path::Lanes& lanes, std::uint16_t vms, std::uint32_t queue_packets);
+
   struct Pass {
     std::uint64_t packets = 0;
     std::uint64_t sent = 0;
@@ -45,26 +43,45 @@ class Loopback {
     std::uint64_t bursts = 0;
     std::uint64_t busy_cycles = 0;           // of the worker, in rounds that moved a frame
     std::uint64_t involuntary_switches = 0;  // of the worker and of the calling thread
+    bool ran_first = false;                  // both threads were allowed to
+    std::vector<Gap> worker_gaps;            // rounds of the worker's loop
+    std::vector<Gap> feeder_gaps;            // and of the calling thread's that took longer than kLeastGap
   };
   // Offers `count` arrivals and waits until all are decided and taken back. Without `due` (offsets in time
   // stamp counts, one a packet) as fast as the worker takes them; `stamps`, if any, has room for all.
-  Pass Run(const path::Arrival* arrivals, std::size_t count, const std::uint64_t* due, Stamp* stamps);
+  Pass Run(Worker& worker, const path::Arrival* arrivals, std::size_t count, const std::uint64_t* due,
+           Stamp* stamps);
+  // The same loop for so many time stamp counts with nothing to do: what interference there is by itself.
+  Pass Idle(Worker& worker, std::uint64_t cycles);
 
  private:
   static int Work(void* loopback);
-  std::uint64_t Switches() const;
+  void Start(Worker& worker, Stamp* stamps);
+  void Finish(Worker& worker, const WorkerCount& before, Pass& pass);
+  void Polled(std::size_t received);
+  unsigned MakeFrames(const path::Arrival* arrivals, std::size_t first, unsigned count, rte_mbuf** made);
 
   unsigned lcore_;
   Pool pool_;
   RingPort port_;
   Switch fabric_;
   std::atomic<Phase> phase_{Phase::kRun};
-  std::unique_ptr<Worker> worker_;
   const rte_eth_rxtx_callback* on_receive_ = nullptr;
   const rte_eth_rxtx_callback* on_send_ = nullptr;
+  std::uint64_t least_gap_;  // in time stamp counts
+
+  // Of the pass that runs; changed between passes only, then the worker thread's alone.
+  Worker* worker_ = nullptr;
+  Stamp* stamps_ = nullptr;
   std::atomic<pid_t> worker_thread_{0};
-  Stamp* stamps_ = nullptr;  // while a pass is stamped; changed between passes only
+  std::atomic<bool> worker_first_{false};
+  bool feeder_first_ = false;
+  std::uint64_t feeder_switches_ = 0;
+  std::uint64_t worker_switches_ = 0;
   std::uint64_t bursts_ = 0;
+  std::uint64_t polled_ = 0;    // when the worker polled last
+  std::uint32_t received_ = 0;  // and what it got
+  std::vector<Gap> gaps_;
 };
 
 }  // namespace foreflow::dpdk

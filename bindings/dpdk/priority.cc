@@ -11,4 +11,9 @@ bool RunFirst() {
   return sched_setscheduler(0, SCHED_FIFO, &lowest) == 0;
 }
 
+void RunAsOthers() {
+  const sched_param none{};
+  sched_setscheduler(0, SCHED_OTHER, &none);
+}
+
 }  // namespace foreflow::dpdk

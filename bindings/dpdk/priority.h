@@ -7,6 +7,8 @@ namespace foreflow::dpdk {
 // Asks the kernel to run the calling thread before all ordinary ones (SCHED_FIFO), so that what else runs on
 // the machine does not count. False where that is not permitted.
 bool RunFirst();
+// Takes that back.
+void RunAsOthers();
 
 }  // namespace foreflow::dpdk
 

@@ -4,8 +4,9 @@
 
     hw-models/calibrate/fit.py SAMPLES --out PROFILE --name NAME [--command TEXT]
 
-Cycles of a packet are explained as a sum of non-negative prices times counts. Samples of one cell (a configuration and
-its traffic) are first reduced to their median; prices minimise the relative error over cells under Huber's loss
+Cycles of a packet are explained as a sum of non-negative prices times counts. A sample lies between two readings of the
+yardstick and is divided by how much slower than usual the machine was in them; samples of one cell (a configuration and
+its traffic) are then reduced to their median. Prices minimise the relative error over cells under Huber's loss
 (iteratively reweighted non-negative least squares), so that the cells that something disturbed do not bend them. Where
 counts rise and fall together the data cannot tell their prices apart: a weak pull towards the prior profile settles it,
 and the interval, from a bootstrap over whole cells, says how far it could be otherwise.
@@ -33,7 +34,11 @@ PRIOR = HERE.parent / "profiles" / "x86-core.json"
 HUBER = 0.05  # relative error from which a cell counts less
 PULL = 0.0003  # weight of the prior, as the relative error that a price wrong by its own size is worth
 RESAMPLES = 200
-COLD = "cold"  # a nuisance: what a burst pays besides its tables when other memory was read before it
+LEAST_CELLS = 20
+STEADY = 0.10  # a sample around which the yardstick changed by more is used only where a cell has no other
+# What carrying is pulled towards, as the prior profile has none: the order of a packet's way in and out of a polling
+# driver. A packet is carried once and parsed once, so only this tells the two apart; their sum does not depend on it.
+PRIOR_CARRYING = {"packet": 60.0, "burst": 100.0}
 
 
 @dataclass
@@ -45,33 +50,69 @@ class Cells:
     cycles: np.ndarray
     about: list[str]
     spread: np.ndarray  # between the samples of a cell, as a share of their median
+    families: list[dict[str, str]]  # level by factor
 
     def take(self, rows: np.ndarray) -> Cells:
         return Cells(
-            self.names, self.counts[rows], self.cycles[rows], [self.about[i] for i in rows], self.spread[rows]
+            self.names, self.counts[rows], self.cycles[rows], [self.about[i] for i in rows], self.spread[rows],
+            [self.families[i] for i in rows],
         )
 
 
+def usual_of(samples: dict[str, Any]) -> np.ndarray:
+    """The yardstick's usual readings: cycles a packet of each load, the lightest first."""
+    readings = np.array([row["yardstick"] for row in samples["rows"]])
+    return np.median(readings.reshape(-1, readings.shape[2]), axis=0)
+
+
+def slowness_at(cycles: float, yardstick: Any, usual: Any) -> float:
+    """How many times longer than usual the machine needs now for what usually takes so many cycles a packet.
+
+    `yardstick` is one or more readings, `usual` one. A slow moment does not slow all work alike: between the yardstick's
+    loads the slowness is interpolated over the logarithm of their usual cycles, beyond them it is the nearest one's.
+    """
+    now = np.log(np.atleast_2d(np.asarray(yardstick, dtype=float))).mean(axis=0) - np.log(usual)
+    return float(np.exp(np.interp(math.log(cycles), np.log(usual), now)))
+
+
+def usual_cycles(measured: float, yardstick: Any, usual: Any) -> float:
+    """What usually takes so many cycles a packet as it took between these readings: slowness_at, backwards."""
+    cycles = measured
+    for _ in range(8):
+        cycles = measured / slowness_at(cycles, yardstick, usual)
+    return cycles
+
+
+def change(yardstick: Any) -> float:
+    """By what share the machine's speed changed between two readings, over all loads."""
+    before, after = np.log(np.asarray(yardstick, dtype=float)).mean(axis=1)
+    return math.expm1(abs(after - before))
+
+
 def cells_of(samples: dict[str, Any]) -> Cells:
-    """Whole-path samples, a row a cell."""
+    """A row a cell that was measured."""
     stages, items, levels = samples["stages"], samples["items"], samples["levels"]
-    names = [f"stage.{s}" for s in stages] + [f"work.{i}" for i in items] + [f"level.{b}" for b in levels] + [COLD]
+    names = [f"stage.{s}" for s in stages] + [f"work.{i}" for i in items] + [f"level.{b}" for b in levels]
+    names += [f"carrying.{each}" for each in PRIOR_CARRYING]
     by_cell = defaultdict(list)
+    usual = usual_of(samples)
     for row in samples["rows"]:
-        if row["part"] == "whole" and row["packets"]:
-            by_cell[row["cell"]].append(row)
-    counts, cycles, about, spread = [], [], [], []
+        each = usual_cycles(row["quiet_cycles"] / row["packets"], row["yardstick"], usual)
+        by_cell[row["cell"]].append((change(row["yardstick"]), each, row["bursts"] / row["packets"]))
+    counts, cycles, about, spread, families = [], [], [], [], []
     for index in sorted(by_cell):
-        cell, rows = samples["cells"][index], by_cell[index]
-        packets = sum(row["packets"] for row in rows)
-        visits, work = (np.sum([row[key] for row in rows], axis=0) / packets for key in ("visits", "work"))
+        cell = samples["cells"][index]
+        rows = [row for row in by_cell[index] if row[0] <= STEADY] or by_cell[index]
+        visits, work = (np.array(cell[key]) / cell["packets"] for key in ("visits", "work"))
         lines = work[:, items.index("cache_line")].sum() - work[stages.index("slow_path"), items.index("cache_line")]
-        each = [row["cycles"] / row["packets"] for row in rows]
-        counts.append([*visits, *work.sum(axis=0), *(lines * share for share in cell["beyond"]), float(cell["evicted_bytes"] > 0)])
+        each = [row[1] for row in rows]
+        bursts = float(np.mean([row[2] for row in rows]))
+        counts.append([*visits, *work.sum(axis=0), *(lines * share for share in cell["beyond"]), 1.0, bursts])
         cycles.append(np.median(each))
         about.append(cell["about"])
+        families.append(cell["families"])
         spread.append((max(each) - min(each)) / np.median(each))
-    return Cells(names, np.array(counts), np.array(cycles), about, np.array(spread))
+    return Cells(names, np.array(counts), np.array(cycles), about, np.array(spread), families)
 
 
 def prior_of(names: list[str], profile: dict[str, Any]) -> np.ndarray:
@@ -79,7 +120,10 @@ def prior_of(names: list[str], profile: dict[str, Any]) -> np.ndarray:
     values = []
     for name in names:
         room, _, key = name.partition(".")
-        values.append(profile[room][key]["value"] if room in ("stage", "work") else 0.0)
+        if room == "carrying":
+            values.append(PRIOR_CARRYING[key])
+        else:
+            values.append(profile[room][key]["value"] if room in ("stage", "work") else 0.0)
     return np.array(values)
 
 
@@ -95,7 +139,9 @@ def fit(cells: Cells, prior: np.ndarray) -> np.ndarray:
         rows = cells.counts * (scale * weight)[:, None]
         stacked = np.vstack([rows, np.diag(pull)])
         target = np.concatenate([weight, pull * prior])
-        before, (prices, _) = prices, nnls(stacked, target)
+        # The triangle has the same solution, and the active sets are searched in few rows.
+        triangle = np.linalg.qr(np.column_stack([stacked, target]), mode="r")
+        before, (prices, _) = prices, nnls(triangle[:, :-1], triangle[:, -1])
         error = np.abs(cells.counts @ prices * scale - 1)
         weight = np.sqrt(1 / np.maximum(1, error / HUBER))
         if np.allclose(prices, before, rtol=1e-6, atol=1e-6):
@@ -123,6 +169,23 @@ def cross_validated(cells: Cells, prior: np.ndarray, seed: int, folds: int = 10)
         prices = fit(cells.take(np.flatnonzero(fold != k)), prior)
         out[fold == k] = errors(cells.take(np.flatnonzero(fold == k)), prices)
     return out
+
+
+def family_out(cells: Cells, prior: np.ndarray) -> list[dict[str, Any]]:
+    """The errors of every family of cells (all of one level of a factor) under prices fitted without it, worst first:
+    what to expect of traffic and configurations of a kind that was never measured."""
+    out = []
+    for factor in sorted({each for families in cells.families for each in families}):
+        for level in sorted({families[factor] for families in cells.families if factor in families}):
+            inside = np.array([families.get(factor) == level for families in cells.families])
+            if inside.sum() < 2 or (~inside).sum() < LEAST_CELLS:
+                continue
+            found = errors(cells.take(np.flatnonzero(inside)), fit(cells.take(np.flatnonzero(~inside)), prior))
+            out.append({
+                "family": f"{factor} {level}", "cells": int(inside.sum()), "bias": round(float(np.median(found)), 4),
+                **quantiles(np.abs(found)),
+            })  # fmt: skip
+    return sorted(out, key=lambda family: -family["p50"])
 
 
 def cache_sizes() -> dict[str, int]:
@@ -161,8 +224,8 @@ def profile_of(samples: dict[str, Any], name: str, command: str, prior: dict[str
     """The profile that the samples say."""
     levels = samples["levels"]
     cells = cells_of(samples)
-    if len(cells.cycles) < 2 * 10:
-        raise SystemExit(f"fit: {len(cells.cycles)} cells were measured; at least 20 are needed: give more seconds")
+    if len(cells.cycles) < LEAST_CELLS:
+        raise SystemExit(f"fit: {len(cells.cycles)} cells were measured; at least {LEAST_CELLS} are needed: give more seconds")
     start = prior_of(cells.names, prior)
     prices = fit(cells, start)
     draws = bootstrap(cells, start, seed)
@@ -186,7 +249,6 @@ def profile_of(samples: dict[str, Any], name: str, command: str, prior: dict[str
     def exact(value: float, unit: str, source: str) -> dict[str, Any]:
         return number(value, unit, value, value, source)
 
-    carrying = carrying_of(samples, said, seed)
     profile: dict[str, Any] = {
         "name": name,
         "kind": "device",
@@ -204,27 +266,35 @@ def profile_of(samples: dict[str, Any], name: str, command: str, prior: dict[str
             }
             for level in levels
         ],
+        "carrying": {
+            each: number(prices[column[f"carrying.{each}"]], "cycles", low[column[f"carrying.{each}"]], high[column[f"carrying.{each}"]], said)
+            for each in PRIOR_CARRYING
+        },
     }
-    if carrying:
-        profile["carrying"] = carrying
+    usual = usual_of(samples)
+    slow = [float(np.exp(np.log(np.array(row["yardstick"]) / usual).mean())) for row in samples["rows"]]
+    families = family_out(cells, start)
     profile["calibration"] = {
         "date": today.isoformat(timespec="seconds"),
         "command": command,
         "machine": machine(),
         "seed": samples["seed"],
         "cells": len(cells.cycles),
-        "samples": sum(row["part"] == "whole" for row in samples["rows"]),
-        "samples_discarded": samples["samples_discarded"],
-        "bursts": samples["bursts"],
-        "bursts_discarded": samples["bursts_discarded"],
+        "samples": len(samples["rows"]),
+        "samples_unsteady": sum(change(row["yardstick"]) > STEADY for row in samples["rows"]),
+        "yardstick": [round(float(each), 2) for each in usual],
+        "slowness": {f"p{q}": round(float(np.quantile(slow, q / 100)), 3) for q in (5, 50, 95)},
+        "interference": round(float(1 - sum(row["quiet_cycles"] for row in samples["rows"]) / sum(row["cycles"] for row in samples["rows"])), 4),
+        "ran_first": bool(samples["runs_first"]),
         "error": {
             "of_fit": quantiles(np.abs(found)),
             "cross_validated": quantiles(held_out),
             "within_10_percent": round(float((held_out <= 0.1).mean()), 3),
+            "family_out": {q: round(float(np.median([family[q] for family in families])), 4) for q in ("p50", "p90")} if families else None,
             "bias": round(float(found.mean()), 4),
         },
         "spread_between_samples": quantiles(cells.spread),
-        "halves": halves_of(samples),
+        "families": families,
         "worst": [
             {"cell": cells.about[i], "measured": round(float(cells.cycles[i]), 1), "error": round(float(found[i]), 3)}
             for i in np.argsort(-np.abs(found))[:8]
@@ -235,49 +305,6 @@ def profile_of(samples: dict[str, Any], name: str, command: str, prior: dict[str
 
 def quantiles(values: np.ndarray) -> dict[str, float]:
     return {f"p{q}": round(float(np.quantile(values, q / 100)), 4) for q in (50, 90, 100)}
-
-
-def halves_of(samples: dict[str, Any]) -> dict[str, float]:
-    """The share of a packet's cycles that its host's half takes, by arm: measured packet by packet, with the clock read
-    in between, so that the parts are told apart at the price of some overlap between them."""
-    shares = defaultdict(list)
-    cycles: dict[tuple[int, int], dict[str, float]] = defaultdict(dict)
-    for row in samples["rows"]:
-        if row["packets"]:
-            cycles[row["cell"], row["round"]][row["part"]] = row["cycles"] / row["packets"]
-    for (cell, _), parts in cycles.items():
-        if {"host", "device"} <= set(parts):
-            arm = samples["cells"][cell]["about"].split(",")[0].split()[0]
-            shares[arm].append(parts["host"] / (parts["host"] + parts["device"]))
-    return {arm: round(float(np.median(values)), 3) for arm, values in sorted(shares.items())}
-
-
-def carrying_of(samples: dict[str, Any], said: str, seed: int) -> dict[str, Any] | None:
-    """What the runner's loop costs beside the path, by passes in groups of one packet to as many as a burst takes."""
-    each: dict[int, dict[int, list[tuple[float, float, float]]]] = defaultdict(lambda: defaultdict(list))
-    for row in samples.get("carrying", []):
-        whole, alone = row["busy_cycles"] / row["packets"], row["path_cycles"] / row["packets"]
-        each[row["cell"]][row["group"]].append((row["bursts"] / row["packets"], whole - alone, whole))
-    solved = []
-    for groups in each.values():
-        rows = np.array([np.median(passes, axis=0) for _, passes in sorted(groups.items())])
-        if len(rows) < 2:
-            continue
-        # Errors count as shares of the whole packet's cycles.
-        counts = np.column_stack([rows[:, 0], np.ones(len(rows))]) / rows[:, 2:]
-        solved.append(nnls(counts, np.maximum(rows[:, 1] / rows[:, 2], 0))[0])
-    if not solved:
-        return None
-    table = np.array(solved)
-    rng = np.random.default_rng(seed)
-    draws = np.array([np.median(table[rng.integers(0, len(table), len(table))], axis=0) for _ in range(RESAMPLES)])
-    low, high = np.quantile(draws, [0.025, 0.975], axis=0)
-    prices = np.median(table, axis=0)
-    source = re.sub("fitted to .* on", f"the runner's worker between two rings less the path alone, {len(table)} configurations on", said)
-    return {
-        "packet": number(prices[1], "cycles", low[1], high[1], source),
-        "burst": number(prices[0], "cycles", low[0], high[0], source),
-    }
 
 
 def main() -> int:
