@@ -21,7 +21,12 @@ enum class AeadBackEnd : std::uint8_t {
 
 constexpr std::size_t kAeadNonceBytes = 12;
 constexpr std::size_t kAeadTagBytes = 16;
-using AeadNonce = std::array<std::uint8_t, kAeadNonceBytes>;
+// kAeadNonceBytes, and four that mean nothing: written by one store, since a cipher that reads what several
+// stores wrote waits for all of them, for as long as it takes to encrypt 64 bytes.
+struct alignas(16) AeadNonce {
+  std::array<std::uint8_t, 16> bytes{};
+  const std::uint8_t* data() const { return bytes.data(); }
+};
 
 constexpr std::size_t AeadKeyBytes(AeadAlgorithm algorithm) {
   return algorithm == AeadAlgorithm::kAes128Gcm ? 16 : 32;

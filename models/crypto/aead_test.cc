@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -75,7 +77,7 @@ TEST(Aead, AgreesWithOpenSsl) {
     const AeadAlgorithm algorithm = kAlgorithms[std::stoul(words[1])];
     const unsigned step = static_cast<unsigned>(std::stoul(words[2]));
     AeadNonce nonce;
-    std::copy_n(Pattern(nonce.size(), 2, step).begin(), nonce.size(), nonce.begin());
+    std::copy_n(Pattern(kAeadNonceBytes, 2, step).begin(), kAeadNonceBytes, nonce.bytes.begin());
     ExpectSealed(algorithm, Pattern(AeadKeyBytes(algorithm), 1, step), nonce,
                  Pattern(std::stoul(words[3]), 4, 5), Pattern(std::stoul(words[4]), 3, 7), words[5],
                  words[6]);
@@ -86,7 +88,7 @@ TEST(Aead, AgreesWithOpenSsl) {
     const AeadAlgorithm algorithm = kAlgorithms[std::stoul(words[1])];
     const unsigned value = static_cast<unsigned>(std::stoul(words[2]));
     AeadNonce nonce;
-    nonce.fill(static_cast<std::uint8_t>(value));
+    nonce.bytes.fill(static_cast<std::uint8_t>(value));
     ExpectSealed(algorithm, Pattern(AeadKeyBytes(algorithm), value, 0), nonce, Pattern(16, value, 0),
                  Pattern(std::stoul(words[3]), value, 0), words[4], words[5]);
     ++checked;
@@ -142,8 +144,8 @@ TEST(Aead, AgreesWithPublishedVectors) {
   };
   for (const Vector& v : kVectors) {
     SCOPED_TRACE(v.tag);
-    ExpectSealed(v.algorithm, FromHex(v.key), ArrayFromHex<kAeadNonceBytes>(v.nonce), FromHex(v.associated),
-                 FromHex(v.text), Sha256Hex(View(FromHex(v.sealed))), v.tag);
+    ExpectSealed(v.algorithm, FromHex(v.key), AeadNonce{ArrayFromHex<16>(v.nonce + "ffffffff")},
+                 FromHex(v.associated), FromHex(v.text), Sha256Hex(View(FromHex(v.sealed))), v.tag);
   }
 }
 
@@ -155,7 +157,7 @@ TEST(Aead, RefusesWhatIsChangedAndGivesZeros) {
       key.Set(algorithm, back_end, Pattern(32, 1, 9).data());
       const ByteVector text = Pattern(37, 3, 7);
       const ByteVector associated = Pattern(21, 4, 5);
-      const AeadNonce nonce = {1, 2, 3};
+      const AeadNonce nonce = {{1, 2, 3}};
       const Sealed sealed = SealApart(key, nonce, View(associated), View(text));
       const auto opens = [&](const AeadNonce& with, const ByteVector& a, const Sealed& s) {
         ByteVector out(s.text.size(), 0xee);
@@ -181,9 +183,9 @@ TEST(Aead, RefusesWhatIsChangedAndGivesZeros) {
         changed[bit / 8] = static_cast<std::uint8_t>(changed[bit / 8] ^ 1u << bit % 8);
         EXPECT_FALSE(opens(nonce, changed, sealed)) << bit;
       }
-      for (std::size_t bit = 0; bit < 8 * nonce.size(); ++bit) {
+      for (std::size_t bit = 0; bit < 8 * kAeadNonceBytes; ++bit) {
         AeadNonce changed = nonce;
-        changed[bit / 8] = static_cast<std::uint8_t>(changed[bit / 8] ^ 1u << bit % 8);
+        changed.bytes[bit / 8] = static_cast<std::uint8_t>(changed.bytes[bit / 8] ^ 1u << bit % 8);
         EXPECT_FALSE(opens(changed, associated, sealed)) << bit;
       }
       for (std::size_t size = 0; size < text.size(); ++size) {
@@ -218,7 +220,7 @@ TEST(Aead, BackEndsAgree) {
       for (std::uint8_t& byte : *bytes) byte = static_cast<std::uint8_t>(rng.Next32());
     }
     AeadNonce nonce;
-    for (std::uint8_t& byte : nonce) byte = static_cast<std::uint8_t>(rng.Next32());
+    for (std::uint8_t& byte : nonce.bytes) byte = static_cast<std::uint8_t>(rng.Next32());
     std::vector<Sealed> results;
     WithEach(algorithm, [&](AeadBackEnd back_end) {
       AeadKey key;
@@ -248,6 +250,20 @@ TEST(Aead, TakesAnotherKey) {
   EXPECT_EQ(SealApart(key, {}, {}, View(text)).text, first.text);
   key.Erase();
   EXPECT_FALSE(key.IsSet());
+}
+
+TEST(Aead, ErasesItsKey) {
+  for (const AeadAlgorithm algorithm : kAlgorithms) {
+    WithEach(algorithm, [&](AeadBackEnd back_end) {
+      // What the object occupies, before and after.
+      alignas(AeadKey) std::array<std::uint8_t, sizeof(AeadKey)> place{};
+      auto* const key = new (place.data()) AeadKey;
+      key->Set(algorithm, back_end, Pattern(32, 1, 1).data());
+      EXPECT_GE(std::count_if(place.begin(), place.end(), [](std::uint8_t byte) { return byte != 0; }), 16);
+      key->~AeadKey();
+      EXPECT_EQ(std::count_if(place.begin(), place.end(), [](std::uint8_t byte) { return byte != 0; }), 0);
+    });
+  }
 }
 
 }  // namespace

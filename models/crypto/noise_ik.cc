@@ -20,15 +20,6 @@ PublicKey KeyAt(const std::uint8_t* at) {
 
 }  // namespace
 
-AeadNonce NoiseNonce(AeadAlgorithm cipher, std::uint64_t counter) {
-  const bool little = cipher == AeadAlgorithm::kChaCha20Poly1305;
-  AeadNonce nonce{};
-  for (std::size_t i = 0; i < 8; ++i) {
-    nonce[4 + i] = static_cast<std::uint8_t>(counter >> 8 * (little ? i : 7 - i));
-  }
-  return nonce;
-}
-
 void NoiseTranscript::Begin(NoiseSuite suite, BytesView prologue, const PublicKey& responder) {
   suite_ = suite;
   const char* const name = Name(suite);

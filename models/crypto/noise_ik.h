@@ -34,7 +34,14 @@ constexpr HashAlgorithm HashOf(NoiseSuite suite) {
              : HashAlgorithm::kBlake2s;
 }
 // The nonce that Noise makes of a counter: four zeros, then the counter, in the byte order of the cipher.
-AeadNonce NoiseNonce(AeadAlgorithm cipher, std::uint64_t counter);
+inline AeadNonce NoiseNonce(AeadAlgorithm cipher, std::uint64_t counter) {
+  // The words are little-endian, as StoreWords' machine is.
+  const std::uint64_t ordered =
+      cipher == AeadAlgorithm::kChaCha20Poly1305 ? counter : __builtin_bswap64(counter);
+  AeadNonce nonce;
+  StoreWords(nonce.bytes.data(), ordered << 32, ordered >> 32);
+  return nonce;
+}
 
 // What the messages add to their payloads.
 constexpr std::size_t kNoiseInitOverhead = kKeyAgreementBytes + kKeyAgreementBytes + 2 * kAeadTagBytes;

@@ -181,8 +181,9 @@ TEST(NoiseIk, RefusesPointsOfSmallOrder) {
 }
 
 TEST(NoiseNonce, IsInTheOrderOfTheCipher) {
-  EXPECT_EQ(Hex(View(NoiseNonce(AeadAlgorithm::kAes256Gcm, 0x0102030405060708))), "000000000102030405060708");
-  EXPECT_EQ(Hex(View(NoiseNonce(AeadAlgorithm::kChaCha20Poly1305, 0x0102030405060708))),
+  EXPECT_EQ(Hex({NoiseNonce(AeadAlgorithm::kAes256Gcm, 0x0102030405060708).data(), kAeadNonceBytes}),
+            "000000000102030405060708");
+  EXPECT_EQ(Hex({NoiseNonce(AeadAlgorithm::kChaCha20Poly1305, 0x0102030405060708).data(), kAeadNonceBytes}),
             "000000000807060504030201");
 }
 
