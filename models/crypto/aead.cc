@@ -111,7 +111,7 @@ void AeadKey::Erase() {
   kind_ = Kind::kNone;
 }
 
-void AeadKey::Set(AeadAlgorithm algorithm, AeadBackEnd back_end, const std::uint8_t* key) {
+void AeadKey::Set(AeadAlgorithm algorithm, [[maybe_unused]] AeadBackEnd back_end, const std::uint8_t* key) {
   Erase();
 #ifdef FOREFLOW_IPSEC_MB
   static_assert(sizeof(GcmKey) <= sizeof(prepared_) && alignof(GcmKey) <= 64);

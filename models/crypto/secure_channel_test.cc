@@ -11,6 +11,7 @@
 #include "models/crypto/cookie.h"
 #include "models/crypto/stream_frames.h"
 #include "models/crypto/test_channel.h"
+#include "models/crypto/test_vectors.h"
 
 namespace foreflow::crypto {
 namespace {
@@ -560,6 +561,49 @@ TEST_F(SecureChannel, RefusesConfigurations) {
   bad = config_a_;
   bad.suite = static_cast<NoiseSuite>(9);
   EXPECT_EQ(refusal(bad), "secure channel: suite is 9, allowed: 1..4");
+}
+
+// Each packet to the bit, as a second implementation makes it from the same keys and seeds.
+TEST(SecureChannelVectors, AgreesWithASecondImplementation) {
+  const auto lines = VectorLines("channel.txt", "channel");
+  ASSERT_EQ(lines.size(), 4u);
+  for (const auto& words : lines) {
+    const auto suite = static_cast<NoiseSuite>(std::stoul(words[1]));
+    SCOPED_TRACE(Name(suite));
+    std::vector<std::unique_ptr<TestEnd>> ends;
+    for (std::size_t i = 0; i < 2; ++i) {
+      ChannelConfig config;
+      config.application = "vectors";
+      config.suite = suite;
+      config.static_key = SecretKey(ArrayFromHex<32>(words[2 + i]));
+      config.peers.push_back({PublicKeyOf(SecretKey(ArrayFromHex<32>(words[3 - i]))), 0});
+      ends.push_back(std::make_unique<TestEnd>(config, 0, TestAddress(static_cast<std::uint8_t>(i))));
+      ends[i]->endpoint = std::make_unique<SecureEndpoint>(config, ArrayFromHex<32>(words[4 + i]));
+    }
+    TestEnd& a = *ends[0];
+    TestEnd& b = *ends[1];
+    // The packet that one end has to send is the vector's; the other takes it.
+    std::size_t packet = 7;
+    const auto hand_over = [&](TestEnd& from, TestEnd& to) {
+      ASSERT_EQ(from.sent.size(), 1u);
+      const TestPacket sent = from.TakeSent()[0];
+      EXPECT_EQ(Hex(View(sent.bytes)), words[packet++]);
+      EXPECT_TRUE(IsTaken(to.Input(sent, kStart)));
+    };
+    a.endpoint->Connect(0, b.address, kStart, a);
+    hand_over(a, b);
+    hand_over(b, a);
+    hand_over(a, b);
+    hand_over(b, a);
+    const std::string there = "there";
+    const std::string back = "and back";
+    a.Send({there.begin(), there.end()}, kStart);
+    hand_over(a, b);
+    b.Send({back.begin(), back.end()}, kStart);
+    hand_over(b, a);
+    EXPECT_EQ(Hex(View(a.endpoint->ChannelBinding(0))), words[6]);
+    EXPECT_EQ(Hex(View(b.endpoint->ChannelBinding(0))), words[6]);
+  }
 }
 
 TEST(ChannelStatus, HasNames) {
