@@ -20,7 +20,7 @@ KINDS = ("gru", "lstm", "mlp", "automaton", "trees")
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to train. `hidden`, `bits`, `epochs`, `rate` None: the program's own."""
+    """What to train. None: the program's own."""
 
     task: str
     data: tuple[str, ...]
@@ -30,14 +30,19 @@ class Wanted:
     bits: int | None = None
     epochs: int | None = None
     rate: float | None = None
+    lanes: int | None = None
+    patience: int | None = None
+    dropout: float | None = None
+    bins: tuple[str, ...] = ()  # INPUT=N
     weights: tuple[str, ...] = ()  # TARGET=W
     device: str = "auto"
     resume: bool = False
 
     def choices(self) -> list[str]:
         """What changes the model, as the program's arguments."""
-        named = {"hidden": self.hidden, "bits": self.bits, "epochs": self.epochs, "rate": self.rate}
-        chosen = [word for name, value in named.items() if value is not None for word in (f"--{name}", f"{value:g}")]
+        names = ("hidden", "bits", "epochs", "rate", "lanes", "patience", "dropout")
+        chosen = [word for name in names if (value := getattr(self, name)) is not None for word in (f"--{name}", f"{value:g}")]
+        chosen += [word for bins in self.bins for word in ("--bins", bins)]
         return chosen + [word for weight in self.weights for word in ("--weight", weight)]
 
     def command(self) -> str:

@@ -18,6 +18,18 @@ constexpr std::size_t kAhead = 32;
 Automaton::Automaton(const Model& model) : SequenceModel(model, sizeof(std::uint16_t)) {
   if (model.kind != ModelKind::kAutomaton) throw std::invalid_argument("automaton: the model is none");
   next_ = model.table("next_state");
+  codes_ = next_.size() / model.hidden[0];
+  if (model.inputs > 0) {
+    step_code_ = model.table("step_code");
+    edge_ = model.tensor("edge");
+    std::size_t first = 0;
+    for (std::size_t i = 0; i < model.inputs; ++i) {
+      const std::size_t edges = model.hidden[i + 2];
+      if (edges > 0) bins_.push_back({i, first, edges});
+      first += edges;
+      cells_ *= edges + 1;
+    }
+  }
   output_ = model.tensor("output");
   for (float* row = output_.data(); row != output_.data() + output_.size(); row += outputs()) {
     float* head_row = row;
@@ -29,8 +41,7 @@ Automaton::Automaton(const Model& model) : SequenceModel(model, sizeof(std::uint
 }
 
 void Automaton::Step(const ModelStep* steps, std::size_t count, Work& work) const {
-  const std::size_t symbol_count = symbols(), width = outputs();
-  const std::uint16_t* next = next_.data();
+  const std::size_t width = outputs();
   std::uint32_t read = 0;
   for (std::size_t i = 0; i < std::min(kAhead, count); ++i) __builtin_prefetch(steps[i].state, 1);
   for (std::size_t begin = 0; begin < count; begin += kAhead) {
@@ -38,15 +49,20 @@ void Automaton::Step(const ModelStep* steps, std::size_t count, Work& work) cons
     for (std::size_t i = end; i < std::min(end + kAhead, count); ++i) __builtin_prefetch(steps[i].state, 1);
     for (const ModelStep* step = steps + begin; step != steps + end; ++step) {
       auto& state = *static_cast<std::uint16_t*>(step->state);
-      const std::uint16_t reached = next[state * symbol_count + step->symbol];
+      const std::uint16_t reached = Next(state, step->symbol, step->inputs);
       state = reached;
       if (step->output == nullptr) continue;
       std::memcpy(step->output, &output_[reached * width], width * sizeof(float));
       ++read;
     }
   }
-  work.Add(WorkItem::kTableStep, static_cast<std::uint32_t>(count));
-  work.Add(WorkItem::kCacheLine, static_cast<std::uint32_t>(2 * count) + read);
+  const auto steps_made = static_cast<std::uint32_t>(count);
+  work.Add(WorkItem::kTableStep, steps_made);
+  work.Add(WorkItem::kCacheLine, 2 * steps_made + read);
+  if (step_code_.empty()) return;
+  work.Add(WorkItem::kTableStep, steps_made);
+  work.Add(WorkItem::kCacheLine, steps_made);
+  work.Add(WorkItem::kMultiplyAdd, steps_made * static_cast<std::uint32_t>(edge_.size()));
 }
 
 }  // namespace foreflow::predict

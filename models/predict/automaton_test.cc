@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 #include <stdexcept>
 #include <vector>
@@ -55,7 +56,40 @@ TEST(Automaton, WalksItsTable) {
   EXPECT_EQ(output, expected);
   EXPECT_EQ(work[WorkItem::kTableStep], kSteps);
   EXPECT_EQ(work[WorkItem::kCacheLine], 2 * kSteps + kSteps * 4 / 5);
-  EXPECT_EQ(automaton.Next(3, 9), model.table("next_state")[3 * 64 + 9]);
+  EXPECT_EQ(automaton.Next(3, 9, nullptr), model.table("next_state")[3 * 64 + 9]);
+}
+
+TEST(Automaton, ReadsInputsAsCodes) {
+  SCOPED_TRACE(kSeed);
+  std::mt19937_64 random(kSeed);
+  // Of three inputs the second is not looked at.
+  const Model model = MakeModel({ModelKind::kAutomaton, {50, 9, 3, 0, 2}, 4, 3, {7}, {}}, kSeed);
+  const Automaton automaton(model);
+  const std::vector<float>& edge = model.tensor("edge");
+  EXPECT_EQ(automaton.states(), 50u);
+  EXPECT_EQ(automaton.bytes(), 2u * (50 * 9 + 4 * 12) + 4u * (50 * 7 + 5));
+  std::uint16_t state = 0, expected = 0;
+  std::vector<float> output(7);
+  std::uniform_real_distribution<float> anywhere(-0.6f, 0.6f);
+  Work work;
+  constexpr std::uint32_t kSteps = 2000;
+  for (std::uint32_t i = 0; i < kSteps; ++i) {
+    float input[3] = {anywhere(random), anywhere(random), anywhere(random)};
+    if (i % 4 == 0) input[0] = edge[random() % 3];  // an edge belongs to the bin above it
+    const auto symbol = static_cast<std::uint8_t>(random() % 4);
+    const ModelStep step{&state, input, output.data(), symbol};
+    automaton.Step(&step, 1, work);
+    const auto low = std::upper_bound(edge.begin(), edge.begin() + 3, input[0]) - edge.begin();
+    const auto high = std::upper_bound(edge.begin() + 3, edge.end(), input[2]) - (edge.begin() + 3);
+    const auto cell = static_cast<std::size_t>(low * 3 + high);
+    expected = model.table("next_state")[expected * 9u + model.table("step_code")[symbol * 12u + cell]];
+    ASSERT_EQ(state, expected);
+    ASSERT_EQ(output, std::vector<float>(&model.tensor("output")[expected * 7u],
+                                         &model.tensor("output")[expected * 7u] + 7));
+  }
+  EXPECT_EQ(work[WorkItem::kTableStep], 2 * kSteps);
+  EXPECT_EQ(work[WorkItem::kCacheLine], 4 * kSteps);
+  EXPECT_EQ(work[WorkItem::kMultiplyAdd], 5 * kSteps);
 }
 
 TEST(Automaton, RefusesAnotherKind) { EXPECT_THROW(Automaton(MakeModel({}, 1)), std::invalid_argument); }

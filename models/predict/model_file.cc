@@ -86,10 +86,19 @@ ExpectedArrays ArraysOf(const Model& model) {
       tensors.push_back({"head_weight", {outputs, model.hidden.back()}});
       tensors.push_back({"head_bias", {outputs}});
       break;
-    case ModelKind::kAutomaton:
-      arrays.tables.push_back({"next_state", {width, model.symbols}});
+    case ModelKind::kAutomaton: {
+      arrays.tables.push_back({"next_state", {width, model.inputs > 0 ? model.hidden[1] : model.symbols}});
       tensors.push_back({"output", {width, outputs}});
+      if (model.inputs == 0) break;
+      std::uint32_t edges = 0, cells = 1;
+      for (std::size_t i = 2; i < model.hidden.size(); ++i) {
+        edges += model.hidden[i];
+        cells *= model.hidden[i] + 1;
+      }
+      arrays.tables.push_back({"step_code", {model.symbols, cells}});
+      tensors.push_back({"edge", {edges}});
       break;
+    }
     case ModelKind::kTrees: {
       const std::uint32_t leaves = 1u << model.hidden[1];
       arrays.tables.push_back({"tree_output", {width}});
@@ -101,6 +110,24 @@ ExpectedArrays ArraysOf(const Model& model) {
     }
   }
   return arrays;
+}
+
+void CheckAutomatonSizes(const Model& model, const std::string& where) {
+  const std::size_t layers = model.inputs > 0 ? std::size_t{2} + model.inputs : 1;
+  RequireRange(where, "count of hidden sizes", model.hidden.size(), layers, layers);
+  RequireRange(where, "states", model.hidden[0], 1, kMaxStates);
+  std::uint64_t read = model.symbols;
+  if (model.inputs > 0) {
+    read = model.hidden[1];
+    RequireRange(where, "codes", read, 1, kMaxStates);
+    std::uint64_t cells = 1;
+    for (std::size_t i = 2; i < layers; ++i) {
+      RequireRange(where, "edges of input " + std::to_string(i - 2), model.hidden[i], 0, kMaxCells - 1);
+      cells *= std::uint64_t{model.hidden[i]} + 1;
+      RequireRange(where, "cells of all inputs", cells, 1, kMaxCells);
+    }
+  }
+  RequireRange(where, "bytes of the transition table", 2 * model.hidden[0] * read, 1, kMaxTransitionBytes);
 }
 
 // Whether the sizes and names that all else depends on are allowed.
@@ -131,10 +158,7 @@ void CheckSizes(const Model& model, const std::string& where) {
       }
       break;
     case ModelKind::kAutomaton:
-      RequireRange(where, "count of hidden sizes", layers, 1, 1);
-      RequireRange(where, "states", model.hidden[0], 1, kMaxStates);
-      RequireRange(where, "bytes of the transition table", std::uint64_t{2} * model.hidden[0] * model.symbols,
-                   1, kMaxTransitionBytes);
+      CheckAutomatonSizes(model, where);
       break;
     case ModelKind::kTrees:
       RequireRange(where, "count of hidden sizes", layers, 2, 2);
@@ -195,6 +219,34 @@ void CheckIndices(const Model& model, const char* name, std::uint64_t limit, con
                  limit - 1);
 }
 
+void CheckAutomaton(const Model& model, const std::string& where) {
+  CheckIndices(model, "next_state", model.hidden[0], where);
+  const std::vector<float>& output = model.tensor("output");
+  std::size_t at = 0;
+  for (std::size_t state = 0; state < model.hidden[0]; ++state) {
+    for (const Head& head : model.heads) {
+      for (std::size_t i = 0; i < head.outputs(); ++i, ++at) {
+        if (head.IsClass() && !(output[at] >= 0 && output[at] <= 1)) {
+          throw Refusal(where, "output[" + std::to_string(at) + "]", std::to_string(output[at]),
+                        "0..1: a probability");
+        }
+      }
+    }
+  }
+  if (model.inputs == 0) return;
+  CheckIndices(model, "step_code", model.hidden[1], where);
+  const std::vector<float>& edge = model.tensor("edge");
+  at = 0;
+  for (std::size_t input = 0; input < model.inputs; ++input) {
+    for (std::uint32_t i = 0; i < model.hidden[input + 2]; ++i, ++at) {
+      if (i > 0 && !(edge[at] > edge[at - 1])) {
+        throw Refusal(where, "edge[" + std::to_string(at) + "]", std::to_string(edge[at]),
+                      "above " + std::to_string(edge[at - 1]) + ", the one before");
+      }
+    }
+  }
+}
+
 // Whether what the sizes promise is there, and means something.
 void CheckContent(const Model& model, const std::string& where) {
   const ExpectedArrays expected = ArraysOf(model);
@@ -206,19 +258,7 @@ void CheckContent(const Model& model, const std::string& where) {
   CheckFinite(model.input_scale, "input_scale", where);
   for (const Tensor& tensor : model.tensors) CheckFinite(tensor.value, tensor.name, where);
   if (model.kind == ModelKind::kAutomaton) {
-    CheckIndices(model, "next_state", model.hidden[0], where);
-    const std::vector<float>& output = model.tensor("output");
-    std::size_t at = 0;
-    for (std::size_t state = 0; state < model.hidden[0]; ++state) {
-      for (const Head& head : model.heads) {
-        for (std::size_t i = 0; i < head.outputs(); ++i, ++at) {
-          if (head.IsClass() && !(output[at] >= 0 && output[at] <= 1)) {
-            throw Refusal(where, "output[" + std::to_string(at) + "]", std::to_string(output[at]),
-                          "0..1: a probability");
-          }
-        }
-      }
-    }
+    CheckAutomaton(model, where);
   } else if (model.kind == ModelKind::kTrees) {
     CheckIndices(model, "tree_output", model.outputs(), where);
     CheckIndices(model, "feature", std::uint64_t{model.inputs} + 1, where);

@@ -33,6 +33,13 @@ namespace foreflow::predict {
 //             | head_weight, head_bias           | as above, from the last hidden layer
 //   automaton | next_state    | [hidden[0], symbols] u16 | hidden[0] states; a sequence begins in state 0
 //             | output        | [hidden[0], O]   | calibrated probabilities or quantiles of each state
+//             | step_code     | [symbols, cells] u16 | only where inputs > 0: a step's code, which
+//             next_state's |               |                  | second index then is: hidden = {states,
+//             codes, edges of |               |                  | input 0, 1, ...}; cells = product of
+//             (edges + 1) | edge          | [all edges]      | only where inputs > 0: increasing, input by
+//             input. An |               |                  | input's bin is how many of its edges are <= the
+//             input, |               |                  | not scaled; the last input's is the cell's lowest
+//             digit
 //   trees     | tree_output   | [trees] u16      | which of the O outputs a tree adds to; trees = hidden[0]
 //             | feature       | [trees, 2^depth - 1] u16 | nodes in breadth-first order, depth = hidden[1];
 //             an |               |                  | input's number, or `inputs` for the symbol as a number
@@ -103,6 +110,7 @@ constexpr std::array<const char*, 5> kTasks = {"next-type", "next-destination", 
                                                "next-packet"};
 constexpr std::size_t kMaxStates = 4096;
 constexpr std::size_t kMaxTransitionBytes = 512 * 1024;
+constexpr std::size_t kMaxCells = 512;
 constexpr std::size_t kMaxHeads = 16;
 constexpr std::size_t kMaxHeadOutputs = 128;
 constexpr std::size_t kMaxOutputs = 512;

@@ -159,6 +159,7 @@ TEST(ModelFile, RefusesForgedSizes) {
 TEST(ModelFile, RefusesWhatTheTableDoesNotAllow) {
   const RandomModel gru{ModelKind::kGru, {16}, 4, 2, {7}, {3}};
   const RandomModel automaton{ModelKind::kAutomaton, {40}, 8, 0, {4}, {}};
+  const RandomModel coded{ModelKind::kAutomaton, {40, 9, 3, 2}, 8, 2, {4}, {}};
   const RandomModel trees{ModelKind::kTrees, {2, 3}, 3, 4, {3}, {}};
   struct Case {
     RandomModel sizes;
@@ -207,6 +208,22 @@ TEST(ModelFile, RefusesWhatTheTableDoesNotAllow) {
          m.symbols = 65;
        },
        "bytes of the transition table is 532480, allowed: 1..524288"},
+      {coded,
+       [](Model& m) {
+         m.hidden = {40, 9};
+       },
+       "count of hidden sizes is 2, allowed: 4..4"},
+      {coded, [](Model& m) { m.hidden[1] = 0; }, "codes is 0, allowed: 1..4096"},
+      {coded, [](Model& m) { m.hidden[2] = 200; }, "cells of all inputs is 603, allowed: 1..512"},
+      {coded, [](Model& m) { m.hidden[3] = 512; }, "edges of input 1 is 512, allowed: 0..511"},
+      {coded,
+       [](Model& m) {
+         m.hidden[0] = 4096;
+         m.hidden[1] = 65;
+       },
+       "bytes of the transition table is 532480, allowed: 1..524288"},
+      {coded, [](Model& m) { m.tables[1].value[5] = 9; }, "step_code[5] is 9, allowed: 0..8"},
+      {coded, [](Model& m) { m.tensors[1].value[2] = m.tensors[1].value[1]; }, "edge[2] is "},
       {trees, [](Model& m) { m.tables[1].value[2] = 5; }, "feature[2] is 5, allowed: 0..4"},
       {trees, [](Model& m) { m.tables[0].value[1] = 3; }, "tree_output[1] is 3, allowed: 0..2"},
       {trees,

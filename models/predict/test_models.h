@@ -91,9 +91,22 @@ inline Model MakeModel(const RandomModel& sizes, std::uint64_t seed) {
       tensor("head_bias", {outputs});
       break;
     case ModelKind::kAutomaton: {
-      table("next_state", {width, symbols}, width);
+      const std::uint32_t codes = inputs > 0 ? sizes.hidden[1] : symbols;
+      table("next_state", {width, codes}, width);
       for (float& value : tensor("output", {width, outputs}))
         value = std::min(1.0f, value < 0 ? -value : value);
+      if (inputs == 0) break;
+      std::uint32_t cells = 1, edges = 0;
+      for (std::size_t i = 2; i < sizes.hidden.size(); ++i) {
+        cells *= sizes.hidden[i] + 1;
+        edges += sizes.hidden[i];
+      }
+      table("step_code", {symbols, cells}, codes);
+      auto edge = tensor("edge", {edges}).begin();
+      for (std::size_t i = 2; i < sizes.hidden.size(); ++i) {
+        std::sort(edge, edge + sizes.hidden[i]);
+        edge += sizes.hidden[i];
+      }
       break;
     }
     case ModelKind::kTrees: {
@@ -130,6 +143,7 @@ inline std::vector<Model> OneOfEachKind(std::uint64_t seed) {
           MakeModel({ModelKind::kMlp, {16}, 1, 3, {}, {5}}, seed + 2),
           MakeModel({ModelKind::kMlp, {16, 32}, 2, 0, {2}, {}}, seed + 3),
           MakeModel({ModelKind::kAutomaton, {40}, 8, 0, {4, 3}, {}}, seed + 4),
+          MakeModel({ModelKind::kAutomaton, {30, 9, 3, 0, 2}, 4, 3, {4}, {}}, seed + 6),
           MakeModel({ModelKind::kTrees, {6, 3}, 3, 4, {3}, {2}}, seed + 5)};
 }
 

@@ -196,6 +196,9 @@ TEST_P(TieredPredictorTest, IsItsDefinitionInBurstsOfAnySize) {
 INSTANTIATE_TEST_SUITE_P(
     All, TieredPredictorTest,
     testing::Values(Case{"table", TypesModel(ModelKind::kAutomaton, {200}, 0, 1), nullptr, 0},
+                    Case{"coded",
+                         TypesModel(ModelKind::kAutomaton, {200, 90, 0, 0, 3, 2}, kSequenceInputs, 9),
+                         nullptr, 0},
                     Case{"gru", nullptr, TypesModel(ModelKind::kGru, {16}, kSequenceInputs, 2), 0},
                     Case{"lstm", nullptr, TypesModel(ModelKind::kLstm, {32}, 0, 3), 0},
                     Case{"mlp", nullptr, TypesModel(ModelKind::kMlp, {16}, kSequenceInputs, 4), 0},

@@ -443,7 +443,8 @@ Tabulated Refine(Network& network, const NetworkShape& shape, const Dataset& dat
 }  // namespace
 
 std::uint32_t MostStates(std::size_t bytes, std::uint32_t symbols, std::size_t outputs) {
-  return static_cast<std::uint32_t>(std::min<std::size_t>(kMostStates, bytes / (2 * (symbols + outputs))));
+  return static_cast<std::uint32_t>(std::min<std::size_t>(
+      kMostStates, bytes / (sizeof(std::uint16_t) * symbols + sizeof(float) * outputs)));
 }
 
 Automaton Distil(Network& network, const NetworkShape& shape, const Dataset& dataset,

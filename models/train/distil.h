@@ -19,7 +19,7 @@ struct Automaton {
   std::vector<float> output;        // states x outputs: probabilities and quantiles
 };
 
-// As many states as fit in `bytes` with their transitions and outputs, two bytes each; at most 4096.
+// As many states as fit in `bytes` with their transitions and outputs; at most 4096.
 std::uint32_t MostStates(std::size_t bytes, std::uint32_t symbols, std::size_t outputs);
 
 // Makes an automaton of a trained network that reads symbols only.

@@ -42,7 +42,7 @@ TEST(Minimise, KeepsWhatEveryWordGivesInTheFewestStates) {
 }
 
 TEST(MostStates, FitInTheBytes) {
-  EXPECT_EQ(MostStates(512 * 1024, 128, 28), 1680u);
+  EXPECT_EQ(MostStates(512 * 1024, 128, 28), 1424u);
   EXPECT_EQ(MostStates(512 * 1024, 2, 3), 4096u);
 }
 

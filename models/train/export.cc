@@ -155,10 +155,11 @@ predict::Model ModelOf(Network& network, const NetworkShape& shape, const Datase
   return model;
 }
 
-predict::Model ModelOf(Automaton automaton, const Dataset& dataset, predict::Model model) {
+predict::Model ModelOf(Automaton automaton, const StepCodes& codes, const Dataset& dataset,
+                       predict::Model model) {
   const std::size_t all = model.outputs();
   std::size_t first = 0;
-  const std::vector<std::uint16_t> walked = Walk(automaton, dataset);
+  const std::vector<std::uint16_t> walked = Walk(automaton, Coded(dataset, codes));
   for (std::size_t i = 0; i < model.heads.size(); ++i) {
     const std::size_t count = model.heads[i].outputs();
     if (model.heads[i].IsClass()) {
@@ -184,13 +185,27 @@ predict::Model ModelOf(Automaton automaton, const Dataset& dataset, predict::Mod
   }
   automaton = Minimise(automaton);
   model.kind = predict::ModelKind::kAutomaton;
-  model.inputs = 0;
   model.hidden = {automaton.states};
+  const bool has_inputs = !codes.edges.empty();
+  predict::Tensor edge{"edge", {0}, {}};
+  if (has_inputs) {
+    model.inputs = static_cast<std::uint32_t>(codes.edges.size());
+    model.input_mean.assign(model.inputs, 0);
+    model.input_scale.assign(model.inputs, 1);
+    model.hidden.push_back(codes.count);
+    for (const std::vector<float>& each : codes.edges) {
+      model.hidden.push_back(static_cast<std::uint32_t>(each.size()));
+      edge.value.insert(edge.value.end(), each.begin(), each.end());
+    }
+    edge.shape = {static_cast<std::uint32_t>(edge.value.size())};
+  }
   for (Steps& steps : GoldenSteps(dataset, model.seed)) {
     predict::GoldenSequence golden{std::move(steps.symbol), {}, {}};
+    if (has_inputs) golden.input = std::move(steps.input);
     std::size_t state = 0;
-    for (const std::uint8_t symbol : golden.symbol) {
-      state = automaton.next[state * automaton.symbols + symbol];
+    for (std::size_t step = 0; step < golden.symbol.size(); ++step) {
+      const std::uint16_t code = codes.Of(golden.symbol[step], golden.input.data() + step * model.inputs);
+      state = automaton.next[state * automaton.symbols + code];
       const auto own = automaton.output.begin() + static_cast<std::ptrdiff_t>(state * all);
       golden.expected.insert(golden.expected.end(), own, own + static_cast<std::ptrdiff_t>(all));
     }
@@ -199,6 +214,11 @@ predict::Model ModelOf(Automaton automaton, const Dataset& dataset, predict::Mod
   model.tables.push_back({"next_state", {automaton.states, automaton.symbols}, std::move(automaton.next)});
   model.tensors.push_back(
       {"output", {automaton.states, static_cast<std::uint32_t>(all)}, std::move(automaton.output)});
+  if (has_inputs) {
+    model.tables.push_back(
+        {"step_code", {codes.symbols, static_cast<std::uint32_t>(codes.cells())}, codes.code});
+    model.tensors.push_back(std::move(edge));
+  }
   return model;
 }
 

@@ -11,6 +11,7 @@
 #include "models/train/distil.h"
 #include "models/train/network.h"
 #include "models/train/reference.h"
+#include "models/train/step_codes.h"
 
 namespace foreflow::train {
 
@@ -36,8 +37,10 @@ predict::Model Frame(const Dataset& dataset, const std::vector<predict::Head>& h
 predict::Model ModelOf(Network& network, const NetworkShape& shape, const Dataset& dataset,
                        predict::Model frame);
 
-// An automaton's model, calibrated on the validation rows; goldens by walking its table.
-predict::Model ModelOf(Automaton automaton, const Dataset& dataset, predict::Model frame);
+// The model of an automaton that reads `codes`, calibrated on the validation rows; goldens by walking its
+// table. `codes` without inputs are the symbols.
+predict::Model ModelOf(Automaton automaton, const StepCodes& codes, const Dataset& dataset,
+                       predict::Model frame);
 
 // Sequences for goldens: the first of several lengths in the dataset, and two of random steps.
 std::vector<Steps> GoldenSteps(const Dataset& dataset, std::uint64_t seed);

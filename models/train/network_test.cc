@@ -120,8 +120,8 @@ TEST_P(Tabulated, IsAnAutomatonThatKnowsTheLaw) {
   const NetworkShape shape = ShapeFor(dataset, GetParam());
   Network network(shape, Plain());
   Train(network, dataset, shape.head_weight, Quick());
-  const predict::Model model =
-      ModelOf(Distil(network, shape, dataset, 64), dataset, Frame(dataset, shape.heads, 1, "test"));
+  const predict::Model model = ModelOf(Distil(network, shape, dataset, 64), SymbolsAsCodes(dataset.symbols),
+                                       dataset, Frame(dataset, shape.heads, 1, "test"));
   const std::vector<std::uint16_t>& next = model.table("next_state");
   const std::vector<float>& output = model.tensor("output");
   std::vector<std::size_t> state(40, 0);

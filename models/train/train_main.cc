@@ -16,6 +16,7 @@
 #include "models/train/export.h"
 #include "models/train/network.h"
 #include "models/train/predictions.h"
+#include "models/train/step_codes.h"
 #include "models/train/trainer.h"
 #include "models/train/trees.h"
 
@@ -27,6 +28,7 @@ constexpr int kFailed = 1;
 constexpr int kRefused = 2;
 const std::vector<float> kLevels{0.05f, 0.1f, 0.25f, 0.5f, 0.75f, 0.9f, 0.95f};
 constexpr std::size_t kAutomatonBytes = 512 * 1024;
+constexpr std::uint32_t kMostBins = 64;
 
 struct Options {
   std::string data;
@@ -36,6 +38,7 @@ struct Options {
   std::uint32_t hidden = 32;
   std::uint32_t bits = 0;
   std::vector<std::string> weights;  // TARGET=W
+  std::vector<std::string> bins;     // INPUT=N
   Tuning tuning;
   std::string device = "auto";
   Schedule schedule;
@@ -81,33 +84,58 @@ std::string IdentityOf(const Dataset& dataset, const Options& options) {
       std::to_string(options.schedule.most_rows) + " " + std::to_string(options.schedule.epochs) + " " +
       std::to_string(options.schedule.patience);
   for (const std::string& weight : options.weights) text += " " + weight;
+  for (const std::string& bins : options.bins) text += " " + bins;
   return text;
 }
 
-std::vector<double> WeightsOf(const Dataset& dataset, const Options& options) {
-  std::vector<double> weights(dataset.targets.size(), 1.0);
-  for (const std::string& given : options.weights) {
-    const std::size_t equals = std::min(given.find('='), given.size());
-    const std::string name = given.substr(0, equals);
-    std::string known;
-    bool found = false;
-    for (std::size_t i = 0; i < dataset.targets.size(); ++i) {
-      known += (i > 0 ? ", " : "") + dataset.targets[i].name;
-      if (dataset.targets[i].name != name) continue;
-      found = true;
-      char* end = nullptr;
-      weights[i] = std::strtod(given.c_str() + std::min(equals + 1, given.size()), &end);
-      if (*end != '\0' || equals + 1 >= given.size() || !(weights[i] >= 0 && weights[i] <= 1000)) {
-        throw Refusal("command line", "--weight", given, "TARGET=0 to TARGET=1000");
-      }
+// The values of options NAME=VALUE by the number of the name; `value` where a name is not given.
+template <typename T>
+std::vector<T> ByName(const char* option, const std::vector<std::string>& given,
+                      const std::vector<std::string>& names, const char* what, T value, T least, T most) {
+  std::vector<T> values(names.size(), value);
+  for (const std::string& one : given) {
+    const std::size_t equals = std::min(one.find('='), one.size());
+    const std::string name = one.substr(0, equals);
+    const auto at = std::find(names.begin(), names.end(), name);
+    if (at == names.end()) {
+      std::string known;
+      for (const std::string& each : names) known += (known.empty() ? "" : ", ") + each;
+      throw Refusal("command line", std::string("the ") + what + " of " + option, name,
+                    known.empty() ? "none" : known);
     }
-    if (!found) throw Refusal("command line", "the target of --weight", name, known);
+    char* end = nullptr;
+    const double number = std::strtod(one.c_str() + std::min(equals + 1, one.size()), &end);
+    const auto own =
+        static_cast<T>(std::clamp(number, static_cast<double>(least), static_cast<double>(most)));
+    if (*end != '\0' || equals + 1 >= one.size() || static_cast<double>(own) != number) {
+      const auto range = [&](T bound) { return name + "=" + std::to_string(static_cast<long>(bound)); };
+      throw Refusal("command line", option, one, range(least) + " to " + range(most));
+    }
+    values[static_cast<std::size_t>(at - names.begin())] = own;
   }
-  return weights;
+  return values;
+}
+
+std::vector<double> WeightsOf(const Dataset& dataset, const Options& options) {
+  std::vector<std::string> targets;
+  for (const Target& target : dataset.targets) targets.push_back(target.name);
+  return ByName("--weight", options.weights, targets, "target", 1.0, 0.0, 1000.0);
+}
+
+// What an automaton reads of a step.
+StepCodes CodesOf(const Dataset& dataset, const Options& options, const std::vector<double>& weight) {
+  if (options.bins.empty()) return SymbolsAsCodes(dataset.symbols);
+  const auto bins =
+      ByName<std::uint32_t>("--bins", options.bins, dataset.input_names, "input", 1, 1, kMostBins);
+  return ChooseCodes(dataset, bins, weight);
 }
 
 void Fit(Options options) {
   const Dataset dataset = ReadDataset(options.data);
+  if (!options.bins.empty() && options.kind != "automaton") {
+    throw Refusal("command line: --bins is for --model automaton; " + options.kind +
+                  " reads all inputs as they are");
+  }
   const std::vector<predict::Head> heads = HeadsOf(dataset, kLevels);
   predict::Model frame = Frame(dataset, heads, options.tuning.seed, options.command);
   if (options.kind == "trees") {
@@ -124,17 +152,27 @@ void Fit(Options options) {
   shape.parts = PartsOf(dataset.task, dataset.feature_set, dataset.symbols);
   shape.heads = heads;
   shape.head_weight = WeightsOf(dataset, options);
-  FillFromTraining(dataset, shape);
+  const StepCodes codes = CodesOf(dataset, options, shape.head_weight);
+  const bool is_coded = !codes.edges.empty();
+  const Dataset coded = is_coded ? Coded(dataset, codes) : Dataset{};
+  const Dataset& learnt = is_coded ? coded : dataset;
+  if (is_coded) {
+    shape.symbols = codes.count;
+    shape.parts = PartsOf(dataset, codes);
+    std::fprintf(stderr, "  %u codes of %u symbols and the inputs\n", codes.count, codes.symbols);
+  }
+  FillFromTraining(learnt, shape);
   options.tuning.on_cuda = OnCuda(options.device);
   options.schedule.seed = options.tuning.seed;
   options.schedule.identity = IdentityOf(dataset, options);
   Network network(shape, options.tuning);
-  const Outcome outcome = Train(network, dataset, shape.head_weight, options.schedule);
+  const Outcome outcome = Train(network, learnt, shape.head_weight, options.schedule);
 
   predict::Model model;
   if (is_automaton) {
-    const std::uint32_t most = MostStates(kAutomatonBytes, shape.symbols, frame.outputs());
-    model = ModelOf(Distil(network, shape, dataset, most), dataset, std::move(frame));
+    const std::size_t bytes = kAutomatonBytes - (is_coded ? codes.code.size() * sizeof(codes.code[0]) : 0);
+    const std::uint32_t most = MostStates(bytes, shape.symbols, frame.outputs());
+    model = ModelOf(Distil(network, shape, learnt, most), codes, dataset, std::move(frame));
   } else {
     model = ModelOf(network, shape, dataset, std::move(frame));
   }
@@ -205,6 +243,7 @@ int Run(int argc, char** argv) {
   app.add_option("--hidden", options.hidden, "width of the state")->check(CLI::IsMember({16, 32, 64}));
   app.add_option("--bits", options.bits, "automaton: of a binary state; 0: clusters of a real one")
       ->check(CLI::Range(0u, NetworkShape::kMostBits));
+  app.add_option("--bins", options.bins, "INPUT=N: automaton: reads that input too, in N bins");
   app.add_option("--weight", options.weights, "TARGET=W: weight of a target's mean loss, otherwise 1");
   app.add_option("--seed", options.tuning.seed, "of weights, order and dropout");
   app.add_option("--epochs", schedule.epochs, "passes over the training rows, at most")
