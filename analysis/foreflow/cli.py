@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import secrets
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -163,26 +166,134 @@ class _BeforeEalArguments(click.Command):
 @click.option("--clock", type=click.Choice(["live", "virtual"]), default="live", show_default=True, help="Time of arrival: the core's counter, or the time stamps of a net_pcap port.")
 @click.option("--seconds", type=click.FloatRange(0.001), help="How long to run.  [default: until SIGINT or SIGTERM]")
 @click.option("--trace", is_flag=True, help="Write a row for every packet to trace.h5 in the run's folder, as far as the disk keeps up.")
+@click.option("--control", "control_file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Who may control the device from outside, and where it listens: see bindings/control/README.md.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the run.  [default: runs/nic-<scenario>-<time>]")
 @JSON_OPTION
 @click.pass_obj
 def nic(
     eal: list[str], scenario: str, overrides: tuple[str, ...], arm: str, workers: int, uplink: str, mirror: str, switching: str,
-    mtu: int | None, clock: str, seconds: float | None, trace: bool, out: Path | None, as_json: bool,
+    mtu: int | None, clock: str, seconds: float | None, trace: bool, control_file: Path | None, out: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Switch live traffic between all ports of DPDK, every packet decided by SCENARIO's host, device and rules.
 
     What follows -- goes to DPDK's EAL, e.g. --no-huge -m 512 --no-pci --vdev=net_af_packet0,iface=eth1. On SIGHUP
-    the scenario is read again and its rules, tag rules and meters take effect between two bursts.
+    the scenario is read again and its rules, tag rules and meters take effect between two bursts; with --control they
+    are the controllers' to change.
     """
     from foreflow import nic as live
 
     options = ["--workers", str(workers), "--uplink", uplink, "--mirror", mirror, "--switch", switching, "--clock", clock]
     options += ["--mtu", str(mtu)] * (mtu is not None) + ["--seconds", str(seconds)] * (seconds is not None)
     options += ["--json"] * as_json
-    wanted = live.Nic(scenario, list(overrides), arm, (out or live.new_folder(scenario)).absolute())
+    wanted = live.Nic(scenario, list(overrides), arm, (out or live.new_folder(scenario)).absolute(), control_file)
     options += ["--trace", str(wanted.out / "trace.h5")] * trace
     sys.exit(live.run(wanted, options, eal))
+
+
+@commands.group()
+def control() -> None:
+    """Control a device that ./foreflow nic --control serves, over a secure channel."""
+
+
+@control.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def keygen(file: Path) -> None:
+    """Write a new secret key to FILE and its public key to FILE.pub, and print the latter."""
+    from foreflow import control as controlling
+
+    print(controlling.generate(file).hex())
+
+
+def _device_options(function: Any) -> Any:
+    """What names a device, us, and the way between."""
+    for option in (
+        click.option("--timeout", type=click.FloatRange(0.1, 3600), default=10, show_default=True, metavar="SECONDS", help="How long to wait for the device."),
+        click.option("--tcp", is_flag=True, help="Over TCP instead of UDP."),
+        click.option("--device", required=True, metavar="KEY|FILE", help="The device's public key, or its file."),
+        click.option("--key", required=True, type=click.Path(path_type=Path, dir_okay=False), help="Our secret key's file."),
+        click.argument("address", metavar="HOST:PORT"),
+    ):
+        function = option(function)
+    return function
+
+
+@contextlib.contextmanager
+def _controlled(address: str, key: Path, device: str, tcp: bool, timeout: float) -> Iterator[Any]:
+    from foreflow import control as controlling
+
+    secret, public = controlling.load_secret(key), controlling.load_public(device)
+    with controlling.Client(address, secret, public, transport="tcp" if tcp else "udp") as client:
+        client.connect(timeout)
+        yield client
+
+
+@control.command("rules")
+@_device_options
+@click.argument("ruleset", metavar="RULESET")
+@JSON_OPTION
+def control_rules(address: str, key: Path, device: str, tcp: bool, timeout: float, ruleset: str, as_json: bool) -> None:
+    """Give the device the standard rules of RULESET (a name of scenarios/rules, or a file), all or none of them."""
+    from foreflow import config as configuration
+
+    wanted = configuration.load_rules(ruleset, Path())
+    if wanted["tag_rules"] or wanted["meters"]:
+        print("foreflow: tag rules and meters are the device's configuration; they are not sent", file=sys.stderr)
+    with _controlled(address, key, device, tcp, timeout) as client:
+        client.set_rules(wanted["rules"], ruleset)
+        generation = client.wait_in_force(timeout)
+        document = {"generation": generation, "rules": len(wanted["rules"]), **client.counts}
+    if as_json:
+        print_json(document)
+    else:
+        print(f"generation {generation}: {len(wanted['rules'])} rules are in force")
+
+
+@control.command("rotate")
+@_device_options
+@click.option("--epoch", type=click.IntRange(1), required=True, help="Later than every one before.")
+@click.option("--overlap", type=click.FloatRange(0, 3600), default=1, show_default=True, metavar="SECONDS", help="How long the key before is still good.")
+@click.option("--tag-key", type=click.Path(path_type=Path, dir_okay=False), help="File with the new key, 32 hex digits.  [default: a random one]")
+def control_rotate(address: str, key: Path, device: str, tcp: bool, timeout: float, epoch: int, overlap: float, tag_key: Path | None) -> None:
+    """Have tags sealed with another key from now on."""
+    from foreflow import control as controlling
+
+    new = controlling.load_tag_key(tag_key) if tag_key else secrets.token_bytes(16)
+    with _controlled(address, key, device, tcp, timeout) as client:
+        client.rotate_keys(epoch, new, overlap, timeout)
+    print(f"epoch {epoch} is in use")
+
+
+@control.command("stats")
+@_device_options
+@click.option("--rules", "by_rule", is_flag=True, help="Packets and bytes by rule.")
+@JSON_OPTION
+def control_stats(address: str, key: Path, device: str, tcp: bool, timeout: float, by_rule: bool, as_json: bool) -> None:
+    """Print what the device has counted."""
+    with _controlled(address, key, device, tcp, timeout) as client:
+        if by_rule:
+            found: dict[str, Any] = {str(rule): {"packets": n, "bytes": size} for rule, (n, size) in client.rule_statistics(timeout).items()}
+        else:
+            found = client.statistics(timeout)
+    if as_json:
+        print_json(found)
+        return
+    for name, value in found.items():
+        if by_rule:
+            print(f"rule {name:>10}  packets {value['packets']:>12}  bytes {value['bytes']:>15}")
+        elif value:
+            print(f"{name:<32} {value:>14}")
+
+
+@control.command("watch")
+@_device_options
+@click.argument("ruleset", metavar="RULESET")
+@click.option("--interval", type=click.FloatRange(0.01, 60), default=1, show_default=True, metavar="SECONDS", help="How often the file is looked at.")
+def control_watch(address: str, key: Path, device: str, tcp: bool, timeout: float, ruleset: str, interval: float) -> None:
+    """Keep the device at the rules of RULESET until Ctrl-C, however often the file changes and whatever restarts."""
+    from foreflow import control as controlling
+
+    with _controlled(address, key, device, tcp, timeout) as client:
+        controlling.watch(client, ruleset, interval)
 
 
 @commands.command()

@@ -290,14 +290,23 @@ def load_rules(name: str, beside: Path) -> dict[str, Any]:
     if path is None:
         known = sorted(file.stem for file in (SCENARIOS / "rules").glob("*.yaml"))
         raise Refused(f"ruleset = {name}: no such rule set and no such file; {_suggest(name, known)}")
-    document = load_yaml(path)
-    validate(document, ruleset_schema(), str(path))
+    return _complete_ruleset(load_yaml(path), str(path))
+
+
+def _complete_ruleset(document: Any, source: str, check: bool = True) -> dict[str, Any]:
+    validate(document, ruleset_schema(), source)
     filled = fill(document, ruleset_schema())
     for name in ("rules", "tag_rules"):
         for rule in filled[name]:
             rule["action"] = fill(rule["action"], schema()["$defs"]["action"])
-    _check_rules(filled, str(path))
+    if check:
+        _check_rules(filled, source)
     return {name: _without_comments(filled[name]) for name in ("rules", "tag_rules", "meters")}
+
+
+def complete_rules(rules: list[dict[str, Any]], source: str) -> list[dict[str, Any]]:
+    """Standard rules with every default filled in. Meters are another's to know, and so is what else a schema cannot say."""
+    return _complete_ruleset({"rules": rules}, source, check=False)["rules"]
 
 
 def profile_file(name: str) -> Path | None:

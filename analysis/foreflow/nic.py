@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from foreflow import config as configuration
+from foreflow import control as controlling
 from foreflow.build import build, program
 from foreflow.errors import Refused
 from foreflow.places import RUNS
@@ -27,6 +28,7 @@ class Nic:
     overrides: list[str]
     arm: str
     out: Path
+    control: Path | None = None  # who may control it
 
     def write(self) -> Path:
         """Resolves the scenario into the run's folder. The file is replaced whole: a reader sees the old or the new."""
@@ -50,10 +52,16 @@ def run(nic: Nic, options: list[str], eal: list[str]) -> int:
     if nic.arm not in configuration.LIVE_ARMS:
         raise Refused(f"command line: --arm = {nic.arm}; allowed is one of {', '.join(configuration.LIVE_ARMS)}")
     configuration.resolve(nic.scenario, nic.overrides)  # refused before anything is built
+    if nic.control:
+        controlling.resolve_server(nic.control)
     binary = program(build("dpdk", ["foreflow-dpdk"]), "foreflow-dpdk")
     nic.out.mkdir(parents=True, exist_ok=True)
     resolved = nic.write()
     print(f"foreflow: configuration {resolved}", file=sys.stderr)
+    if nic.control:
+        served = nic.out / "control.json"
+        served.write_text(json.dumps(controlling.resolve_server(nic.control), indent=1) + "\n")
+        options = [*options, "--control", str(served)]
     running: list[subprocess.Popen[bytes]] = []
     early: list[int] = []  # signals that came before the program was there
 

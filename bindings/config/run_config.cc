@@ -511,10 +511,10 @@ hw::BusProfile ParseBusProfile(const std::string& where, const std::string& text
   return ReadBusProfile(Value(json, where, ""));
 }
 
-std::vector<rules::Rule> ParseRules(const std::string& where, const std::string& text) {
+std::vector<rules::Rule> ParseRules(const std::string& where, const std::string& text, std::size_t meters) {
   const Json json = ParseJson(where, text);
   std::vector<rules::Rule> rules;
-  for (const Value& rule : Value(json, where, "").Array(kMostRules)) rules.push_back(ReadRule(rule, 0));
+  for (const Value& rule : Value(json, where, "").Array(kMostRules)) rules.push_back(ReadRule(rule, meters));
   return rules;
 }
 

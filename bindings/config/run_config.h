@@ -79,8 +79,9 @@ void LoadModels(RunConfig& config);
 hw::DeviceProfile ParseDeviceProfile(const std::string& where, const std::string& text);
 hw::BusProfile ParseBusProfile(const std::string& where, const std::string& text);
 
-// A JSON list of standard rules, spelled as in RESOLVED.json; meters are not known here and stay null.
-std::vector<rules::Rule> ParseRules(const std::string& where, const std::string& text);
+// A JSON list of standard rules, spelled as in RESOLVED.json; they may name meters 0 .. meters - 1.
+std::vector<rules::Rule> ParseRules(const std::string& where, const std::string& text,
+                                    std::size_t meters = 0);
 
 // What a door runs with where it is given no configuration: the defaults of path::PathConfig, and one rule
 // that forwards everything.

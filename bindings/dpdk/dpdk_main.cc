@@ -62,6 +62,7 @@ void AddNic(CLI::App& app, dpdk::NicRunOptions& options) {
   nic->add_option("--seconds", options.seconds, "how long to run; without: until SIGINT or SIGTERM")
       ->check(CLI::Range(0.001, 1e9));
   nic->add_option("--trace", options.trace, "write the decisions to this HDF5 file");
+  nic->add_option("--control", options.control, "file (JSON) with the peers that may control the device");
   nic->add_flag("--json", options.json, "one JSON document on standard output");
 }
 

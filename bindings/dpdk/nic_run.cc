@@ -14,6 +14,7 @@
 #include "bindings/config/report_json.h"
 #include "bindings/dpdk/display.h"
 #include "bindings/dpdk/live_trace.h"
+#include "bindings/dpdk/nic_control.h"
 #include "bindings/dpdk/telemetry.h"
 #include "models/base/refusal.h"
 
@@ -81,7 +82,8 @@ class Stopwatch {
 };
 
 void Print(const NicRunOptions& options, const config::RunConfig& config, const NicCount& count,
-           double seconds, std::size_t workers, std::uint64_t lost_mbufs, std::uint64_t reloads) {
+           double seconds, std::size_t workers, std::uint64_t lost_mbufs, std::uint64_t reloads,
+           const NicControl* control) {
   const double pps = seconds > 0 ? static_cast<double>(count.packets.in) / seconds : 0;
   if (options.json) {
     config::Json json = ToJson(count);
@@ -92,6 +94,7 @@ void Print(const NicRunOptions& options, const config::RunConfig& config, const 
     json["pps"] = pps;
     json["mbufs_lost"] = lost_mbufs;
     json["reloads"] = reloads;
+    if (control != nullptr) json["control"] = control::ToJson(control->server());
     std::printf("%s\n", config::ToText(json, 2).c_str());
     return;
   }
@@ -120,6 +123,8 @@ void Print(const NicRunOptions& options, const config::RunConfig& config, const 
 void RunNic(const NicRunOptions& options) {
   HandleSignals();
   config::RunConfig config = LoadLive(options.config);
+  std::optional<control::ServerConfig> served;
+  if (!options.control.empty()) served = control::LoadServerConfig(options.control);
   const Eal eal(options.eal, options.nic.workers, Placement::kPinned);
   NicOptions nic_options = options.nic;
   nic_options.with_rows = !options.trace.empty();
@@ -146,6 +151,12 @@ void RunNic(const NicRunOptions& options) {
     return taken > 0;
   };
 
+  std::optional<NicControl> control;
+  if (served) {
+    control.emplace(*served, nic, config.path);
+    served->key.Erase();
+    std::fprintf(stderr, "foreflow-dpdk: under control at %s\n", control->server().listening().c_str());
+  }
   std::optional<Telemetry> telemetry(nic);
   Display display;
   const Stopwatch watch;
@@ -156,12 +167,23 @@ void RunNic(const NicRunOptions& options) {
   while (!stop_wanted.load(std::memory_order_relaxed)) {
     const double seconds = watch.seconds();
     if (options.seconds > 0 && seconds >= options.seconds) break;
-    if (reload_wanted.exchange(false) && Reload(options.config, nic, config)) ++reloads;
+    if (reload_wanted.exchange(false)) {
+      if (control) {
+        std::fprintf(stderr, "note: the rules are its controllers' to change; the file is not read again\n");
+      } else if (Reload(options.config, nic, config)) {
+        ++reloads;
+      }
+    }
     if (seconds >= next_line) {
       display.Show(seconds, nic.Count());
       next_line += display.interval();
     }
-    if (!write_rows()) ::usleep(kRoundMicroseconds);
+    const bool is_busy = write_rows();
+    if (control) {
+      control->Poll(is_busy ? 0 : kRoundMicroseconds / 1000);
+    } else if (!is_busy) {
+      ::usleep(kRoundMicroseconds);
+    }
   }
   const double seconds = watch.seconds();
   nic.Stop();
@@ -173,7 +195,7 @@ void RunNic(const NicRunOptions& options) {
   const std::size_t workers = nic.workers();
   telemetry.reset();
   const std::uint64_t lost = nic.Close();
-  Print(options, config, count, seconds, workers, lost, reloads);
+  Print(options, config, count, seconds, workers, lost, reloads, control ? &*control : nullptr);
   if (!count.Balanced()) throw std::logic_error("packets in are not out + held + dropped");
   if (lost > 0) throw std::logic_error(std::to_string(lost) + " mbufs were lost");
 }

@@ -12,8 +12,9 @@ namespace foreflow::dpdk {
 struct NicRunOptions {
   std::string config;  // RESOLVED.json
   NicOptions nic;
-  double seconds = 0;  // 0: until a signal
-  std::string trace;   // HDF5 file to write, or empty
+  double seconds = 0;   // 0: until a signal
+  std::string trace;    // HDF5 file to write, or empty
+  std::string control;  // who may control the device, and where it listens (JSON file), or empty
   bool json = false;
   std::vector<std::string> eal;  // DPDK's own arguments
 };

@@ -15,6 +15,7 @@ PYBIND11_MODULE(foreflow_core, module) {
   python::BindPredict(module);
   python::BindTag(module);
   python::BindPcap(module);
+  python::BindControl(module);
 }
 
 }  // namespace

@@ -15,6 +15,7 @@ void BindFlow(py::module_& module);
 void BindPredict(py::module_& module);
 void BindTag(py::module_& module);
 void BindPcap(py::module_& module);
+void BindControl(py::module_& module);
 
 }  // namespace foreflow::python
 

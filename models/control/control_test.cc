@@ -268,6 +268,18 @@ TEST(Control, AnAgreedStartSendsNoRules) {
   EXPECT_EQ(link.agent->generation(), 0u);
 }
 
+TEST(Control, WhoWantsNothingChangesNothing) {
+  Link link(1, Quick(), SomeRules(10));
+  link.controller->ReadStatistics(wire::StatisticsKind::kRules, 0);
+  link.Run(link.now + Millis(50));
+  EXPECT_EQ(link.device->Rules().size(), 10u);
+  EXPECT_EQ(link.agent->generation(), 0u);
+  link.controller->Replace({});  // nothing at all is a wish too
+  link.Touch();
+  link.Run(link.now + Millis(50));
+  EXPECT_TRUE(link.device->Rules().empty());
+}
+
 TEST(Control, AChangeCostsItsOwnRule) {
   const auto initial = SomeRules(3000);
   Link link(1, Quick(), initial);

@@ -33,6 +33,7 @@ Controller::Controller(const ControllerConfig& config, std::uint64_t instance)
 bool Controller::Change(const rules::RuleChange& change) {
   if (!wanted_.Apply(change)) return false;
   touched_.insert(change.rule.id);
+  has_wish_ = true;
   is_blocked_ = false;
   return true;
 }
@@ -47,6 +48,7 @@ void Controller::Replace(const std::vector<rules::Rule>& rules) {
     if (before == nullptr || !Same(*before, entry)) touched_.insert(id);
   }
   std::swap(wanted_, next);
+  has_wish_ = true;
   is_blocked_ = false;
 }
 
@@ -164,14 +166,17 @@ void Controller::LearnState(std::uint64_t instance, std::uint64_t generation, co
   has_state_ = true;
   held_generation_ = generation;
   held_digest_ = digest;
-  is_known_ = digest == wanted_.digest();
-  if (is_known_) {
-    held_ = wanted_;
-    touched_.clear();
-    events_.push_back({});
-    events_.back().generation = generation;
-  }
+  is_known_ = false;
   next_batch_ = now;
+}
+
+void Controller::Adopt() {
+  if (is_known_ || !has_state_ || !has_wish_ || flight_ || held_digest_ != wanted_.digest()) return;
+  held_ = wanted_;
+  is_known_ = true;
+  touched_.clear();
+  events_.push_back({});
+  events_.back().generation = held_generation_;
 }
 
 void Controller::Land() {
@@ -288,7 +293,7 @@ bool Controller::IsInForce() const {
 }
 
 bool Controller::WantsBatch() const {
-  if (flight_ || is_blocked_ || !has_heard_) return false;
+  if (flight_ || !has_wish_ || is_blocked_ || !has_heard_) return false;
   return config_.is_constant_work || !is_known_ || held_.digest() != wanted_.digest();
 }
 
@@ -390,6 +395,7 @@ void Controller::Tick(Nanos now, const Send& send) {
   while (events_.size() > kMostEvents) events_.pop_front();
   if (!is_connected_) return;
   if (flight_ && has_heard_ && now >= flight_->again) SendAgain(now, send);
+  Adopt();
   if (WantsBatch() && now >= next_batch_) Issue(now, send);
   if (!requests_.empty() && has_heard_ && now >= request_again_) SendRequest(now, send);
   if (now >= next_hello_) SayHello(now, send);

@@ -53,7 +53,8 @@ class Controller {
   // nanoseconds.
   Controller(const ControllerConfig& config, std::uint64_t instance);
 
-  // What the device should have. False and no change: see RuleSetState::Apply.
+  // What the device should have; until something is said here, it is left as it is. False and no change: see
+  // RuleSetState::Apply.
   bool Change(const rules::RuleChange& change);
   // The same for all rules at once; ids differ.
   void Replace(const std::vector<rules::Rule>& rules);
@@ -118,6 +119,8 @@ class Controller {
   void TakeAcknowledgement(BytesView body, Nanos now, const Send& send);
   void TakeRefusal(BytesView body, Nanos now, const Send& send);
   void TakeReport(BytesView body, Nanos now, const Send& send);
+  // The device has what it should already.
+  void Adopt();
   void Land();
   // Gives the batch up; what the device has is as if it had never left.
   void Cancel();
@@ -133,7 +136,8 @@ class Controller {
 
   ControllerConfig config_;
   RuleSetState wanted_;
-  RuleSetState held_;  // by the device, as far as is_known_
+  bool has_wish_ = false;  // somebody said what the device should have
+  RuleSetState held_;      // by the device, as far as is_known_
   bool is_known_ = false;
   std::set<std::uint32_t> touched_;  // ids where wanted_ and held_ may differ, besides those under way
   bool has_state_ = false;           // the device has said what follows

@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The runner under control, at sockets of this host: DPDK ports that carry nothing, and the Python client."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+core = pytest.importorskip("foreflow_core")
+
+from foreflow import config, control  # noqa: E402
+from foreflow.errors import Failed, Refused  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[2]
+DPDK = Path(os.environ.get("FOREFLOW_DPDK", "")) / "bindings" / "foreflow-dpdk"
+pytestmark = pytest.mark.skipif(not DPDK.is_file(), reason="FOREFLOW_DPDK names no build with the runner")
+EAL = ["--no-huge", "-m", "256", "--no-pci", "--no-telemetry", "--vdev=net_null0,no-rx=1", "--vdev=net_null1,no-rx=1"]
+RULE = {"priority": 5, "protocol": "tcp", "action": {"verb": "drop"}}
+
+
+def rules(count: int) -> list[dict[str, Any]]:
+    return [{**RULE, "id": i, "destination_port": [i, i]} for i in range(count)]
+
+
+class Served:
+    """A runner and the keys of its peers."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.device = control.generate(folder / "device")
+        peers = []
+        for name, may in (("operator", ["rules", "keys", "profiles", "statistics"]), ("reader", ["statistics"])):
+            public = control.generate(folder / name)
+            peers.append({"public_key": public.hex(), "may": may})
+        control.generate(folder / "stranger")
+        self.document = {"listen": {"udp": "127.0.0.1:0", "tcp": "127.0.0.1:0"}, "key_file": str(folder / "device"), "most_rules": 5000, "peers": peers}
+        run = config.resolved_for_run(config.resolve("tag", []), "reactive", 1, Path("-"), folder)
+        (folder / "RESOLVED.json").write_text(json.dumps(run))
+
+    def start(self) -> None:
+        (self.folder / "control.json").write_text(json.dumps(self.document))
+        self.log = self.folder / f"log-{secrets.token_hex(3)}"
+        with self.log.open("w") as log, (self.folder / "result.json").open("w") as result:
+            self.process = subprocess.Popen(
+                [DPDK, "nic", self.folder / "RESOLVED.json", "--json", "--control", self.folder / "control.json", "--", *EAL,
+                 f"--file-prefix=control-{os.getpid()}-{secrets.token_hex(3)}"],
+                stdout=result, stderr=log, env={**os.environ, "RUNTIME_DIRECTORY": str(self.folder)},
+            )  # fmt: skip
+        end = time.monotonic() + 30
+        while not (match := re.search(r"under control at udp (\S+), tcp (\S+)", self.log.read_text())):
+            assert self.process.poll() is None and time.monotonic() < end, self.log.read_text()
+            time.sleep(0.02)
+        self.udp, self.tcp = match.groups()
+        # A restarted one is found where it was.
+        self.document["listen"] = {"udp": self.udp, "tcp": self.tcp}
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> dict[str, Any] | None:
+        self.process.send_signal(how)
+        code = self.process.wait(timeout=20)
+        if how == signal.SIGKILL:
+            return None
+        assert code == 0, self.log.read_text()
+        return json.loads((self.folder / "result.json").read_text())
+
+    def client(self, name: str = "operator", transport: str = "udp", **options: Any) -> control.Client:
+        secret = control.load_secret(self.folder / name)
+        return control.Client(self.udp if transport == "udp" else self.tcp, secret, self.device, transport=transport, **options)
+
+
+@pytest.fixture(name="served")
+def _served(tmp_path: Path) -> Iterator[Served]:
+    served = Served(tmp_path)
+    served.start()
+    yield served
+    if served.process.poll() is None:
+        served.stop()
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_rules_change_and_are_counted(served: Served, transport: str) -> None:
+    with served.client(transport=transport) as client:
+        client.connect()
+        client.set_rules(rules(1000))
+        first = client.wait_in_force()
+        client.put_rule({**RULE, "id": 7, "priority": 9})
+        client.erase_rule(8)
+        assert client.wait_in_force() == first + 1
+        assert client.counts["whole"] == 1
+        statistics = client.statistics()
+        assert statistics["control_batches"] == 2
+        assert statistics["control_changes"] == 1002
+        assert statistics["control_refused_malformed"] == 0
+    document = served.stop()
+    assert document is not None
+    assert document["control"]["rules"] == 999
+    assert document["control"]["generation"] == first + 1
+
+
+def test_rules_that_cannot_be_had_change_nothing(served: Served) -> None:
+    with served.client() as client:
+        client.connect()
+        client.set_rules(rules(3))
+        generation = client.wait_in_force()
+        client.put_rule({**RULE, "id": 99, "action": {"verb": "forward", "meter": 60}})
+        with pytest.raises(Refused, match="meter of rule 99"):
+            client.wait_in_force()
+        client.set_rules(rules(5001))
+        with pytest.raises(Refused, match="room for 5000 rules"):
+            client.wait_in_force()
+        assert client.generation == generation
+        client.set_rules(rules(4))
+        assert client.wait_in_force() > generation
+    with served.client() as client:
+        with pytest.raises(core.Refusal, match="replace says first"):
+            client.put_rule({**RULE, "id": 1})
+        with pytest.raises(Refused, match="priority"):
+            client.set_rules([{"id": 1, "action": {"verb": "drop"}}])
+
+
+def test_a_peer_does_what_it_may(served: Served) -> None:
+    with served.client("reader") as reader:
+        reader.connect()
+        before = reader.statistics()["control_refused_forbidden"]
+        reader.set_rules(rules(3))
+        with pytest.raises(Refused, match="this key may not do that"):
+            reader.wait_in_force()
+        with pytest.raises(Refused, match="this key may not do that"):
+            reader.rotate_keys(1, bytes(16), 1)
+        assert reader.statistics()["control_refused_forbidden"] == before + 2
+        assert reader.statistics()["control_batches"] == 0
+    with served.client("stranger") as stranger, pytest.raises(Failed, match="no device answers"):
+        stranger.connect(1.5)
+    with served.client("reader") as reader:
+        reader.connect()
+        assert reader.statistics()["channel_unknown_peer"] > 0
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_rubbish_achieves_nothing_but_counts(served: Served, transport: str) -> None:
+    chance = random.Random(5)
+    host, port = (served.udp if transport == "udp" else served.tcp).rsplit(":", 1)
+    for _ in range(20):
+        kind = socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM
+        with socket.socket(socket.AF_INET, kind) as rubbish:
+            rubbish.connect((host, int(port)))
+            for _ in range(20):
+                packet = chance.randbytes(chance.choice([0, 1, 16, 80, 144, 148, 600, 1300]))
+                if transport == "tcp" and chance.random() < 0.7:
+                    packet = len(packet).to_bytes(2, "big") + packet
+                try:
+                    rubbish.send(packet)
+                except OSError:
+                    break  # it has been closed
+    with served.client(transport=transport) as client:
+        client.connect()
+        client.set_rules(rules(2))
+        client.wait_in_force()
+        statistics = client.statistics()
+    refused = sum(statistics[f"channel_{status}"] for status in ("truncated", "unknown_type", "unknown_session", "not_for_us"))
+    assert refused > (100 if transport == "udp" else 20)  # a stream that breaks is closed
+    assert statistics["control_batches"] == 1
+    assert statistics["control_refused_malformed"] == 0
+
+
+def test_either_side_restarts(served: Served) -> None:
+    with served.client(retransmit=0.05) as client:
+        client.connect()
+        client.set_rules(rules(300))
+        client.wait_in_force()
+        served.stop(signal.SIGKILL)
+        client.put_rule({**RULE, "id": 1000})
+        client.serve(0.2)
+        served.start()  # with the rules of its configuration
+        client.wait_in_force(20)
+        generation = client.generation
+    with served.client() as again:  # knows nothing of what was
+        again.connect()
+        again.set_rules([*rules(300), {**RULE, "id": 1000}])
+        assert again.wait_in_force() == generation
+        assert again.counts["batches"] == 0
+
+
+def test_the_command_line(served: Served, tmp_path: Path) -> None:
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-P", "-m", "foreflow", "control", *words]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    made = run("keygen", str(tmp_path / "new"))
+    assert made.returncode == 0 and (tmp_path / "new.pub").read_text() == made.stdout
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o600
+    again = run("keygen", str(tmp_path / "new"))
+    assert again.returncode == 2 and "never overwritten" in again.stderr
+    device = [served.udp, "--key", str(tmp_path / "operator"), "--device", str(tmp_path / "device.pub")]
+    (tmp_path / "rules.yaml").write_text(json.dumps({"rules": rules(20)}))
+    given = run("rules", *device, str(tmp_path / "rules.yaml"), "--json")
+    assert given.returncode == 0, given.stderr
+    assert json.loads(given.stdout)["rules"] == 20
+    shown = run("stats", *device)
+    assert shown.returncode == 0 and re.search(r"control_changes +20\n", shown.stdout), shown.stderr
+    (tmp_path / "operator").chmod(0o644)
+    refused = run("stats", *device)
+    assert refused.returncode == 2 and "chmod 600" in refused.stderr
+    nobody = run("stats", "127.0.0.1:9", "--key", str(tmp_path / "new"), "--device", served.device.hex(), "--timeout", "0.5")
+    assert nobody.returncode == 1 and "no device answers" in nobody.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"listen": {"udp": None, "tcp": None}}, "listen.udp is null"),
+        ({"listen": {"udp": "127.0.0.1", "tcp": None}}, "ADDRESS:PORT"),
+        ({"listen": {"udp": "192.0.2.7:7700", "tcp": None}}, "cannot be had"),
+        ({"peers": []}, "one or more peers"),
+        ({"peers": [{"public_key": "00", "may": []}]}, "64 lower-case hex digits"),
+        ({"peers": [{"public_key": "ab" * 32, "may": ["all"]}]}, "rules, keys, profiles, statistics"),
+        ({"peers": [{"public_key": "ab" * 32, "may": []}] * 2}, "not there twice"),
+        ({"key_file": "/nonexistent/key"}, "no such key file"),
+        ({"most_rules": 0}, "1 .. 1000000"),
+        ({"extra": 1}, "extra"),
+    ],
+)
+def test_a_wrong_control_file_is_refused(tmp_path: Path, change: dict[str, Any], sentence: str) -> None:
+    served = Served(tmp_path)
+    (tmp_path / "control.json").write_text(json.dumps({**served.document, **change}))
+    command = [DPDK, "nic", tmp_path / "RESOLVED.json", "--control", tmp_path / "control.json", "--", *EAL, f"--file-prefix=control-{secrets.token_hex(4)}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env={**os.environ, "RUNTIME_DIRECTORY": str(tmp_path)})
+    assert done.returncode == 2, done.stderr
+    assert sentence in done.stderr.splitlines()[-1]

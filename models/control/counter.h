@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#ifndef FOREFLOW_MODELS_CONTROL_COUNTER_H_
+#define FOREFLOW_MODELS_CONTROL_COUNTER_H_
+
+#include <cstdint>
+#include <string>
+
+namespace foreflow::control {
+
+// The ids of counters in statistics. Groups leave room for reasons to come.
+enum class Counter : std::uint32_t {
+  kPacketsIn,
+  kPacketsOut,
+  kPacketsHeld,
+  kPunts,
+  kInstallsOnMiss,
+  kInstallsPredicted,
+  kBatches,          // of rules, put into force
+  kRuleChanges,      // in those
+  kControlMessages,  // that came in, authentic
+  kRequestsDone,
+  kDropped = 0x100,  // + Reason
+  kRefused = 0x200,  // + wire::RefusalReason: control messages
+  kChannel = 0x300,  // + crypto::ChannelStatus: packets of the secure channel
+};
+
+constexpr std::uint32_t IdOf(Counter group, std::uint32_t reason = 0) {
+  return static_cast<std::uint32_t>(group) + reason;
+}
+
+// As reports spell it, such as dropped_deny_rule; empty where there is no such counter.
+std::string CounterName(std::uint32_t id);
+
+}  // namespace foreflow::control
+
+#endif  // FOREFLOW_MODELS_CONTROL_COUNTER_H_
