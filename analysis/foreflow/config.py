@@ -11,6 +11,7 @@ import copy
 import difflib
 import ipaddress
 import json
+import os
 import re
 from functools import cache
 from pathlib import Path
@@ -21,7 +22,7 @@ import yaml
 
 from foreflow.errors import Refused
 from foreflow.inputs import sha256_of
-from foreflow.places import MEASURED_PROFILES, PROFILES, SCENARIOS, SCHEMA, TRAINED
+from foreflow.places import MEASURED_PROFILES, PROFILES, RULE_SETS, SCENARIOS, SCHEMA, TRAINED
 
 SHORT_NAMES = {
     "load": "traffic.load", "capacity": "device.flow_entries", "predictor": "prediction.predictor",
@@ -30,6 +31,7 @@ SHORT_NAMES = {
 # By predictor, the trained models that it serves: their place in a run's `models`, and the key that names each.
 SERVED = {"gru": {"network": "model"}, "tabulated": {"table": "table"}, "tiered": {"table": "table", "network": "model"}}
 ARMS = ("off", "reactive", "predictive", "oracle", "anti_oracle")
+RULE_SET_SEED = 1
 LIVE_ARMS = ARMS[:3]  # those that need not know the future
 
 
@@ -283,13 +285,40 @@ def _without_comments(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key: value for key, value in item.items() if key != "about"} for item in items]
 
 
+def _filters(path: Path) -> dict[str, Any]:
+    """A file of filters, for the doors to read (bindings/config/classbench.h); in place of a list of rules."""
+    return {"rules": str(path.resolve()), "tag_rules": [], "meters": []}
+
+
+def _made_filters(name: str) -> Path:
+    """The file of the generated filter set `name`, made where it is not there yet."""
+    from datasets.generate import classbench
+
+    path = RULE_SETS / f"{name}.rules"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        half = path.with_suffix(f".{os.getpid()}")
+        classbench.write_filters(half, classbench.rule_set(name, RULE_SET_SEED))
+        half.rename(path)
+    return path
+
+
 def load_rules(name: str, beside: Path) -> dict[str, Any]:
-    """The rule set of a name in scenarios/rules, or of a path (relative to the scenario's folder, or the cwd)."""
+    """The rule set of a name: in scenarios/rules, a generated one (acl1k to ipc100k), or of a path (relative to the
+    scenario's folder, or the cwd), a rule set as those in scenarios/rules or a file of filters in ClassBench's form.
+    """
+    from datasets.generate import classbench
+
+    if name in classbench.NAMES:
+        return _filters(_made_filters(name))
     candidates = [SCENARIOS / "rules" / f"{name}.yaml", beside / name, Path(name)]
     path = next((candidate for candidate in candidates if candidate.is_file()), None)
     if path is None:
-        known = sorted(file.stem for file in (SCENARIOS / "rules").glob("*.yaml"))
+        known = sorted(file.stem for file in (SCENARIOS / "rules").glob("*.yaml")) + list(classbench.NAMES)
         raise Refused(f"ruleset = {name}: no such rule set and no such file; {_suggest(name, known)}")
+    with path.open("rb") as file:
+        if file.read(256).lstrip().startswith(b"@"):
+            return _filters(path)
     return _complete_ruleset(load_yaml(path), str(path))
 
 

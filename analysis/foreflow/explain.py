@@ -75,7 +75,12 @@ def _cycles(told: dict[str, Any]) -> dict[str, int]:
 
 
 def _rule(run: Kept, kind: str, number: int | None) -> dict[str, Any] | None:
-    """A rule as the configuration has it."""
+    """A rule as the configuration has it; of a file of filters, its line."""
+    if isinstance(run.resolved[kind], str) and number is not None:
+        filters = [line for line in Path(run.resolved[kind]).read_text(encoding="ascii").splitlines() if line.strip()]
+        if number >= len(filters):
+            return None
+        return {"id": number, "priority": -number, "filter": " ".join(filters[number].split()), "action": {"verb": "forward"}}
     return next((rule for rule in run.resolved[kind] if rule["id"] == number), None)
 
 

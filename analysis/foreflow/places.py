@@ -6,6 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build"
 LOGS = BUILD / "log"
+RULE_SETS = BUILD / "rulesets"
 RUNS = ROOT / "runs"
 SCENARIOS = ROOT / "scenarios"
 SCHEMA = SCENARIOS / "schema" / "scenario.schema.json"

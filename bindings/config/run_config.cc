@@ -9,6 +9,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "bindings/config/classbench.h"
 #include "bindings/config/strict_json.h"
 #include "bindings/config/vocabulary.h"
 #include "models/base/refusal.h"
@@ -352,6 +353,14 @@ std::string NameOfPredictor(const RunConfig& config) {
   return Learners()[static_cast<std::size_t>(config.path.predictor)];
 }
 
+void ResolveRuleSlots(RunConfig& config) {
+  config.path.rule_slots =
+      config.rule_slots.count != 0
+          ? config.rule_slots.count
+          : static_cast<std::uint32_t>(
+                (config.path.rules.size() * config.rule_slots.parts_per_million + 999'999) / 1'000'000);
+}
+
 RunConfig ReadRunConfig(const Value& value) {
   RunConfig config;
   Object root(value);
@@ -435,14 +444,16 @@ RunConfig ReadRunConfig(const Value& value) {
   for (const Value& meter : root.Get("meters").Array(kMostMeters)) {
     config.path.meters.push_back(ReadMeter(meter));
   }
-  for (const Value& rule : root.Get("rules").Array(kMostRules)) {
-    config.path.rules.push_back(ReadRule(rule, config.path.meters.size()));
+  const Value rules = root.Get("rules");
+  if (rules.json().is_string()) {
+    config.filters = rules.Text();
+    if (config.filters.empty()) rules.Refuse("a list of rules, or the name of a file of filters");
+  } else {
+    for (const Value& rule : rules.Array(kMostRules)) {
+      config.path.rules.push_back(ReadRule(rule, config.path.meters.size()));
+    }
   }
-  config.path.rule_slots =
-      config.rule_slots.count != 0
-          ? config.rule_slots.count
-          : static_cast<std::uint32_t>(
-                (config.path.rules.size() * config.rule_slots.parts_per_million + 999'999) / 1'000'000);
+  ResolveRuleSlots(config);
   for (const Value& rule : root.Get("tag_rules").Array(kMostTagRules)) {
     config.path.tag_rules.push_back(ReadTagRule(rule, config.path.meters.size()));
   }
@@ -498,7 +509,14 @@ RunConfig ParseRunConfig(const std::string& where, const std::string& text) {
 RunConfig LoadRunConfig(const std::string& file) {
   RunConfig config = ParseRunConfig(file, ReadText(file));
   LoadModels(config);
+  LoadFilters(config);
   return config;
+}
+
+void LoadFilters(RunConfig& config) {
+  if (config.filters.empty()) return;
+  config.path.rules = ParseClassBench(config.filters, ReadText(config.filters));
+  ResolveRuleSlots(config);
 }
 
 hw::DeviceProfile ParseDeviceProfile(const std::string& where, const std::string& text) {

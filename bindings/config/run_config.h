@@ -52,8 +52,9 @@ struct RunConfig {
   path::PathConfig path;
   ModelFile table;  // become path.table and path.network by LoadModels
   ModelFile network;
-  FlowEntries flow_entries;           // both 0: none
-  RuleSlots rule_slots;               // become path.rule_slots
+  std::string filters;       // a filter set whose rules become path.rules by LoadFilters; empty: none
+  FlowEntries flow_entries;  // both 0: none
+  RuleSlots rule_slots;      // become path.rule_slots
   std::uint32_t queue_packets = 256;  // of each egress queue
   std::uint32_t slow_path_cores = 1;
   hw::Placement placement = hw::Placement::kNic;
@@ -67,13 +68,17 @@ struct RunConfig {
 // throws Refusal naming file, key, value and allowed range. A door that simulates no time may not need
 // traffic, link, hw: they are checked all the same.
 RunConfig LoadRunConfig(const std::string& file);
-// The same from text that is already in memory, with the models' files not read yet; `where` is for messages.
+// The same from text that is already in memory, with the models' and filters' files not read yet; `where` is
+// for messages.
 RunConfig ParseRunConfig(const std::string& where, const std::string& text);
 
 // Reads the files of the models that the run names, and counts what a type predicted by them costs on the
 // host's core into the break-even of tags. Throws Refusal where a file cannot be read, is not what the run
 // names, or holds no model that predicts types here.
 void LoadModels(RunConfig& config);
+
+// Reads the filter set that the run names (classbench.h). Throws Refusal where it cannot be read.
+void LoadFilters(RunConfig& config);
 
 // The contents of one file of hw-models/profiles (shape: its README). Throws Refusal.
 hw::DeviceProfile ParseDeviceProfile(const std::string& where, const std::string& text);

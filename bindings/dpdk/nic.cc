@@ -281,6 +281,18 @@ void Nic::ReplaceRules(const path::PathConfig& config) {
   for (const auto& worker : workers_) {
     while (!worker->TookRules()) ::usleep(kPollMicroseconds);
   }
+  tables_.reset();  // nobody reads them any more
+}
+
+void Nic::ApplyRules(const rules::RuleBatch& batch) {
+  lanes_.lane(0).CheckRules(batch);
+  if (!tables_) tables_.emplace(lanes_.lane(0).rules());
+  tables_->Apply(batch);
+  for (const auto& worker : workers_) worker->OfferTable(&tables_->published());
+  for (const auto& worker : workers_) {
+    while (!worker->TookTable()) ::usleep(kPollMicroseconds);
+  }
+  tables_->CatchUp();
 }
 
 NicCount Nic::Count() {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@
 #include "bindings/dpdk/ring_port.h"
 #include "bindings/dpdk/switch.h"
 #include "bindings/dpdk/worker.h"
+#include "models/rules/table_pair.h"
 
 namespace foreflow::dpdk {
 
@@ -82,6 +84,12 @@ class Nic {
   // other parts are left alone. Throws Refusal on rules that cannot be had, with the old ones still in use.
   // Waits until the workers have the new ones.
   void ReplaceRules(const path::PathConfig& config);
+  // From a burst soon after on, every worker decides by the changed rules: each burst by those before or
+  // those after all of the batch. Throws Refusal with the old ones still in use (PacketPath::ApplyRules).
+  // Waits until the workers have the new ones. Flow entries that the changes do not touch stay.
+  void ApplyRules(const rules::RuleBatch& batch);
+  // Of the rules in use: what the next batch is for.
+  std::uint64_t rule_generation() { return lanes_.lane(0).rules().generation(); }
   // From any thread; while workers run they are asked, which takes them a moment of their loop.
   NicCount Count();
 
@@ -108,6 +116,7 @@ class Nic {
   unsigned mbufs_ = 0;
   Pool pool_;
   path::Lanes lanes_;
+  std::optional<rules::TablePair> tables_;  // of all lanes, since the first batch
   std::unique_ptr<Switch> fabric_;
   std::vector<Ring> inboxes_;
   std::vector<Ring> outboxes_;

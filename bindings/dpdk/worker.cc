@@ -64,6 +64,7 @@ void Worker::Run() {
   for (Phase phase; (phase = plan_.phase->load(std::memory_order_acquire)) != Phase::kStop;) {
     std::size_t moved = 0;
     SwapRules();
+    AdoptTable();
     if (plan_.clock == Clock::kLive) now_ = clock.At(round);
     if (phase == Phase::kRun) {
       for (const RxQueue& rx : plan_.rx) moved += Receive(rx);
@@ -140,6 +141,24 @@ void Worker::SwapRules() {
     plan_.lanes->lane(lane).SwapRules((*sets)[lane]);
   }
   offered_.store(nullptr, std::memory_order_release);
+}
+
+void Worker::OfferTable(const rules::RuleTable* table) {
+  offered_table_.store(table, std::memory_order_release);
+}
+
+bool Worker::TookTable() {
+  if (!running_.load(std::memory_order_acquire)) AdoptTable();
+  return offered_table_.load(std::memory_order_acquire) == nullptr;
+}
+
+void Worker::AdoptTable() {
+  const rules::RuleTable* table = offered_table_.load(std::memory_order_acquire);
+  if (table == nullptr) return;
+  for (std::size_t lane = plan_.index; lane < plan_.lanes->size(); lane += plan_.workers) {
+    plan_.lanes->lane(lane).AdoptRules(*table);
+  }
+  offered_table_.store(nullptr, std::memory_order_release);
 }
 
 bool Worker::HasRoom() const {

@@ -133,9 +133,13 @@ class Worker {
   // TookRules is true they must stay, afterwards they hold the rules that were in use. As Count.
   void OfferRules(std::vector<path::RuleSet>* sets);
   bool TookRules();
+  // The same with a table (PacketPath::AdoptRules), which must stay until TookTable is true of a later one.
+  void OfferTable(const rules::RuleTable* table);
+  bool TookTable();
 
  private:
   void SwapRules();
+  void AdoptTable();
   bool HasRoom() const;
   std::size_t Receive(const RxQueue& rx);
   std::size_t TakeInbox();
@@ -177,6 +181,7 @@ class Worker {
   std::atomic<bool> running_{false};
   WorkerCount answer_;
   std::atomic<std::vector<path::RuleSet>*> offered_{nullptr};
+  std::atomic<const rules::RuleTable*> offered_table_{nullptr};
 };
 
 }  // namespace foreflow::dpdk

@@ -71,6 +71,7 @@ py::dict Replay(const Capture& capture, const std::optional<std::string>& config
   config::RunConfig config =
       config_json ? config::ParseRunConfig("config", *config_json) : pcap::DefaultReplayConfig();
   config::LoadModels(config);
+  config::LoadFilters(config);
   std::vector<trace::DecisionRow> decisions;
   decisions.reserve(capture.records.size());
   pcap::ReplayResult result;

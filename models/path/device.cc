@@ -25,6 +25,7 @@ Device::Device(const PathConfig& config, const Future* future, Counters& counter
     : config_(config),
       counters_(counters),
       set_(config, future),
+      table_(&set_.rules),
       checker_(config.tag_master_key, config.vms),
       cache_(std::max(config.flow_entries, 1u), TableSeed(config.tag_master_key)),
       budget_(config.installs_per_second, kBurstWrites) {
@@ -113,7 +114,7 @@ void Device::LookUp(DevicePacket& packet) {
   if (config_.arm == Arm::kOff) {
     verdict.punted = true;
     verdict.reason = Reason::kNotOffloaded;
-    packet.decision = set_.rules.Classify(current.parsed->key, work[Stage::kSlowPath]);
+    packet.decision = table_->Classify(current.parsed->key, work[Stage::kSlowPath]);
   } else if (config_.flow_entries == 0 || !LookUpEntry(packet)) {
     RuleTier* const tier = set_.tier.get();
     std::uint32_t rank = RuleTier::kNone;
@@ -121,10 +122,10 @@ void Device::LookUp(DevicePacket& packet) {
     if (!is_hit) {
       verdict.punted = true;
       if (tier == nullptr) verdict.reason = Reason::kCacheMiss;
-      packet.decision = set_.rules.Classify(current.parsed->key, work[Stage::kSlowPath]);
+      packet.decision = table_->Classify(current.parsed->key, work[Stage::kSlowPath]);
       // An entry that is on its way must not be sent for again: that would only delay it.
       if (config_.flow_entries > 0 &&
-          !cache_.Contains(current.entry, current.device_hash, set_.rules.changes())) {
+          !cache_.Contains(current.entry, current.device_hash, table_->changes())) {
         const bool installed = Put(current.entry, current.device_hash, packet.decision,
                                    rules::InstallCause::kMiss, current.next_use, now, work[Stage::kSlowPath]);
         if (installed) ++counters_.installs_on_miss;
@@ -161,9 +162,9 @@ bool Device::LookUpEntry(DevicePacket& packet) {
   const CurrentPacket& current = *packet.current;
   Work& work = (*packet.work)[Stage::kFlowCache];
   // The device finds the packet's port classes in its own copy of the class table.
-  set_.rules.CountEntryKey(work);
+  table_->CountEntryKey(work);
   rules::FlowCache::Hit hit;
-  if (!cache_.Lookup(current.entry, current.device_hash, set_.rules.changes(), packet.arrival->time, hit,
+  if (!cache_.Lookup(current.entry, current.device_hash, table_->changes(), packet.arrival->time, hit,
                      work)) {
     return false;
   }
@@ -248,7 +249,7 @@ void Device::Act(DevicePacket& packet) {
 void Device::Describe(const CurrentPacket& current, Description& description) const {
   description.entry = current.entry;
   rules::FlowCache::Resident resident;
-  if (cache_.Peek(current.entry, set_.rules.changes(), resident)) description.resident = resident;
+  if (cache_.Peek(current.entry, table_->changes(), resident)) description.resident = resident;
   description.cache_entries = cache_.size();
   description.cache_capacity = cache_.capacity();
   description.unused_predictions = cache_.unused_predictions();
@@ -262,7 +263,7 @@ bool Device::Preinstall(const flow::FlowKey& key, const rules::EntryKey& entry, 
     if (write.entry == entry) return true;
   }
   if (!budget_.Take(now)) return false;
-  writes_.push_back({entry, set_.rules.Classify(key, work), next_use});
+  writes_.push_back({entry, table_->Classify(key, work), next_use});
   return true;
 }
 
@@ -306,7 +307,7 @@ bool Device::Put(const rules::EntryKey& entry, std::uint64_t hash, const rules::
   install.ready = now + config_.install_latency;
   install.cause = cause;
   install.next_use = config_.arm == Arm::kOracle ? next_use : 0;
-  const rules::FlowCache::Evicted evicted = cache_.Put(install, hash, set_.rules.changes(), work);
+  const rules::FlowCache::Evicted evicted = cache_.Put(install, hash, table_->changes(), work);
   if (evicted.any && evicted.was_unused_prediction) ++counters_.predicted_wasted;
   return evicted.installed;
 }

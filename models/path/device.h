@@ -61,7 +61,9 @@ class Device {
 
   // Process of several packets, step by step: FindEntry for each, between the host's turns, then Finish for
   // all. Only where IsSteppable: no tag, and no meter, has a say in what FindEntry does or returns.
-  bool IsSteppable() const { return config_.tag_authority == TagAuthority::kBounded && !set_.traps_metered; }
+  bool IsSteppable() const {
+    return config_.tag_authority == TagAuthority::kBounded && table_->metered_traps() == 0;
+  }
   // Whether the packet was punted for want of an entry.
   bool FindEntry(DevicePacket& packet);
   void Finish(DevicePacket* packets, std::size_t count);
@@ -69,11 +71,19 @@ class Device {
   // Between two packets.
   void SwapRules(RuleSet& set) noexcept {
     set_.Swap(set);
+    if (table_ != &set_.rules) set_.rules.Supersede(*table_);
+    table_ = &set_.rules;
     rule_writes_.clear();  // ranks of the old rules
+  }
+  void CheckRules(const rules::RuleBatch& batch) const { set_.Check(batch); }
+  void AdoptRules(const rules::RuleTable& table) noexcept { table_ = &table; }
+  void ApplyRules(const rules::RuleBatch& batch) {
+    set_.Check(batch);
+    set_.rules.Apply(batch);
   }
 
   // The host's side of the control channel.
-  const rules::RuleTable& rules() const { return set_.rules; }
+  const rules::RuleTable& rules() const { return *table_; }
   const tag::TagRules& tag_rules() const { return set_.tag_rules; }
   // Of its rule table; null where it has none.
   RuleTier* rule_tier() { return set_.tier.get(); }
@@ -81,7 +91,7 @@ class Device {
   std::size_t prediction_share() const {
     return set_.tier != nullptr ? set_.tier->prediction_share() : cache_.unused_prediction_limit();
   }
-  bool Holds(const rules::EntryKey& entry) const { return cache_.Contains(entry, set_.rules.changes()); }
+  bool Holds(const rules::EntryKey& entry) const { return cache_.Contains(entry, table_->changes()); }
   const rules::FlowCache& cache() const { return cache_; }
   // What the device knows of the packet that it decides next.
   void Describe(const CurrentPacket& current, Description& description) const;
@@ -129,6 +139,7 @@ class Device {
   std::vector<Write> writes_;           // never more than the budget's burst
   std::vector<RuleWrite> rule_writes_;  // nor these
   RuleSet set_;
+  const rules::RuleTable* table_;  // of set_, or adopted
   tag::TagChecker checker_;
   rules::FlowCache cache_;
   TokenBucket budget_;  // of writes that predictions ask for

@@ -119,6 +119,10 @@ void Lanes::DeviceSide(const Arrival& arrival, const Tagged& tagged, Verdict& ve
   paths_[current_]->DeviceSide(arrival, tagged, verdict, work);
 }
 
+void Lanes::ApplyRules(const rules::RuleBatch& batch) {
+  for (const auto& path : paths_) path->ApplyRules(batch);  // the lanes' rules are alike: the first refuses
+}
+
 Counters Lanes::counters() const {
   Counters sum = paths_[0]->counters();
   for (std::size_t lane = 1; lane < paths_.size(); ++lane) sum += paths_[lane]->counters();

@@ -44,6 +44,9 @@ class Lanes {
   void HostSide(const Arrival& arrival, const Parsed& parsed, Tagged& tagged, StageWork& work);
   void DeviceSide(const Arrival& arrival, const Tagged& tagged, Verdict& verdict, StageWork& work);
 
+  // PacketPath's, on every lane: all of them make the changes, or none does.
+  void ApplyRules(const rules::RuleBatch& batch);
+
   // Summed over lanes.
   Counters counters() const;
 

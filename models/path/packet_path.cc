@@ -122,6 +122,14 @@ void PacketPath::Process(const Job* jobs, std::size_t count) {
 
 void PacketPath::SwapRules(RuleSet& set) noexcept { state_->device.SwapRules(set); }
 
+void PacketPath::ApplyRules(const rules::RuleBatch& batch) { state_->device.ApplyRules(batch); }
+
+void PacketPath::AdoptRules(const rules::RuleTable& table) noexcept { state_->device.AdoptRules(table); }
+
+void PacketPath::CheckRules(const rules::RuleBatch& batch) const { state_->device.CheckRules(batch); }
+
+const rules::RuleTable& PacketPath::rules() const { return state_->device.rules(); }
+
 Description PacketPath::Describe(const Arrival& arrival) const {
   Description description;
   state_->host.Describe(arrival, state_->current[0], description);

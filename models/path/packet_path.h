@@ -55,6 +55,18 @@ class PacketPath {
   // arms that know the future: what they know is of the rules they began with.
   void SwapRules(RuleSet& set) noexcept;
 
+  // Makes the changes from the next packet on, or throws Refusal and makes none (RuleTable::Apply; besides, a
+  // meter that is not defined, and a device with a table of rules). Flow entries that they do not touch stay.
+  // Takes memory: for doors whose packets can wait. Not for arms that know the future, nor after AdoptRules.
+  void ApplyRules(const rules::RuleBatch& batch);
+  // The same for doors whose packets cannot: decides by `table` from the next packet on, at the cost of a
+  // pointer. `table` has the rules of rules() and changes that CheckRules let pass, must stay as it is until
+  // another has been adopted or swapped in, and may be that of several lanes.
+  void AdoptRules(const rules::RuleTable& table) noexcept;
+  void CheckRules(const rules::RuleBatch& batch) const;
+  // What decides now.
+  const rules::RuleTable& rules() const;
+
   // What stands behind a packet's decision. To be called between its HostSide and DeviceSide, which are not
   // affected. Not for the data path: allocates.
   Description Describe(const Arrival& arrival) const;

@@ -27,9 +27,6 @@ RuleSet::RuleSet(const PathConfig& config, const Future* future) : meter_configs
   for (const rules::Rule& rule : config.rules) RefuseUnknownMeter(rule.id, rule.action, config.meters.size());
   for (const tag::TagRule& rule : config.tag_rules)
     RefuseUnknownMeter(rule.id, rule.action, config.meters.size());
-  traps_metered = std::any_of(config.rules.begin(), config.rules.end(), [](const rules::Rule& rule) {
-    return rule.action.verb == rules::Verb::kTrap && rule.action.meter != rules::kNoMeter;
-  });
   rules.Load(config.rules);
   if (config.rule_slots > 0 && config.arm != Arm::kOff) {
     tier = std::make_unique<RuleTier>(config, future, rules);
@@ -37,6 +34,17 @@ RuleSet::RuleSet(const PathConfig& config, const Future* future) : meter_configs
   tag_rules.Load(config.tag_rules);
   meters.reserve(config.meters.size());
   for (const tag::MeterConfig& meter : config.meters) meters.emplace_back(meter);
+}
+
+void RuleSet::Check(const rules::RuleBatch& batch) const {
+  if (tier != nullptr) {
+    throw Refusal("rule batch: a device with a rule table (device.rules) takes whole rule sets only");
+  }
+  for (const rules::RuleChange& change : batch.changes) {
+    if (change.operation != rules::RuleOperation::kErase) {
+      RefuseUnknownMeter(change.rule.id, change.rule.action, meters.size());
+    }
+  }
 }
 
 void RuleSet::Swap(RuleSet& other) noexcept {
@@ -49,7 +57,6 @@ void RuleSet::Swap(RuleSet& other) noexcept {
   meters.swap(other.meters);
   tier.swap(other.tier);
   meter_configs.swap(other.meter_configs);
-  std::swap(traps_metered, other.traps_metered);
 }
 
 }  // namespace foreflow::path

@@ -28,12 +28,14 @@ struct RuleSet {
   // burst. A rule table of the device comes empty.
   void Swap(RuleSet& other) noexcept;
 
+  // Throws Refusal unless the batch's rules can be had beside the tag rules and meters of this set.
+  void Check(const rules::RuleBatch& batch) const;
+
   rules::RuleTable rules;
   tag::TagRules tag_rules;
   std::vector<tag::Meter> meters;
   std::vector<tag::MeterConfig> meter_configs;  // by meter
   std::unique_ptr<RuleTier> tier;               // of the device's rule table, where it has one
-  bool traps_metered = false;                   // a rule both traps and meters
 };
 
 }  // namespace foreflow::path

@@ -3,11 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "models/base/refusal.h"
 #include "models/path/packet_path.h"
+#include "models/rules/table_pair.h"
 #include "models/rules/test_rules.h"
 
 namespace foreflow::path {
@@ -40,14 +42,34 @@ TEST(RuleSet, EveryPacketIsDecidedByTheRulesInUseThen) {
     std::vector<rules::Rule> in_use = config.rules;
     std::uint64_t hits = 0;
     std::uint64_t changes = 0;
+    std::optional<rules::TablePair> pair;
+    std::uint32_t new_id = 1000;
     for (int i = 0; i < 20'000; ++i) {
-      if (dice.OneIn(200)) {
+      if (dice.OneIn(1000)) {
         PathConfig next = config;
         next.rules = WithoutMeters(dice.Rules(1 + dice.Below(60)));
         RuleSet set(next);
         path.SwapRules(set);
-        EXPECT_EQ(set.rules.size(), in_use.size());
+        pair.reset();
         in_use = next.rules;
+        ++changes;
+      } else if (dice.OneIn(200)) {
+        rules::RuleBatch batch;
+        batch.generation = path.rules().generation();
+        const std::size_t at = dice.Below(in_use.size());
+        batch.changes.push_back({rules::RuleOperation::kErase, in_use[at]});
+        in_use.erase(in_use.begin() + static_cast<std::ptrdiff_t>(at));
+        in_use.push_back(WithoutMeters({dice.RandomRule(new_id++)})[0]);
+        batch.changes.push_back({rules::RuleOperation::kInsert, in_use.back()});
+        if (!pair && dice.OneIn(2)) {
+          path.ApplyRules(batch);
+        } else {
+          path.CheckRules(batch);
+          if (!pair) pair.emplace(path.rules());
+          pair->Apply(batch);
+          path.AdoptRules(pair->published());
+          pair->CatchUp();
+        }
         ++changes;
       }
       Arrival arrival;

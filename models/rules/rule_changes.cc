@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "models/rules/rule_changes.h"
 
-#include "models/rules/rule_masks.h"
+#include "models/rules/match.h"
 
 namespace foreflow::rules {
 
@@ -43,8 +43,8 @@ void RuleChanges::Restart(std::uint64_t generation) {
 
 void RuleChanges::Came(const Rule& rule) {
   Change change;
-  change.mask = RuleMaskOf(rule);
-  change.value = RuleValueOf(rule, change.mask);
+  change.mask = MaskOf(rule);
+  change.value = MaskedKeyOf(rule);
   change.source_port = rule.source_port;
   change.destination_port = rule.destination_port;
   Add(change);

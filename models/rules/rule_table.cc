@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "models/base/refusal.h"
-#include "models/rules/rule_masks.h"
+#include "models/rules/match.h"
 #include "models/wire/dissect.h"
 
 namespace foreflow::rules {
@@ -74,9 +74,9 @@ std::array<std::uint64_t, kWords> Narrowed(const KeyWords& words) {
 template <std::size_t kWords>
 Pattern<kWords> PatternOf(const Rule& rule) {
   Pattern<kWords> pattern;
-  const KeyWords mask = RuleMaskOf(rule);
+  const KeyWords mask = MaskOf(rule);
   pattern.mask = Narrowed<kWords>(mask);
-  pattern.value = Narrowed<kWords>(RuleValueOf(rule, mask));
+  pattern.value = Narrowed<kWords>(MaskedKeyOf(rule));
   pattern.value[kWords - 1] |= rule.source_port.low | std::uint64_t{rule.destination_port.low} << 16;
   pattern.source_port = rule.source_port;
   pattern.destination_port = rule.destination_port;
@@ -86,8 +86,8 @@ Pattern<kWords> PatternOf(const Rule& rule) {
 }
 
 bool SameMatch(const Rule& a, const Rule& b) {
-  const KeyWords mask = RuleMaskOf(a);
-  return a.priority == b.priority && mask == RuleMaskOf(b) && RuleValueOf(a, mask) == RuleValueOf(b, mask) &&
+  const KeyWords mask = MaskOf(a);
+  return a.priority == b.priority && mask == MaskOf(b) && MaskedKeyOf(a) == MaskedKeyOf(b) &&
          a.source_port.low == b.source_port.low && a.source_port.high == b.source_port.high &&
          a.destination_port.low == b.destination_port.low &&
          a.destination_port.high == b.destination_port.high;
@@ -177,7 +177,7 @@ void RuleTable::Count(const Rule& rule, bool is_there) {
   if (rule.vm == kAnyVm) return;
   auto& [count, masks] = of_vm_[rule.vm];
   count += one;
-  const auto mask = std::make_pair(rule.vm, RuleMaskOf(rule));
+  const auto mask = std::make_pair(rule.vm, MaskOf(rule));
   std::size_t& of_mask = masks_[mask];
   if (is_there && of_mask == 0) ++masks;
   of_mask += one;

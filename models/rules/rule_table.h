@@ -2,6 +2,7 @@
 #ifndef FOREFLOW_MODELS_RULES_RULE_TABLE_H_
 #define FOREFLOW_MODELS_RULES_RULE_TABLE_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -63,6 +64,9 @@ class RuleTable {
   // Exchanges contents with `other` without taking memory; what comes in is of a later generation than what
   // was here, and nothing is known of the changes in between.
   void Swap(RuleTable& other) noexcept;
+
+  // Is of a later generation than `other` from now on, of which nothing is known.
+  void Supersede(const RuleTable& other) { changes_.Restart(std::max(generation(), other.generation()) + 1); }
 
   // Changes with every Load, Apply and Swap, upwards only.
   std::uint64_t generation() const { return changes_.generation(); }

@@ -189,6 +189,12 @@ OffloadNic::GetPath() const
     return *m_path;
 }
 
+void
+OffloadNic::ApplyRules(const rules::RuleBatch& batch)
+{
+    m_path->ApplyRules(batch);
+}
+
 std::vector<hw::StationReport>
 OffloadNic::GetStations() const
 {

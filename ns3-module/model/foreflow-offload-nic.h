@@ -180,6 +180,15 @@ class OffloadNic : public FrameDevice
     GetPath() const;
 
     /**
+     * Changes rules between two packets: all of the batch, or none of it.
+     *
+     * @param batch the changes
+     * @throws Refusal where they cannot be had
+     */
+    void
+    ApplyRules(const rules::RuleBatch& batch);
+
+    /**
      * @return what the stations did, in the order in which packets pass them
      */
     std::vector<hw::StationReport>
