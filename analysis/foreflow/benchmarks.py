@@ -24,7 +24,7 @@ PATHS = [
 CELLS = [f"predict/{kind}_{hidden}" for kind in ("gru", "lstm") for hidden in (16, 32, 64)]
 PREDICT = [f"{cell}_{how}" for cell in CELLS for how in ("single", "batch4", "batch4_beside_batch1")] + [
     f"predict/{row}"
-    for row in ("automaton_step", "automaton_step_and_output", "mlp_32", "trees_64x6", "markov3_step", "holt_winters_step")
+    for row in ("automaton_step", "automaton_step_and_output", "automaton_of_codes_step", "mlp_32", "trees_64x6", "markov3_step", "holt_winters_step")
 ]
 CIPHERS = {"aes128gcm": ("",), "aes256gcm": ("", "_beside_libsodium"), "chacha20poly1305": ("", "_beside_libsodium")}
 RECORD_SIZES = (64, 512, 1400)

@@ -452,6 +452,7 @@ def evaluate(
 @click.option("--lanes", type=click.IntRange(1, 4096), help="Sequences learnt side by side: fewer make more and smaller steps a pass.  [default: 128]")
 @click.option("--patience", type=click.IntRange(1, 100000), help="Epochs without a better validation loss until it stops.  [default: 6]")
 @click.option("--dropout", type=click.FloatRange(0, 0.9), help="Share of the state that the heads miss while they learn.  [default: 0.2]")
+@click.option("--control", type=click.Choice(["none", "random-labels"]), default="none", show_default=True, help="Learn from labels permuted within each capture and slice.")
 @click.option("--bins", multiple=True, metavar="INPUT=N", help="Automaton: read that input too, in N bins; may be repeated.")
 @click.option("--weight", "weights", multiple=True, metavar="TARGET=W", help="Weight of a target's mean loss, otherwise 1; may be repeated.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
@@ -461,7 +462,7 @@ def evaluate(
 def train(
     task: str, data: tuple[str, ...], kind: str, out: Path | None, hidden: str | None, bits: int | None, epochs: int | None,
     rate: float | None, lanes: int | None, patience: int | None, dropout: float | None, bins: tuple[str, ...],
-    weights: tuple[str, ...], seed: int, device: str, resume: bool, as_json: bool,
+    weights: tuple[str, ...], control: str, seed: int, device: str, resume: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Learn TASK (next-type, next-destination, flow-size, fragment-fate or next-packet) and write a model file.
 
@@ -470,7 +471,7 @@ def train(
     from foreflow import training
 
     wanted = training.Wanted(
-        task, data, kind, seed, int(hidden) if hidden else None, bits, epochs, rate, lanes, patience, dropout, bins, weights, device, resume
+        task, data, kind, seed, int(hidden) if hidden else None, bits, epochs, rate, lanes, patience, dropout, bins, weights, control, device, resume
     )
     document = training.train(wanted, out)
     if as_json:

@@ -6,10 +6,12 @@ from __future__ import annotations
 import csv
 import json
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from foreflow import controls
 from foreflow import data as datasets
 from foreflow.build import build, program
 from foreflow.errors import Failed, Refused
@@ -35,6 +37,7 @@ class Wanted:
     dropout: float | None = None
     bins: tuple[str, ...] = ()  # INPUT=N
     weights: tuple[str, ...] = ()  # TARGET=W
+    control: str = "none"
     device: str = "auto"
     resume: bool = False
 
@@ -48,7 +51,8 @@ class Wanted:
     def command(self) -> str:
         """The command that gives the same file; the model names it."""
         data = [word for name in self.data for word in ("--data", name)]
-        return " ".join(["./foreflow", "train", self.task, *data, "--model", self.kind, *self.choices(), "--seed", str(self.seed)])
+        control = ["--control", self.control] if self.control != "none" else []
+        return " ".join(["./foreflow", "train", self.task, *data, *control, "--model", self.kind, *self.choices(), "--seed", str(self.seed)])
 
 
 def train(wanted: Wanted, out: Path | None) -> dict[str, Any]:
@@ -58,6 +62,15 @@ def train(wanted: Wanted, out: Path | None) -> dict[str, Any]:
     out = (out or RUNS / "models" / f"{wanted.task}-{wanted.kind}.model").absolute()
     out.parent.mkdir(parents=True, exist_ok=True)
     data = datasets.dataset(wanted.task, wanted.data)
+    if wanted.control == "none":
+        return _train(wanted, data, out)
+    with tempfile.TemporaryDirectory(prefix="control-", dir=out.parent) as scratch:
+        changed = Path(scratch) / data.name
+        controls.apply(wanted.control, data, changed, wanted.seed)
+        return _train(wanted, changed, out)
+
+
+def _train(wanted: Wanted, data: Path, out: Path) -> dict[str, Any]:
     learner = program(build("train", ["foreflow-train"]), "foreflow-train")
     command = [str(learner), "--data", str(data), "--model", wanted.kind, "--seed", str(wanted.seed), "--out", str(out)]
     command += ["--command", wanted.command()]

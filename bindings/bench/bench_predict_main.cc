@@ -68,7 +68,7 @@ class FlowTable {
         states_(std::make_unique<Table>(kFlows * std::max<std::size_t>(stride_, 1))),
         order_(kFlows),
         symbol_(kFlows),
-        input_(kBurst * model_->inputs()),
+        input_(InputsOf(kBurst * model_->inputs())),
         output_(with_output ? kBurst * model_->outputs() : 0) {
     std::mt19937_64 random(1);
     std::iota(order_.begin(), order_.end(), 0u);
@@ -102,6 +102,14 @@ class FlowTable {
   }
 
  private:
+  static std::vector<float> InputsOf(std::size_t count) {
+    std::mt19937_64 random(2);
+    std::uniform_real_distribution<float> anywhere(-0.5f, 0.5f);
+    std::vector<float> inputs(count);
+    for (float& input : inputs) input = anywhere(random);
+    return inputs;
+  }
+
   std::unique_ptr<SequenceModel> model_;
   std::size_t steps_;
   std::size_t stride_;
@@ -208,6 +216,11 @@ std::vector<Row> MeasureAll(const char* peer_program) {
   automaton.symbols = 128;
   plans.push_back({"predict/automaton_step", whole(automaton, false, 1 << 20), "", 0});
   plans.push_back({"predict/automaton_step_and_output", whole(automaton, true, 1 << 20), "", 0});
+  // The sizes of models/trained/next-type-automaton.model.
+  automaton.hidden = {788, 256, 0, 0, 13, 8};
+  automaton.symbols = 126;
+  automaton.inputs = 4;
+  plans.push_back({"predict/automaton_of_codes_step", whole(automaton, false, 1 << 20), "", 0});
   RandomModel mlp;
   mlp.kind = ModelKind::kMlp;
   mlp.hidden = {32};
