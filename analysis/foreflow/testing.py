@@ -175,7 +175,8 @@ def _train(pattern: str | None) -> Counts:
 def _live(pattern: str | None) -> Counts:
     """Skipped, aloud, where namespaces cannot be made."""
     build("dpdk", ["foreflow-dpdk"])
-    return _pytest("live", ["scenarios/live"], pattern, {"PYTHONPATH": f"{ROOT / 'analysis'}:{ROOT}"})
+    folder = build("sim", ["foreflow_core"])  # the controller's end
+    return _pytest("live", ["scenarios/live"], pattern, {"PYTHONPATH": f"{folder / 'bindings' / 'python'}:{ROOT / 'analysis'}:{ROOT}"})
 
 
 def _fingerprint(pattern: str | None) -> Counts:
