@@ -65,22 +65,22 @@ constexpr unsigned kPeerBits = 12;
 static_assert(kMaxPeers == 1u << kPeerBits);
 
 constexpr std::size_t kSessions = 3;  // of a peer: current, previous, next
-constexpr std::int8_t kNoSession = -1;
+constexpr std::size_t kNoSession = kSessions;
 
 struct Session {
-  bool is_live = false;
-  bool is_initiator = false;
-  std::uint32_t own_index = 0;
-  std::uint32_t peer_index = 0;
   AeadKey send;
   AeadKey receive;
-  AeadAlgorithm cipher = AeadAlgorithm::kChaCha20Poly1305;
   Nanos born;
   std::uint64_t sent_records = 0;  // also the next record's number
   std::uint64_t sent_bytes = 0;
   std::uint64_t received_records = 0;
   std::uint64_t received_bytes = 0;
   ReplayWindow window;
+  std::uint32_t own_index = 0;
+  std::uint32_t peer_index = 0;
+  bool is_live = false;
+  bool is_initiator = false;
+  AeadAlgorithm cipher = AeadAlgorithm::kChaCha20Poly1305;
   Hash256 binding{};
 
   void Erase() {
@@ -117,20 +117,18 @@ struct Peer {
   std::uint64_t last_time_seen = 0;  // in a genuine message 1
 
   std::array<Session, kSessions> sessions;
-  std::int8_t current = kNoSession;
-  std::int8_t previous = kNoSession;  // received with until previous_until
-  std::int8_t next = kNoSession;      // a responder's, until a record shows that the initiator has the keys
+  std::size_t current = kNoSession;
+  std::size_t previous = kNoSession;  // received with until previous_until
+  std::size_t next = kNoSession;      // a responder's, until a record shows that the initiator has the keys
   Nanos previous_until;
   bool is_unheard = false;  // as the initiator of current, we have not yet heard from the responder
   Nanos confirm_at;
   Nanos unanswered_since = kNever;  // the first record that wants an answer
   Nanos owing_since = kNever;       // the first record that wants ours
 
-  Session* Current() {
-    return current == kNoSession ? nullptr : &sessions[static_cast<std::size_t>(current)];
-  }
-  void EraseSession(std::int8_t& place) {
-    if (place != kNoSession) sessions[static_cast<std::size_t>(place)].Erase();
+  Session* Current() { return current == kNoSession ? nullptr : &sessions[current]; }
+  void EraseSession(std::size_t& place) {
+    if (place != kNoSession) sessions[place].Erase();
     place = kNoSession;
   }
   void EraseSessions() {
@@ -145,8 +143,8 @@ struct Peer {
     handshake.Erase();
   }
   // One that is none of the three.
-  std::int8_t FreePlace() const {
-    for (std::int8_t place = 0;; ++place) {
+  std::size_t FreePlace() const {
+    for (std::size_t place = 0;; ++place) {
       if (place != current && place != previous && place != next) return place;
     }
   }
@@ -355,8 +353,8 @@ struct SecureEndpoint::State {
   }
 
   // `place` becomes the current session; `old`, current or next, is received with for a while.
-  void Promote(Peer& peer, std::int8_t place, std::int8_t old, Nanos now) {
-    for (std::int8_t* each : {&peer.current, &peer.previous, &peer.next}) {
+  void Promote(Peer& peer, std::size_t place, std::size_t old, Nanos now) {
+    for (std::size_t* each : {&peer.current, &peer.previous, &peer.next}) {
       if (*each == place || *each == old) {
         *each = kNoSession;
       } else {
@@ -458,7 +456,7 @@ ChannelStatus SecureEndpoint::State::TakeInit(BytesView packet, const ChannelAdd
   }
 
   peer.EraseSession(peer.next);
-  const std::int8_t place = peer.FreePlace();
+  const std::size_t place = peer.FreePlace();
   const std::uint32_t own_index = NewIndex(peer);
   const std::uint32_t peer_index = wire::Load32(packet.data + 4);
   WriteHeader(kReply, packet.data[2], peer_index);
@@ -470,7 +468,7 @@ ChannelStatus SecureEndpoint::State::TakeInit(BytesView packet, const ChannelAdd
   }
   const Mac128 mac = peer.macs.First({out.data(), kReplyBytes - kMacBytes});
   std::memcpy(out.data() + kReplyBytes - kMacBytes, mac.data(), kMacBytes);
-  Begin(peer.sessions[static_cast<std::size_t>(place)], false, suite, keys, own_index, peer_index, now);
+  Begin(peer.sessions[place], false, suite, keys, own_index, peer_index, now);
   peer.next = place;
   sink.OnPacket(from, {out.data(), kReplyBytes});
   return ChannelStatus::kHandshakeInit;
@@ -495,11 +493,10 @@ ChannelStatus SecureEndpoint::State::TakeReply(BytesView packet, const ChannelAd
     return ChannelStatus::kForged;
   }
   // A session that the peer began and that we answered may already be in its use: it is newer than current.
-  const std::int8_t old = peer->next != kNoSession ? peer->next : peer->current;
+  const std::size_t old = peer->next != kNoSession ? peer->next : peer->current;
   peer->EraseSession(peer->previous);
-  const std::int8_t place = peer->FreePlace();
-  Begin(peer->sessions[static_cast<std::size_t>(place)], true, peer->suite, keys, index,
-        wire::Load32(payload.data()), now);
+  const std::size_t place = peer->FreePlace();
+  Begin(peer->sessions[place], true, peer->suite, keys, index, wire::Load32(payload.data()), now);
   Promote(*peer, place, old, now);
   peer->address = from;
   peer->is_unheard = true;
@@ -555,7 +552,7 @@ ChannelStatus SecureEndpoint::State::TakeRecord(MutableBytes packet, const Chann
   const bool is_newest = session.window.Take(number);
   ++session.received_records;
   session.received_bytes += text.size;
-  const auto place = static_cast<std::int8_t>(found - peer->sessions.begin());
+  const auto place = static_cast<std::size_t>(found - peer->sessions.begin());
   const bool is_new_session = place == peer->next;
   if (is_new_session) Promote(*peer, place, peer->current, now);
   peer->unanswered_since = kNever;
@@ -589,8 +586,7 @@ ChannelStatus SecureEndpoint::State::TakeRecord(MutableBytes packet, const Chann
 
 void SecureEndpoint::State::TickPeer(Peer& peer, Nanos now, ChannelSink& sink) {
   if (peer.previous != kNoSession && now >= peer.previous_until) peer.EraseSession(peer.previous);
-  if (peer.next != kNoSession &&
-      now - peer.sessions[static_cast<std::size_t>(peer.next)].born >= config.dead_after) {
+  if (peer.next != kNoSession && now - peer.sessions[peer.next].born >= config.dead_after) {
     peer.EraseSession(peer.next);
   }
   if (Session* current = peer.Current(); current != nullptr && IsDead(*current, now)) {
@@ -638,14 +634,13 @@ Nanos SecureEndpoint::State::Next(const Peer& peer) const {
   Nanos at = kNever;
   const auto by = [&at](Nanos time) { at = std::min(at, time); };
   if (peer.previous != kNoSession) by(peer.previous_until);
-  if (peer.next != kNoSession)
-    by(peer.sessions[static_cast<std::size_t>(peer.next)].born + config.dead_after);
+  if (peer.next != kNoSession) by(peer.sessions[peer.next].born + config.dead_after);
   if (peer.is_seeking) by(peer.retry_at);
   if (peer.current == kNoSession) {
     if (!peer.is_seeking && peer.next == kNoSession && (peer.is_wanted || peer.is_up)) by(Nanos());
     return at;
   }
-  const Session& current = peer.sessions[static_cast<std::size_t>(peer.current)];
+  const Session& current = peer.sessions[peer.current];
   by(current.born + config.rekey_after * 2);
   if (!peer.is_seeking) {
     by(IsDue(current, current.born) ? current.born
@@ -760,8 +755,7 @@ std::uint32_t SecureEndpoint::rights(PeerIndex peer) const { return state_->peer
 
 std::array<std::uint8_t, 32> SecureEndpoint::ChannelBinding(PeerIndex peer) const {
   const Peer& found = state_->peers[peer];
-  return found.current == kNoSession ? Hash256{}
-                                     : found.sessions[static_cast<std::size_t>(found.current)].binding;
+  return found.current == kNoSession ? Hash256{} : found.sessions[found.current].binding;
 }
 
 const SecureEndpoint::Counts& SecureEndpoint::counts() const { return state_->counts; }
