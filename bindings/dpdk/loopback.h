@@ -42,6 +42,7 @@ class Loopback {
     std::uint64_t dropped = 0;
     std::uint64_t bursts = 0;
     std::uint64_t busy_cycles = 0;           // of the worker, in rounds that moved a frame
+    std::uint64_t wall_cycles = 0;           // until the last frame was taken back
     std::uint64_t involuntary_switches = 0;  // of the worker and of the calling thread
     bool ran_first = false;                  // both threads were allowed to
     std::vector<Gap> worker_gaps;            // rounds of the worker's loop
@@ -59,6 +60,7 @@ class Loopback {
   void Start(Worker& worker, Stamp* stamps);
   void Finish(Worker& worker, const WorkerCount& before, Pass& pass);
   void Polled(std::size_t received);
+  void TakeBack(rte_mbuf** frames, unsigned count);
   unsigned MakeFrames(const path::Arrival* arrivals, std::size_t first, unsigned count, rte_mbuf** made);
 
   unsigned lcore_;
@@ -82,6 +84,7 @@ class Loopback {
   std::uint64_t polled_ = 0;    // when the worker polled last
   std::uint32_t received_ = 0;  // and what it got
   std::vector<Gap> gaps_;
+  std::vector<rte_mbuf*> spare_;  // the calling thread's
 };
 
 }  // namespace foreflow::dpdk

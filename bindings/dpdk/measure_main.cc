@@ -115,6 +115,7 @@ class Measurement {
             {"dropped", pass.dropped},
             {"bursts", pass.bursts},
             {"busy_cycles", pass.busy_cycles},
+            {"wall_cycles", pass.wall_cycles},
             {"quiet_cycles_per_packet", QuietCycles(pass)},
             {"involuntary_switches", pass.involuntary_switches},
             {"ran_first", pass.ran_first}};
