@@ -80,6 +80,29 @@ def predictors(scenario: str, overrides: tuple[str, ...], predictors: str, seeds
         print(f"\nResult   {document['outputs']['folder']}")
 
 
+@commands.command()
+@click.argument("scenario", default="tag")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--capacities", default="1%,2%,5%,10%,25%,50%", show_default=True, metavar="SLOTS,...", help="Of the device's rule table: numbers, or shares of the rules.")
+@click.option("--seeds", type=int, metavar="N", help="Replications, seeds 1 to N.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the result.  [default: runs/<scenario>-residency-<hash>]")
+@JSON_OPTION
+def residency(scenario: str, overrides: tuple[str, ...], capacities: str, seeds: int | None, out: Path | None, as_json: bool) -> None:
+    """Let the device of SCENARIO hold part of its rules, by every policy and with predictions, on the same traffic.
+
+    Unless said otherwise the input is `sessions` over the scenario's rules (ruleset=acl1k, fw1k or a file), and the device
+    has no flow cache.
+    """
+    from foreflow import residency as holding
+
+    document = holding.sweep(scenario, list(overrides), capacities.split(","), seeds, out.absolute() if out else None)
+    if as_json:
+        print_json(document)
+    else:
+        print(holding.text_of(document))
+        print(f"\nResult   {document['outputs']['folder']}")
+
+
 def _complain(failed: list[Any]) -> None:
     for result in failed:
         print(f"foreflow: arm {result.run.arm}, seed {result.run.seed} failed: {result.sentence}; log: {result.folder / 'log.txt'}", file=sys.stderr)

@@ -220,6 +220,21 @@ def _override_value(key: str, text: str) -> Any:
         return text
 
 
+def share_or_count(text: str) -> str | int:
+    """A capacity as a configuration holds it."""
+    if text.endswith("%"):
+        return text
+    if not text.isdecimal():
+        raise Refused(f"command line: device.rules = {text}; allowed is a number of slots, or a share of the rules such as 5%")
+    return int(text)
+
+
+def validate_capacities(capacities: list[str]) -> None:
+    """Each as a device.rules of its own."""
+    for capacity in capacities:
+        validate(apply_overrides({"scenario": "x", "about": "y"}, [f"device.rules={capacity}"]), schema(), "command line")
+
+
 def apply_overrides(document: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
     document = copy.deepcopy(document)
     known = all_keys()
@@ -398,6 +413,9 @@ def resolve(scenario: str, overrides: list[str]) -> dict[str, Any]:
     validate(document, schema(), str(path))
     validate(overridden := apply_overrides(document, overrides), schema(), "command line" if overrides else str(path))
     config = fill(overridden, schema())
+    if config["device"]["flow_entries"] == 0 and config["device"]["rules"] == 0:
+        where = "command line" if {"capacity=0", "device.flow_entries=0"} & set(overrides) else str(path)
+        raise Refused(f"{where}: device.flow_entries = 0; allowed is 1 to 16777216 or a share above 0%, or 0 where device.rules gives the device a rule table")
     rules = load_rules(config.pop("ruleset"), path.parent)
     named = {text.partition("=")[0] for text in overrides}
     models = load_models(config["prediction"], str(path), named)

@@ -36,6 +36,7 @@ METRICS = {
     "host_cycles_per_packet": Metric("cycles/packet", False, "host work without prediction"),
     "prediction_cycles_per_packet": Metric("cycles/packet", False, "profiling, predicting, tagging and checking the tag"),
     "type_accuracy": Metric("share", True, "predicted type equals true type"),
+    "rule_writes_per_second": Metric("slots/s", False, "slots of the device's rule table that were written or cleared"),
     "predicted_first_uses_per_thousand": Metric("packets/1000", True, "packets that met an entry a prediction installed"),
 }
 HEADLINE = ("hit_ratio", "punts_per_thousand", "request_response_p99_us", "device_cycles_per_packet", "prediction_cycles_per_packet")

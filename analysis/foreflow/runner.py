@@ -79,9 +79,9 @@ def plan_all(config: dict[str, Any], arms: list[str], seeds: list[int], program:
     traffic = config["traffic"]
 
     def captures_of(name: str) -> dict[int, Path]:
-        if name in inputs.GENERATED:
+        if name in inputs.GENERATED + inputs.OVER_RULES:
             print(f"foreflow: making or reusing {len(seeds)} captures of {name} traffic", file=sys.stderr)
-        return {seed: inputs.capture_for(name, seed, traffic["max_packets"]) for seed in seeds}
+        return {seed: inputs.capture_for(name, seed, traffic["max_packets"], rules=config["rules"]) for seed in seeds}
 
     captures = captures_of(config["input"])
     shifts = captures_of(traffic["shift_input"]) if traffic["shift_input"] is not None else {}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from foreflow import config as configuration
-from foreflow import build, judge, metrics, runner
+from foreflow import build, judge, metrics, residency, runner
 from foreflow.errors import Failed, Refused
 from foreflow.places import RUNS
 
@@ -42,8 +42,11 @@ def _write_values(path: Path, values: judge.Values, seeds: list[int]) -> None:
     os.replace(temporary, path)
 
 
-def finish(config: dict[str, Any], arms: list[str], seeds: list[int], results: list[runner.Result], folder: Path) -> Finished:
-    """Measures finished runs and writes result.json, values.csv, figures and the report into `folder`."""
+def finish(config: dict[str, Any], arms: list[str], seeds: list[int], results: list[runner.Result], folder: Path, chosen: dict[str, Any] | None = None) -> Finished:
+    """Measures finished runs and writes result.json, values.csv, figures and the report into `folder`.
+
+    `chosen`: what residency.choose found.
+    """
     from foreflow import plots, report, table, verdict  # here, since they are slow to import
 
     failed = [result for result in results if not result.ok]
@@ -66,6 +69,8 @@ def finish(config: dict[str, Any], arms: list[str], seeds: list[int], results: l
         ],
     }
     document = judge.document_of(config, arms, seeds, results, values, outputs)
+    if chosen:
+        document["residency"] = chosen
     latencies = {
         arm: [metrics.latencies_us(r.trace) for r in results if r.ok and r.run.arm == arm]
         for arm in arms
@@ -78,6 +83,9 @@ def finish(config: dict[str, Any], arms: list[str], seeds: list[int], results: l
     ]
     outputs["figures"] = [str(path) for path in figures]
     sentences = verdict.sentences(document, values, results)
+    if chosen:
+        punts = ", ".join(f"{policy} {row['punts_per_thousand']['mean']:.1f}" for policy, row in chosen["policies"].items())
+        sentences.append(f"Rules by {chosen['best']}, the best of those in use today; punts of 1000 in the reactive arm: {punts}.")
     _write_values(folder / "values.csv", values, seeds)
     _write(folder / "table.txt", table.of_document(document) + "\n\n" + "\n".join(sentences) + "\n")
     _write(folder / "report.html", report.render(document, sentences, [p for p in figures if p.suffix == ".png"], results))
@@ -89,10 +97,11 @@ def finish(config: dict[str, Any], arms: list[str], seeds: list[int], results: l
 def run(config: dict[str, Any], simulator: Path, out: Path | None, fresh: bool = False) -> Finished:
     """All arms and seeds of a resolved configuration."""
     arms, seeds = config["arms"], list(range(1, config["seeds"] + 1))
+    config, chosen = residency.choose(config, arms, seeds, simulator, out / "runs" if out else RUNS, fresh)
     runs = runner.plan_all(config, arms, seeds, simulator)
     folder = out or RUNS / f"{config['scenario']}-{runner.hash_of(runs)}"
     results = runner.run_all(runs, simulator, folder / "runs" if out else RUNS, fresh)
-    return finish(config, arms, seeds, results, folder)
+    return finish(config, arms, seeds, results, folder, chosen)
 
 
 def run_named(

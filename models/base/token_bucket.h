@@ -30,6 +30,10 @@ class TokenBucket {
     tokens_ -= wanted;
     return true;
   }
+  // What is left of the burst, 65535 = all, as of the last Take.
+  constexpr std::uint16_t Level() const {
+    return static_cast<std::uint16_t>(tokens_ / kToken * 65535 / (capacity_ / kToken));
+  }
   // What was taken was not needed.
   constexpr void GiveBack(std::uint32_t count = 1) {
     tokens_ = std::min(capacity_, tokens_ + std::int64_t{count} * kToken);

@@ -267,12 +267,12 @@ bool Device::Preinstall(const flow::FlowKey& key, const rules::EntryKey& entry, 
   return true;
 }
 
-bool Device::PreinstallRule(std::uint32_t rank, flow::VmId vm) {
+bool Device::PreinstallRule(const RuleTier::Prediction& rule, flow::VmId vm) {
   for (const RuleWrite& write : rule_writes_) {
-    if (write.rank == rank) return true;
+    if (write.rule.rank == rule.rank) return true;
   }
   if (rule_writes_.size() == kBurstWrites) return false;
-  rule_writes_.push_back({rank, vm});
+  rule_writes_.push_back({rule, vm});
   return true;
 }
 
@@ -281,7 +281,7 @@ void Device::ApplyWrites(Nanos now, Work& work) {
   if (!rule_writes_.empty()) {
     const Written before = WrittenTo(*set_.tier);
     for (const RuleWrite& write : rule_writes_) {
-      if (set_.tier->Write(write.rank, write.vm, now, work)) ++counters_.installs_predicted;
+      if (set_.tier->Write(write.rule, write.vm, now, work)) ++counters_.installs_predicted;
     }
     rule_writes_.clear();
     CountWrites(before);

@@ -100,7 +100,7 @@ class Device {
   bool Preinstall(const flow::FlowKey& key, const rules::EntryKey& entry, std::uint64_t next_use, Nanos now,
                   Work& work);
   // The same for a rule, by its rank. False when as many wait as can.
-  bool PreinstallRule(std::uint32_t rank, flow::VmId vm);
+  bool PreinstallRule(const RuleTier::Prediction& rule, flow::VmId vm);
 
  private:
   // False when the cache refused the entry.
@@ -130,7 +130,7 @@ class Device {
   void CountWrites(const Written& before);
 
   struct RuleWrite {
-    std::uint32_t rank = 0;
+    RuleTier::Prediction rule;
     flow::VmId vm = 0;
   };
 

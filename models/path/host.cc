@@ -17,6 +17,7 @@ constexpr std::uint32_t kProbation = 32;  // outcomes before a governor may open
 constexpr std::size_t kSpeakers = 4096;
 constexpr std::size_t kFalsehoodsTried = 64;  // candidates the anti-oracle looks at
 constexpr std::size_t kPacketsAhead = 4096;   // the oracle looks at; bounds its work where many come at once
+constexpr std::size_t kRulesAhead = 64;
 constexpr std::uint16_t kCertain = 65535;
 constexpr std::uint64_t kLearntAhead = 8;  // labels whose memory is on its way
 
@@ -107,8 +108,7 @@ Host::Host(const PathConfig& config, const Future* future, Device& device, Count
       device_(device),
       counters_(counters),
       hash_(config.seed),
-      speculations_{Speculations(Predicts() ? device.prediction_share() : 0),
-                    Speculations(Predicts() ? device.prediction_share() : 0)},
+      speculations_{Speculations(PlacesOfSpeculations()), Speculations(PlacesOfSpeculations())},
       rehearsal_(Predicts() && device.rule_tier() == nullptr ? config.flow_entries : 1,
                  config.install_latency),
       type_governors_(MakeTypeGovernors(config)),
@@ -134,6 +134,13 @@ Host::Host(const PathConfig& config, const Future* future, Device& device, Count
     uses_ = device.rule_tier() != nullptr ? device.rule_tier()->uses() : UsesOf(*future, device.rules());
     next_use_of_ = uses_.first_use;
   }
+}
+
+// Of rules, more than the device grants to unused predictions: it takes the next of each VM first.
+std::size_t Host::PlacesOfSpeculations() const {
+  if (!Predicts()) return 0;
+  const std::size_t share = device_.prediction_share();
+  return device_.rule_tier() != nullptr && share > 0 ? std::max<std::size_t>(share, kRulesAhead) : share;
 }
 
 void Host::Prepare(const Parsed& parsed, CurrentPacket& current) {
@@ -459,7 +466,8 @@ void Host::PreinstallSuccessors(const Arrival& arrival, Vm& vm, predict::Destina
       const predict::DestinationId destination = next[i].destination;
       if (device_.rule_tier() != nullptr) {
         const std::uint32_t rank = RuleOf(vm, destination, work[Stage::kPreinstall]);
-        ConsiderRule(arrival, rank, arrival.vm, Source::kSuccessor, work);
+        const auto confidence = static_cast<std::uint16_t>(chain * next[i].confidence / kCertain);
+        ConsiderRule(arrival, {rank, step == 0, confidence}, arrival.vm, Source::kSuccessor, work);
         continue;
       }
       if (IsSettled(vm, current, destination, work[Stage::kPreinstall])) continue;
@@ -480,7 +488,10 @@ void Host::PreinstallReply(const Arrival& arrival, StageWork& work) {
   const flow::FlowKey reply = Reverse(key, other.vm);
   if (RuleTier* const tier = device_.rule_tier(); tier != nullptr) {
     const rules::Decision decision = device_.rules().Classify(reply, work[Stage::kPreinstall]);
-    return ConsiderRule(arrival, tier->RankOf(decision), other.vm, Source::kReply, work);
+    const predict::Governor& governor =
+        vms_[other.vm - 1u]->destination_governors[static_cast<std::size_t>(Source::kReply)];
+    return ConsiderRule(arrival, {tier->RankOf(decision), true, governor.HitRate()}, other.vm, Source::kReply,
+                        work);
   }
   Settled unused;
   Consider(arrival, reply, Source::kReply, unused, work);
@@ -542,11 +553,12 @@ void Host::Consider(const Arrival& arrival, const flow::FlowKey& key, Source sou
   }
 }
 
-void Host::ConsiderRule(const Arrival& arrival, std::uint32_t rank, flow::VmId vm, Source source,
-                        StageWork& work) {
+void Host::ConsiderRule(const Arrival& arrival, const RuleTier::Prediction& rule, flow::VmId vm,
+                        Source source, StageWork& work) {
   RuleTier& tier = *device_.rule_tier();
   Work& stage = work[Stage::kPreinstall];
   CountComparingIt(stage);
+  const std::uint32_t rank = rule.rank;
   if (rank == RuleTier::kNone || rank == current_rule_) return;
   Speculations::Guess guess;
   guess.entry = EntryOfRule(rank);
@@ -554,15 +566,17 @@ void Host::ConsiderRule(const Arrival& arrival, std::uint32_t rank, flow::VmId v
   guess.ready = arrival.time + config_.install_latency;
   guess.vm = vm;
   const predict::Governor& governor = vms_[vm - 1u]->destination_governors[static_cast<std::size_t>(source)];
-  if (governor.IsOpen()) tier.Rehearse(rank);
+  if (governor.IsOpen()) tier.Rehearse(rule);
   Speculations& waiting = speculations_[static_cast<std::size_t>(source)];
   CountLookingForIt(stage);
-  if (tier.Holds(rank) || waiting.Waits(guess.entry, guess.hash)) return;
+  // Where the device holds it, it is to stay.
+  if (governor.IsOpen() && tier.AllowsPredictions()) device_.PreinstallRule(rule, vm);
+  if (tier.Holds(rank)) return;
+  if (waiting.Waits(guess.entry, guess.hash)) return;
   Speculations::Guess wrong;
   stage.Add(WorkItem::kCacheLine, 3);
   stage.Add(WorkItem::kUpdate);
   if (waiting.Add(guess, wrong)) ScoreDestination(wrong, source, false);
-  if (governor.IsOpen() && tier.AllowsPredictions()) device_.PreinstallRule(rank, vm);
 }
 
 // A destination's packets share a flow entry, so one rule decides them all.
@@ -634,7 +648,7 @@ void Host::PreinstallTrueRules(const Arrival& arrival) {
   for (std::size_t ahead = after; ahead < end && future_->time(ahead) <= until; ++ahead) {
     const std::uint32_t rank = uses_.entry[ahead];
     if (rank == EntryUses::kNone || device_.rule_tier()->Holds(rank)) continue;
-    if (!device_.PreinstallRule(rank, future_->key(ahead).vm)) return;
+    if (!device_.PreinstallRule({rank, true, kCertain}, future_->key(ahead).vm)) return;
   }
 }
 
@@ -650,7 +664,8 @@ void Host::PreinstallFalsehood(const Arrival& arrival, StageWork& work) {
     }
     falsehood_ = (farthest + 1) % entries;
     if (device_.rule_tier() != nullptr) {
-      ConsiderRule(arrival, static_cast<std::uint32_t>(farthest), arrival.vm, Source::kSuccessor, work);
+      const RuleTier::Prediction prediction{static_cast<std::uint32_t>(farthest), wrong == 0, kCertain};
+      ConsiderRule(arrival, prediction, arrival.vm, Source::kSuccessor, work);
       continue;
     }
     const flow::FlowKey& key = future_->key(uses_.first_use[farthest]);

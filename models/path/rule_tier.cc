@@ -73,7 +73,7 @@ RuleTier::Seen RuleTier::See(const Arrival& arrival, const flow::FlowKey& key, s
   Seen seen;
   if (rank == kNone) return seen;
   policy_->See(rank, arrival.sent, uses_.next_use.empty() ? 0 : uses_.next_use[packet]);
-  seen.used_prediction = device_.Want(rank, work) && is_hit;
+  seen.used_prediction = device_.Want(rank, arrival.time, work) && is_hit;
   if (by_policy_alone_ != nullptr) {
     Work& rehearsed = stages[Stage::kPreinstall];
     SeeIn(*by_policy_alone_, arrival, key, rank, punts_by_policy_alone_, rehearsed);
@@ -95,7 +95,7 @@ RuleTier::Seen RuleTier::See(const Arrival& arrival, const flow::FlowKey& key, s
 }
 
 void RuleTier::ApplyRehearsed(Nanos now, Work& work) {
-  for (const std::uint32_t rank : rehearsed_) with_predictions_->Predict(rank, now, work);
+  for (const Prediction& rule : rehearsed_) with_predictions_->Predict(rule, now, work);
   rehearsed_.clear();
 }
 
@@ -103,7 +103,7 @@ void RuleTier::SeeIn(rules::RuleResidency& table, const Arrival& arrival, const 
                      std::uint32_t rank, std::uint64_t& punts, Work& work) {
   std::uint32_t found = kNone;
   const bool is_hit = table.Find(key, arrival.time, found, work) == rules::ResidentRules::Answer::kRule;
-  table.Want(rank, work);
+  table.Want(rank, arrival.time, work);
   if (policy_->Swaps() > 0) table.Exchange(policy_->Swaps(), arrival.time, work);
   if (is_hit) return;
   ++punts;
@@ -116,11 +116,10 @@ bool RuleTier::AllowsPredictions() const {
          device_punts_ <= punts_by_policy_alone_ + punts_by_policy_alone_ / kAllowance;
 }
 
-bool RuleTier::Write(std::uint32_t rank, flow::VmId vm, Nanos now, Work& work) {
-  if (device_.Holds(rank)) return false;
+bool RuleTier::Write(const Prediction& rule, flow::VmId vm, Nanos now, Work& work) {
   TokenBucket& budget = BudgetOf(vm);
   if (!budget.Take(now)) return false;
-  if (device_.Predict(rank, now, work)) return true;
+  if (device_.Predict(rule, now, work)) return true;
   budget.GiveBack();
   return false;
 }

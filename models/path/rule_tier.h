@@ -56,13 +56,14 @@ class RuleTier {
   std::size_t prediction_share() const { return device_.unused_slot_limit(); }
   // What was predicted, whether or not the device is told. Takes effect behind the current packet, as writes
   // to the device do.
-  void Rehearse(std::uint32_t rank) {
-    if (rehearsed_.size() < rehearsed_.capacity()) rehearsed_.push_back(rank);
+  using Prediction = rules::RuleResidency::Prediction;
+  void Rehearse(const Prediction& rule) {
+    if (rehearsed_.size() < rehearsed_.capacity()) rehearsed_.push_back(rule);
   }
   void ApplyRehearsed(Nanos now, Work& work);
   bool AllowsPredictions() const;
-  // Writes the rule to the device. False where it was not written.
-  bool Write(std::uint32_t rank, flow::VmId vm, Nanos now, Work& work);
+  // Writes the rule to the device, or keeps it there. False where it was not written.
+  bool Write(const Prediction& rule, flow::VmId vm, Nanos now, Work& work);
 
   // Where the future is known, by packet of it: the rule, and by rule the packets.
   const EntryUses& uses() const { return uses_; }
@@ -84,8 +85,8 @@ class RuleTier {
   rules::RuleResidency device_;
   std::unique_ptr<rules::RuleResidency> by_policy_alone_;
   std::unique_ptr<rules::RuleResidency> with_predictions_;
-  std::vector<TokenBucket> vm_budgets_;   // by VM
-  std::vector<std::uint32_t> rehearsed_;  // behind the current packet; never more than is reserved
+  std::vector<TokenBucket> vm_budgets_;  // by VM
+  std::vector<Prediction> rehearsed_;    // behind the current packet; never more than is reserved
   std::uint64_t punts_by_policy_alone_ = 0;
   std::uint64_t punts_with_predictions_ = 0;
   std::uint64_t device_punts_ = 0;

@@ -39,6 +39,7 @@ class Static : public ResidencyPolicy {
   }
   void See(std::uint32_t, Nanos, std::uint64_t) override {}
   std::int64_t Worth(std::uint32_t rank) const override { return worth_[rank]; }
+  std::int64_t WorthIfUsedNow(std::uint32_t rank) const override { return worth_[rank]; }
   bool WritesOnMiss() const override { return false; }
   bool Displaces(std::uint32_t, std::uint32_t) const override { return false; }
   bool StartsFull() const override { return true; }
@@ -52,6 +53,7 @@ class Lru : public ResidencyPolicy {
   explicit Lru(const CoverPlan& plan) : last_(plan.size()) {}
   void See(std::uint32_t rank, Nanos, std::uint64_t) override { last_[rank] = ++serial_; }
   std::int64_t Worth(std::uint32_t rank) const override { return last_[rank]; }
+  std::int64_t WorthIfUsedNow(std::uint32_t) const override { return serial_; }
   bool Displaces(std::uint32_t, std::uint32_t) const override { return true; }
 
  private:
@@ -64,6 +66,7 @@ class Lfu : public ResidencyPolicy {
   explicit Lfu(const CoverPlan& plan) : uses_(plan.size()) {}
   void See(std::uint32_t rank, Nanos, std::uint64_t) override { ++uses_[rank]; }
   std::int64_t Worth(std::uint32_t rank) const override { return uses_[rank]; }
+  std::int64_t WorthIfUsedNow(std::uint32_t rank) const override { return uses_[rank] + 1; }
   bool Displaces(std::uint32_t, std::uint32_t) const override { return true; }
 
  private:
@@ -112,6 +115,7 @@ class Rebalance : public ResidencyPolicy {
     ++count_[rank];
   }
   std::int64_t Worth(std::uint32_t rank) const override { return rate_[rank]; }
+  std::int64_t WorthIfUsedNow(std::uint32_t rank) const override { return rate_[rank]; }
   bool Displaces(std::uint32_t, std::uint32_t) const override { return false; }
   std::size_t Swaps() const override { return swaps_; }
 
@@ -134,16 +138,16 @@ class Greedy : public ResidencyPolicy {
     }
   }
   void See(std::uint32_t rank, Nanos now, std::uint64_t) override {
+    period_ = std::max(period_, now.count() / kHalfLife.count());
     Rule& rule = rules_[rank];
-    const std::int64_t period = now.count() / kHalfLife.count();
-    const std::int64_t passed = std::min<std::int64_t>(period - rule.period, 63);
-    if (passed > 0) rule.uses >>= passed;
-    rule.period = std::max(rule.period, period);
-    rule.uses += kUse;
-    // Halved once a period, the later of two rates that look alike is the higher.
-    rule.worth = rule.period * 4096 + Log2(rule.uses) - rule.log_slots;
+    rule.uses = UsesNow(rule);
+    rule.period = period_;
+    rule.worth = WorthOf(rule, rule.uses);
   }
   std::int64_t Worth(std::uint32_t rank) const override { return rules_[rank].worth; }
+  std::int64_t WorthIfUsedNow(std::uint32_t rank) const override {
+    return WorthOf(rules_[rank], UsesNow(rules_[rank]));
+  }
   bool Displaces(std::uint32_t newcomer, std::uint32_t victim) const override {
     return rules_[newcomer].worth > rules_[victim].worth;
   }
@@ -156,7 +160,17 @@ class Greedy : public ResidencyPolicy {
     std::int64_t log_slots = 0;
     std::int64_t worth = INT64_MIN;
   };
+  // With one that is made now.
+  std::uint64_t UsesNow(const Rule& rule) const {
+    return (rule.uses >> std::min<std::int64_t>(period_ - rule.period, 63)) + kUse;
+  }
+  // Of now. Halved once a period, the later of two rates that look alike is the higher.
+  std::int64_t WorthOf(const Rule& rule, std::uint64_t uses) const {
+    return period_ * 4096 + Log2(uses) - rule.log_slots;
+  }
+
   std::vector<Rule> rules_;
+  std::int64_t period_ = INT64_MIN / 8192;
 };
 
 class Belady : public ResidencyPolicy {
@@ -166,6 +180,7 @@ class Belady : public ResidencyPolicy {
   std::int64_t Worth(std::uint32_t rank) const override {
     return -static_cast<std::int64_t>(std::min<std::uint64_t>(next_use_[rank], INT64_MAX));
   }
+  std::int64_t WorthIfUsedNow(std::uint32_t rank) const override { return Worth(rank); }
   bool Displaces(std::uint32_t newcomer, std::uint32_t victim) const override {
     return next_use_[newcomer] < next_use_[victim];
   }

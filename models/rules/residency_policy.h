@@ -36,6 +36,8 @@ class ResidencyPolicy {
   // What holding the rule is worth: what is worth least goes first. Of one rule it changes in See alone; of
   // others, where See makes Swaps() positive.
   virtual std::int64_t Worth(std::uint32_t rank) const = 0;
+  // What it would be worth if the next packet were its own: what a prediction of that packet makes of it.
+  virtual std::int64_t WorthIfUsedNow(std::uint32_t rank) const = 0;
   // Whether the rule of the last See is to be written at once where the packet had to go to the host.
   virtual bool WritesOnMiss() const { return true; }
   // Whether `newcomer` may take the place of `victim`.

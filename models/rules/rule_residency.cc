@@ -41,14 +41,17 @@ bool RuleResidency::Fits(std::uint32_t rank) const {
   return plan_->IsWorthHolding(rank) && 1 + plan_->cover_count(rank) <= table_.slots();
 }
 
-bool RuleResidency::Want(std::uint32_t rank, Work& work) {
+bool RuleResidency::Want(std::uint32_t rank, Nanos now, Work& work) {
   work.Add(WorkItem::kUpdate);
   Rule& rule = rules_[rank];
+  rule.lift = INT64_MIN;
   if (rule.heap_position != kNone) {
     Sift(rule.heap_position);
     return false;
   }
   if (rule.unused_slots == 0) return false;
+  const std::int64_t wait = std::max<std::int64_t>((now - rule.predicted).count(), 1);
+  usual_wait_ = usual_wait_ == 0 ? wait : usual_wait_ + (wait - usual_wait_) / 8;
   Forget(rank);
   AddToHeap(rank);
   return true;
@@ -59,13 +62,28 @@ bool RuleResidency::Miss(std::uint32_t rank, Nanos now, Work& work) {
   return WriteInPlace(rank, false, now, work);
 }
 
-bool RuleResidency::Predict(std::uint32_t rank, Nanos now, Work& work) {
-  if (table_.Holds(rank) || !Fits(rank)) return false;
-  if (config_.knows_future) return WriteInPlace(rank, false, now, work);
+bool RuleResidency::Predict(const Prediction& prediction, Nanos now, Work& work) {
+  const std::uint32_t rank = prediction.rank;
+  if (config_.knows_future) {
+    return !table_.Holds(rank) && Fits(rank) && WriteInPlace(rank, false, now, work);
+  }
+  if (table_.Holds(rank)) {
+    if (rules_[rank].heap_position == kNone) return false;
+    rules_[rank].lift = policy_->WorthIfUsedNow(rank);
+    Sift(rules_[rank].heap_position);
+    return false;
+  }
+  if (!Fits(rank)) return false;
+  RemoveLatePredictions(now, work);
   const std::size_t limit = unused_slot_limit();
   if (1 + plan_->cover_count(rank) > limit) return false;
+  if (!prediction.is_next && unused_slots_ + table_.SlotsFor(rank) > limit) return false;
   const std::uint32_t taken = SlotsToWrite(rank);
   if (!budget_.Take(now, taken)) return false;
+  if (prediction.confidence < 65535 - budget_.Level()) {
+    budget_.GiveBack(taken);
+    return false;
+  }
   while (unused_slots_ + table_.SlotsFor(rank) > limit && oldest_ != kNone) RemoveOldestPrediction(work);
   while (table_.SlotsFor(rank) > table_.free_slots()) {
     if (heap_.empty()) {
@@ -76,6 +94,7 @@ bool RuleResidency::Predict(std::uint32_t rank, Nanos now, Work& work) {
   }
   Rule& rule = rules_[rank];
   rule.unused_slots = SlotsToWrite(rank);
+  rule.predicted = now;
   Write(rank, now + config_.install_latency, work);
   rule.older = newest_;
   rule.newer = kNone;
@@ -99,7 +118,15 @@ void RuleResidency::Exchange(std::size_t swaps, Nanos now, Work& work) {
   }
 }
 
-bool RuleResidency::MakeRoom(std::uint32_t rank, bool is_swap, Work& work) {
+void RuleResidency::RemoveLatePredictions(Nanos now, Work& work) {
+  if (usual_wait_ == 0) return;
+  while (oldest_ != kNone && (now - rules_[oldest_].predicted).count() > kPatience * usual_wait_) {
+    RemoveOldestPrediction(work);
+  }
+}
+
+bool RuleResidency::MakeRoom(std::uint32_t rank, bool is_swap, Nanos now, Work& work) {
+  if (table_.SlotsFor(rank) > table_.free_slots()) RemoveLatePredictions(now, work);
   while (table_.SlotsFor(rank) > table_.free_slots()) {
     if (heap_.empty()) {
       if (oldest_ == kNone) return false;
@@ -123,7 +150,7 @@ std::uint32_t RuleResidency::SlotsToWrite(std::uint32_t rank) const {
 bool RuleResidency::WriteInPlace(std::uint32_t rank, bool is_swap, Nanos now, Work& work) {
   const std::uint32_t taken = SlotsToWrite(rank);
   if (!budget_.Take(now, taken)) return false;
-  if (!MakeRoom(rank, is_swap, work)) {
+  if (!MakeRoom(rank, is_swap, now, work)) {
     budget_.GiveBack(taken);
     return false;
   }
@@ -138,6 +165,7 @@ void RuleResidency::Write(std::uint32_t rank, Nanos ready, Work& work) {
 
 void RuleResidency::Remove(std::uint32_t rank, Work& work) {
   if (rules_[rank].heap_position != kNone) TakeFromHeap(rank);
+  rules_[rank].lift = INT64_MIN;
   writes_ += table_.Evict(rank, work);
   ++removals_;
 }
@@ -159,7 +187,7 @@ void RuleResidency::RemoveOldestPrediction(Work& work) {
 
 // Among equals the one of lower rank stays: it wins over the others.
 bool RuleResidency::IsWorthLess(std::uint32_t a, std::uint32_t b) const {
-  const std::int64_t worth_a = policy_->Worth(a), worth_b = policy_->Worth(b);
+  const std::int64_t worth_a = Worth(a), worth_b = Worth(b);
   return worth_a != worth_b ? worth_a < worth_b : a > b;
 }
 

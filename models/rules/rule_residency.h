@@ -2,6 +2,7 @@
 #ifndef FOREFLOW_MODELS_RULES_RULE_RESIDENCY_H_
 #define FOREFLOW_MODELS_RULES_RULE_RESIDENCY_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -16,9 +17,11 @@ namespace foreflow::rules {
 
 // One device rule table, and which rules it holds, by a policy and by predictions.
 //
-// Predicted rules, with their covers, take a quarter of the slots at the most until a packet wants them: one
-// more makes the oldest of them go. Else what is worth least by the policy goes. Where the future is known,
-// predictions are no guesses: they are worth what the policy says from the start.
+// Predicted rules, with their covers, take half of the slots at the most until a packet wants them: one more
+// makes the oldest of them go. Those that wait kPatience times as long as predictions that came true did in
+// the mean go before all else. Else what is worth least by the policy goes, where a rule that is there and is
+// predicted counts as used. Where the future is known, predictions are no guesses: they are worth what the
+// policy says.
 //
 // All memory is taken at construction.
 class RuleResidency {
@@ -38,16 +41,23 @@ class RuleResidency {
   }
   bool Holds(std::uint32_t rank) const { return table_.Holds(rank); }
   // The policy has seen a packet of the rule. Whether it is the first that wants a rule that was predicted.
-  bool Want(std::uint32_t rank, Work& work);
+  bool Want(std::uint32_t rank, Nanos now, Work& work);
   // That packet went to the host: writes the rule where policy, room and budget allow. False where not.
   bool Miss(std::uint32_t rank, Nanos now, Work& work);
-  // Writes a rule that no packet has wanted yet. False where it is there already, or cannot be.
-  bool Predict(std::uint32_t rank, Nanos now, Work& work);
+  struct Prediction {
+    std::uint32_t rank = 0;
+    bool is_next = true;               // what comes next; else what comes after that
+    std::uint16_t confidence = 65535;  // 65535 = 1
+  };
+  // Writes a rule that no packet has wanted yet; where it is not the next but a later one, only into room
+  // that no other waits in. The less is left of the budget, the surer it must be: as confident as the share
+  // that is spent. False where it is there already, or cannot be.
+  bool Predict(const Prediction& prediction, Nanos now, Work& work);
   // The policy's Swaps().
   void Exchange(std::size_t swaps, Nanos now, Work& work);
 
   const ResidentRules& table() const { return table_; }
-  std::size_t unused_slot_limit() const { return table_.slots() / 4; }
+  std::size_t unused_slot_limit() const { return table_.slots() / 2; }
   std::uint64_t writes() const { return writes_; }            // slots written or cleared
   std::uint64_t predicted_wasted() const { return wasted_; }  // predicted, and evicted unused
   // Rises whenever a rule goes: while it stays, what was held is held.
@@ -55,7 +65,10 @@ class RuleResidency {
 
  private:
   static constexpr std::uint32_t kNone = 0xffffffff;
+  static constexpr std::int64_t kPatience = 4;
   struct Rule {
+    std::int64_t lift = INT64_MIN;  // what a prediction made of its worth, since its last use
+    Nanos predicted;
     std::uint32_t heap_position = kNone;  // where it is held and wanted
     std::uint32_t older = kNone;          // where it is held as an unused prediction
     std::uint32_t newer = kNone;
@@ -63,7 +76,9 @@ class RuleResidency {
   };
 
   // Room for a rule by removing what may be displaced. False where there is none; what was removed stays so.
-  bool MakeRoom(std::uint32_t rank, bool is_swap, Work& work);
+  bool MakeRoom(std::uint32_t rank, bool is_swap, Nanos now, Work& work);
+  void RemoveLatePredictions(Nanos now, Work& work);
+  std::int64_t Worth(std::uint32_t rank) const { return std::max(policy_->Worth(rank), rules_[rank].lift); }
   bool Fits(std::uint32_t rank) const;
   std::uint32_t SlotsToWrite(std::uint32_t rank) const;
   // In the place of what may be displaced.
@@ -92,6 +107,7 @@ class RuleResidency {
   std::uint32_t oldest_ = kNone;
   std::uint32_t newest_ = kNone;
   std::size_t unused_slots_ = 0;
+  std::int64_t usual_wait_ = 0;  // ns from a prediction to its use; 0: none came true yet
   std::uint64_t writes_ = 0;
   std::uint64_t wasted_ = 0;
   std::uint64_t removals_ = 0;
