@@ -59,7 +59,7 @@ def _run(cell: Cell, config: dict[str, Any], capture: Path, binary: Path) -> Val
             capture_output=True, text=True, errors="replace", check=False,
         )  # fmt: skip
         if done.returncode != 0:
-            said = (done.stderr.strip() or "it said nothing").splitlines()[-1]
+            said = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
             raise (Refused if done.returncode == 2 else Failed)(f"{cell.name}, table of {cell.capacity}, seed {cell.seed}: {said}")
         counters = json.loads(summary.read_text())["counters"]
     seconds = json.loads(Path(f"{capture}.json").read_text())["seconds"] if Path(f"{capture}.json").is_file() else math.nan

@@ -256,7 +256,12 @@ void Host::Process(const Arrival& arrival, CurrentPacket& current, Tagged& tagge
     vm.settled[seen.destination].generation = device_.rules().generation();
   }
 
-  if (tier != nullptr) current_rule_ = RuleOf(vm, seen.destination, work[Stage::kPreinstall]);
+  // A profile does not know the destinations of packets with more source addresses than it keeps.
+  const bool is_known = seen.destination != tag::VmProfile::kNoDestination;
+  current_rule_ = RuleTier::kNone;
+  if (tier != nullptr && is_known) {
+    current_rule_ = RuleOf(vm, seen.destination, work[Stage::kPreinstall]);
+  }
   if (!seen.moved || config_.arm == Arm::kOracle || device_.prediction_share() == 0) return;
   ScoreDestinations(arrival, work[Stage::kPreinstall]);
   if (config_.arm == Arm::kAntiOracle) {

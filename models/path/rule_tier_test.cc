@@ -184,6 +184,21 @@ TEST(RuleTier, ABurstOfOneGivesTheSame) {
   }
 }
 
+TEST(RuleTier, SendersOfMoreAddressesThanAProfileKeepsAreServedToo) {
+  for (const Arm arm : {Arm::kPredictive, Arm::kAntiOracle}) {
+    PathConfig config = Config(arm, Residency::kLru, 16, 0);
+    config.peers_per_vm = 8;
+    config.rules = RulesFor(40);
+    Traffic traffic;
+    for (int i = 0; i < 2000; ++i) {
+      // Not one source address in the profile's memory of them, nor one destination for long.
+      traffic.Udp(1, static_cast<std::uint8_t>(100 + i % 40), 40000, 53, Micros(i * 20), 20,
+                  static_cast<std::uint8_t>(i % 200));
+    }
+    EXPECT_GT(Punts(config, traffic), 0u);
+  }
+}
+
 TEST(RuleTier, StaticNeedsToKnowTheInput) {
   PathConfig config = Config(Arm::kReactive, Residency::kStatic, 16, 0);
   config.rules = RulesFor(40);

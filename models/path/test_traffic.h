@@ -15,7 +15,7 @@ namespace foreflow::path {
 class Traffic {
  public:
   void Udp(flow::VmId vm, std::uint8_t to, std::uint16_t source_port, std::uint16_t destination_port,
-           Nanos time, std::uint16_t payload = 20) {
+           Nanos time, std::uint16_t payload = 20, std::uint8_t source_net = 0) {
     std::vector<std::uint8_t> frame(14u + 20u + 8u + payload, 0);
     const auto put16 = [&](std::size_t at, std::size_t value) {
       frame[at] = static_cast<std::uint8_t>(value >> 8);
@@ -29,6 +29,7 @@ class Traffic {
     frame[22] = 64;
     frame[23] = 17;
     frame[26] = 10;
+    frame[28] = source_net;
     frame[29] = static_cast<std::uint8_t>(vm);
     frame[30] = 10;
     frame[33] = to;
