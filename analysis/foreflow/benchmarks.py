@@ -6,6 +6,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from foreflow import runner_bench
@@ -35,6 +37,8 @@ CRYPTO = [
     for size in RECORD_SIZES
     for beside in besides
 ] + [*(f"crypto/record_{size}" for size in RECORD_SIZES), "crypto/handshakes_per_s"]
+RULE_SETS = [f"{kind}{size}" for size in ("1k", "10k", "100k") for kind in ("acl", "fw", "ipc")]
+RULE_ROWS = ("lookup_uniform", "lookup_zipf", "build", "memory", "updates_per_s", "lookup_at_10k_updates")
 # The rows that each program prints: one of which none is wanted is neither built nor run.
 PROGRAMS = {
     "foreflow-bench-cores": ["parse", "tag_seal", "tag_check", "markov_step", "hdf5_rows_per_s", "vm_profile_bytes"],
@@ -42,9 +46,10 @@ PROGRAMS = {
     "foreflow-bench-flow": [*(f"flow_table_{operation}" for operation in FLOW_OPERATIONS), "flow_table_memory"],
     "foreflow-bench-predict": PREDICT,
     "foreflow-bench-crypto": CRYPTO,
+    "foreflow-bench-rules": [f"rules/{row}_{name}" for name in RULE_SETS for row in RULE_ROWS],
     "foreflow-bench-sim": ["sim_packets_per_s"],
 }
-GROUPS = ("predict", "crypto", "runner")  # a group's name means its rows, not those that have the word in theirs
+GROUPS = ("predict", "crypto", "rules", "runner")  # a group's name means its rows, not those that have the word in theirs
 LIBTORCH_PEER = "foreflow-libtorch-peer"
 RUNNER = "foreflow-dpdk"
 KEYS = {"name", "unit", "value", "peer", "peer_value", "ratio"}
@@ -78,6 +83,19 @@ def _peers_of(name: str) -> list[str]:
     return [str(program(build("train", [LIBTORCH_PEER]), LIBTORCH_PEER))]
 
 
+def _rule_sets(folder: Path, wanted: list[str]) -> tuple[list[str], list[str]]:
+    """Writes the rule sets of the wanted rows and traffic for them to `folder`; the sets, and all rows of them."""
+    from datasets.generate import classbench
+
+    sets = [name for name in RULE_SETS if _kept(wanted, [f"rules/{row}_{name}" for row in RULE_ROWS])]
+    for name in sets:
+        rules = classbench.rule_set(name, seed=1)
+        classbench.write_filters(folder / f"{name}.rules", rules)
+        for popularity, packets in (("uniform", 200_000), ("zipf", 1_000_000)):
+            classbench.headers(rules, packets, 1, popularity).records().tofile(folder / f"{name}.{popularity}")
+    return sets, [f"rules/{row}_{name}" for name in sets for row in RULE_ROWS]
+
+
 def measure(wanted: list[str]) -> list[dict[str, Any]]:
     """All rows, or those whose name contains one of `wanted`."""
     programs = [name for name, rows in PROGRAMS.items() if _kept(wanted, rows)]
@@ -89,12 +107,17 @@ def measure(wanted: list[str]) -> list[dict[str, Any]]:
     for name in programs:
         folder = build("all", programs)
         print(f"foreflow: {name}", file=sys.stderr)
-        done = subprocess.run([str(program(folder, name)), *_peers_of(name)], stdout=subprocess.PIPE, text=True, check=False)
+        arguments, expected = _peers_of(name), PROGRAMS[name]
+        with tempfile.TemporaryDirectory() as scratch:
+            if name == "foreflow-bench-rules":
+                sets, expected = _rule_sets(Path(scratch), wanted)
+                arguments = [scratch, *sets]
+            done = subprocess.run([str(program(folder, name)), *arguments], stdout=subprocess.PIPE, text=True, check=False)
         if done.returncode != 0:
             raise Failed(f"{name} ended with exit code {done.returncode}")
         found = _rows_of(name, done.stdout)
-        if [row["name"] for row in found] != PROGRAMS[name]:
-            raise Failed(f"{name} printed the rows {', '.join(row['name'] for row in found)}; expected are {', '.join(PROGRAMS[name])}")
+        if [row["name"] for row in found] != expected:
+            raise Failed(f"{name} printed the rows {', '.join(row['name'] for row in found)}; expected are {', '.join(expected)}")
         rows += found
     if has_runner:
         print(f"foreflow: {RUNNER} and its peers", file=sys.stderr)

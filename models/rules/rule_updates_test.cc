@@ -278,5 +278,47 @@ TEST(RuleUpdates, AVmsMasksAndRulesAreBounded) {
   EXPECT_EQ(table.size(), 6u);
 }
 
+// A tenant brings 2000 rules of as many shapes as it can: its own packets pay, no other VM's.
+TEST(RuleUpdates, OneVmsMasksCostOthersNothing) {
+  RuleDice dice(8);
+  std::vector<Rule> rules = dice.Rules(60);
+  for (Rule& rule : rules) rule.vm = kAnyVm;
+  RuleTable table;
+  table.Load(rules);
+  std::vector<flow::FlowKey> keys(400);
+  for (flow::FlowKey& key : keys) {
+    key = dice.Key();
+    key.vm = 1;
+  }
+  const auto work_of = [&] {
+    Work work;
+    for (const flow::FlowKey& key : keys) table.Classify(key, work);
+    return work;
+  };
+  const Work before = work_of();
+  RuleBatch batch;
+  batch.generation = table.generation();
+  for (std::uint32_t i = 0; i < 2000; ++i) {
+    Rule rule = dice.RandomRule(10'000 + i);
+    rule.vm = 2;
+    rule.l3 = 2;
+    rule.priority = 100;
+    rule.source = {{10, static_cast<std::uint8_t>(i)}, static_cast<std::uint8_t>(i % 33)};
+    rule.destination = {{10}, static_cast<std::uint8_t>(i / 33 % 33)};
+    batch.changes.push_back({RuleOperation::kInsert, rule});
+  }
+  table.Apply(batch);
+  const Work after = work_of();
+  EXPECT_LE(after[WorkItem::kHash], before[WorkItem::kHash]);
+  EXPECT_LE(after[WorkItem::kRuleCompare], before[WorkItem::kRuleCompare]);
+
+  for (flow::FlowKey& key : keys) key.vm = 2;
+  for (const flow::FlowKey& key : keys) {
+    Work work;
+    table.Classify(key, work);
+    EXPECT_LE(work[WorkItem::kHash], 2 * TupleSpace<2>::kTuples);
+  }
+}
+
 }  // namespace
 }  // namespace foreflow::rules

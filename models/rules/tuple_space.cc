@@ -7,8 +7,6 @@
 namespace foreflow::rules {
 namespace {
 
-constexpr std::uint64_t kSourcePortBits = 0xffff;
-constexpr std::uint64_t kDestinationPortBits = std::uint64_t{0xffff} << 16;
 constexpr std::uint64_t kVmBits = std::uint64_t{0xffff} << 32;
 constexpr std::uint64_t kProtocolBits = std::uint64_t{0xff} << 48;
 constexpr std::uint64_t kFamilyBits = std::uint64_t{0xff} << 56;
@@ -342,6 +340,8 @@ std::size_t TupleSpace<kWords>::Nearest(const Stored& stored, std::size_t room,
   for (std::size_t t = 0; t < tuples_.size(); ++t) {
     const Tuple& tuple = tuples_[t];
     if (tuple.size == 0 || t == other_than || !Covers(tuple.mask, full)) continue;
+    // A VM's rules stay among such: nothing that a VM brings is in the way of others.
+    if (((tuple.mask[kWords - 1] ^ full[kWords - 1]) & kVmBits) != 0) continue;
     const unsigned bits = BitCount(tuple.mask);
     if (nearest != kTuples && bits <= most) continue;
     if (BucketSize(tuple, stored, room) >= room) continue;
