@@ -31,7 +31,7 @@ from foreflow.doors import DOORS  # noqa: E402
 
 CONFIGURATIONS = {
     "no tags": ("reactive", []),
-    "tags, Markov": ("predictive", ["device.lanes=4"]),
+    "tags, Markov": ("predictive", ["predictor=markov3", "device.lanes=4"]),
     "tight flow cache": ("predictive", ["device.flow_entries=8"]),
     "rule table": ("predictive", ["device.rules=12", "device.flow_entries=0", "device.residency=greedy"]),
     "both tables": ("predictive", ["device.rules=20%", "device.flow_entries=8", "device.residency=lfu", "device.lanes=2"]),

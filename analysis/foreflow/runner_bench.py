@@ -103,7 +103,7 @@ def _best_caches(switch: OvsContender) -> str:
 def _contenders(case: Case, program: Path, folder: Path, cores: Cores, stack: ExitStack) -> dict[str, Contender]:
     capture = folder / "loop.pcapng"
     loop.write(case.flows, SEED, capture)
-    config = configuration.resolve("tag", [f"device.flow_entries={FLOW_ENTRIES}", f"ruleset={_ruleset_of(case, folder)}"])
+    config = configuration.resolve("tag", [f"device.flow_entries={FLOW_ENTRIES}", "predictor=markov3", f"ruleset={_ruleset_of(case, folder)}"])
     found: dict[str, Contender] = {}
     for arm in ARMS:
         resolved = folder / f"{arm}.json"

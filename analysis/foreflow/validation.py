@@ -55,12 +55,12 @@ class Case:
 CASES = (
     Case("recorded, off", "off", ("input=recorded",)),
     Case("recorded, reactive", "reactive", ("input=recorded",)),
-    Case("recorded, predictive", "predictive", ("input=recorded",)),
+    Case("recorded, predictive", "predictive", ("input=recorded", "prediction.predictor=markov3")),
     Case("recorded, predictive, markov1, 2 %", "predictive", ("input=recorded", "prediction.predictor=markov1", "device.flow_entries=2%")),
     Case("web search, reactive, 50 %", "reactive", ("input=websearch", "device.flow_entries=50%")),
-    Case("web search, predictive", "predictive", ("input=websearch",)),
+    Case("web search, predictive", "predictive", ("input=websearch", "prediction.predictor=markov3")),
     Case("memoryless, reactive", "reactive", ("input=memoryless",)),
-    Case("Markov, predictive, 20 %", "predictive", ("input=markov", "device.flow_entries=20%")),
+    Case("Markov, predictive, 20 %", "predictive", ("input=markov", "prediction.predictor=markov3", "device.flow_entries=20%")),
 )
 QUICK_CASES = (CASES[1], CASES[2])
 

@@ -32,7 +32,8 @@ RECORDED = inputs.recorded()
 
 CONFIGURATIONS = {
     "no tags": ("reactive", []),
-    "tags with Markov": ("predictive", []),
+    "tags with Markov": ("predictive", ["predictor=markov3"]),
+    "a table": ("predictive", []),
     "tight flow cache": ("predictive", ["device.flow_entries=4"]),
     "lanes": ("predictive", ["device.lanes=4", "device.flow_entries=64"]),
     "a network": ("predictive", ["predictor=gru"]),
