@@ -17,12 +17,14 @@ NicControl::NicControl(const control::ServerConfig& server, Nic& nic, const path
 std::optional<DeviceRefusal> NicControl::Apply(const std::vector<rules::RuleChange>& changes, bool is_whole,
                                                const control::RuleSetState& next, std::uint64_t) {
   if (changes.empty() && !is_whole) return std::nullopt;
-  std::vector<rules::Rule> rules = next.Rules();
-  std::swap(config_.rules, rules);
   try {
-    nic_.ReplaceRules(config_);
+    if (is_whole) {
+      config_.rules = next.Rules();
+      nic_.ReplaceRules(config_);
+    } else {
+      nic_.ApplyRules({nic_.rule_generation(), changes});
+    }
   } catch (const Refusal& refusal) {
-    std::swap(config_.rules, rules);
     return DeviceRefusal{wire::RefusalReason::kRule, wire::ControlRefusal::kNoRule, refusal.what()};
   }
   return std::nullopt;
