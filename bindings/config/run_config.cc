@@ -439,6 +439,12 @@ RunConfig ReadRunConfig(const Value& value) {
   Object tags(root.Get("tags"));
   config.path.tag_authority = static_cast<path::TagAuthority>(tags.Get("authority").Choice(Authorities()));
   config.path.tag_master_key = ReadKey(tags.Get("master_key"));
+  config.path.tag_scope = static_cast<path::TagScope>(tags.Get("scope").Choice(Scopes()));
+  config.path.burst_packets = UnsignedAs<std::uint16_t>(tags.Get("burst_packets"), 2, 256);
+  config.path.burst_time = Nanos(Scaled(tags.Get("burst_us"), 1, 1e6, 1e3));
+  config.path.tag_replay_window = Nanos(Scaled(tags.Get("replay_window_ms"), 0.001, 60'000, 1e6));
+  config.path.tag_rotation = Nanos(Scaled(tags.Get("rotation_s"), 0, 1e6, 1e9));
+  config.path.tag_overlap = Nanos(Scaled(tags.Get("overlap_ms"), 0, 60'000, 1e6));
   tags.End();
 
   for (const Value& meter : root.Get("meters").Array(kMostMeters)) {

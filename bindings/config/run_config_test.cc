@@ -82,7 +82,15 @@ Json Document() {
         {"minimum_confidence", 0.5},
         {"governor_margin", 1},
         {"label_horizon_ms", 10}}},
-      {"tags", {{"authority", "literal"}, {"master_key", "00112233445566778899aabbccddeeff"}}},
+      {"tags",
+       {{"authority", "literal"},
+        {"master_key", "00112233445566778899aabbccddeeff"},
+        {"scope", "burst"},
+        {"burst_packets", 8},
+        {"burst_us", 250},
+        {"replay_window_ms", 20},
+        {"rotation_s", 60},
+        {"overlap_ms", 5}}},
       {"rules",
        {{{"id", 4},
          {"priority", -5},
@@ -166,6 +174,12 @@ TEST(RunConfig, EveryKeyReachesItsField) {
   EXPECT_EQ(path.governor_margin, 65535u);
   EXPECT_EQ(path.label_horizon, Millis(10));
   EXPECT_EQ(path.tag_authority, path::TagAuthority::kLiteral);
+  EXPECT_EQ(path.tag_scope, path::TagScope::kPerBurst);
+  EXPECT_EQ(path.burst_packets, 8);
+  EXPECT_EQ(path.burst_time, Micros(250));
+  EXPECT_EQ(path.tag_replay_window, Millis(20));
+  EXPECT_EQ(path.tag_rotation, Seconds(60));
+  EXPECT_EQ(path.tag_overlap, Millis(5));
   EXPECT_EQ(path.tag_master_key[0], 0x00);
   EXPECT_EQ(path.tag_master_key[15], 0xff);
 

@@ -15,6 +15,11 @@ const std::vector<std::string>& Authorities() {
   return kNames;
 }
 
+const std::vector<std::string>& Scopes() {
+  static const std::vector<std::string> kNames = {"packet", "burst"};
+  return kNames;
+}
+
 const std::vector<std::string>& Learners() {
   static const std::vector<std::string> kNames = {"persistence", "majority", "markov1", "markov2", "markov3"};
   return kNames;

@@ -11,6 +11,7 @@ namespace foreflow::config {
 // How configurations spell enumerated values, in the order of the C++ enumerators.
 const std::vector<std::string>& Arms();         // path::Arm
 const std::vector<std::string>& Authorities();  // path::TagAuthority
+const std::vector<std::string>& Scopes();       // path::TagScope
 const std::vector<std::string>& Learners();     // predict::PredictorKind
 // The learners, then those that serve trained models: gru, tabulated, tiered.
 const std::vector<std::string>& Predictors();

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "models/path/counters.h"
 
+#include <algorithm>
+
 namespace foreflow::path {
 
 Counters& Counters::operator+=(const Counters& other) {
@@ -16,6 +18,9 @@ Counters& Counters::operator+=(const Counters& other) {
   for (std::size_t i = 0; i < static_cast<std::size_t>(tag::TagStatus::kCount); ++i) {
     tags_by_status[i] += other.tags_by_status[i];
   }
+  tags_covered += other.tags_covered;
+  tags_low_confidence += other.tags_low_confidence;
+  tag_rotations = std::max(tag_rotations, other.tag_rotations);  // every lane rotates at each
   destinations_scored += other.destinations_scored;
   destinations_hit += other.destinations_hit;
   for (std::size_t direction : {0u, 1u}) {

@@ -24,6 +24,9 @@ struct Counters {
   std::uint64_t rule_covers = 0;  // packets that a cover sent to the host
   std::uint64_t rule_writes = 0;  // slots written or cleared
   std::uint64_t tags_by_status[static_cast<std::size_t>(tag::TagStatus::kCount)] = {};
+  std::uint64_t tags_covered = 0;         // of the valid ones: packets that an earlier packet's tag spoke for
+  std::uint64_t tags_low_confidence = 0;  // of the valid ones: below what the tag rules of their type ask for
+  std::uint64_t tag_rotations = 0;
   // Scored predictions, acted on or not. A destination hits when it is used after its entry could be ready
   // and before the device would have evicted it; a type counts where it would choose another queue than the
   // header does, and hits when it would choose the right one.

@@ -26,7 +26,9 @@ Device::Device(const PathConfig& config, const Future* future, Counters& counter
       counters_(counters),
       set_(config, future),
       table_(&set_.rules),
-      checker_(config.tag_master_key, config.vms),
+      checker_(config.tag_master_key, config.vms, config.tag_replay_window),
+      // Twice the time: what waits on the bus is not late.
+      bursts_(config.tag_scope == TagScope::kPerBurst ? config.vms : 0, config.burst_time * 2),
       cache_(std::max(config.flow_entries, 1u), TableSeed(config.tag_master_key)),
       budget_(config.installs_per_second, kBurstWrites) {
   writes_.reserve(kBurstWrites);
@@ -67,6 +69,7 @@ void Device::Begin(DevicePacket& packet) {
   packet.tag_rule = nullptr;
   packet.decision = rules::Decision{};
   *packet.verdict = Verdict{};
+  checker_.See(packet.arrival->time);
   packet.verdict->vm = packet.arrival->vm;
   ++counters_.packets;
   (*packet.work)[Stage::kParse] += packet.current->parsed->work;
@@ -74,35 +77,54 @@ void Device::Begin(DevicePacket& packet) {
 }
 
 void Device::CheckTags(DevicePacket* packets, std::size_t count) {
-  std::array<DevicePacket*, kBurst> tagged;
   std::array<tag::TagMac*, kBurst> macs{};
   std::size_t tags = 0;
   for (std::size_t i = 0; i < count; ++i) {
     DevicePacket& packet = packets[i];
-    if (!packet.current->parsed->decidable) continue;
-    if (!packet.tagged->has_tag) {
-      ++counters_.tags_by_status[static_cast<std::size_t>(tag::TagStatus::kAbsent)];
-      continue;
-    }
+    if (!packet.current->parsed->decidable || !packet.tagged->has_tag) continue;
     checker_.Begin(&packet.tagged->tag, packet.current->parsed->key, packet.arrival->wire_bytes, packet.check,
                    (*packet.work)[Stage::kTagCheck]);
-    tagged[tags] = &packet;
     macs[tags++] = &packet.check.mac;
   }
   tag::ComputeMacs(macs.data(), tags);
-  for (std::size_t i = 0; i < tags; ++i) {
-    DevicePacket& packet = *tagged[i];
+  for (std::size_t i = 0; i < count; ++i) {
+    DevicePacket& packet = packets[i];
+    if (!packet.current->parsed->decidable) continue;
     Verdict& verdict = *packet.verdict;
     Work& work = (*packet.work)[Stage::kTagCheck];
     tag::PredictionTag tag;
-    verdict.tag_status = checker_.Finish(packet.check, &packet.tagged->tag, tag, work);
+    verdict.tag_status = CheckTag(packet, tag, work);
     ++counters_.tags_by_status[static_cast<std::size_t>(verdict.tag_status)];
     if (verdict.tag_status != tag::TagStatus::kValid) continue;
     verdict.predicted = tag.type;
     verdict.confidence = tag.confidence;
-    packet.tag_rule = set_.tag_rules.Match(tag, work);
+    bool lacks_confidence = false;
+    packet.tag_rule = set_.tag_rules.Match(tag, lacks_confidence, work);
     if (packet.tag_rule != nullptr) verdict.tag_rule = packet.tag_rule->id;
+    if (packet.tag_rule == nullptr && lacks_confidence) ++counters_.tags_low_confidence;
   }
+}
+
+// The packet's own tag, whose MAC was computed; or that of an earlier packet which speaks for this one.
+tag::TagStatus Device::CheckTag(DevicePacket& packet, tag::PredictionTag& tag, Work& work) {
+  const flow::FlowKey& flow = packet.current->parsed->key;
+  const Nanos now = packet.arrival->time;
+  if (packet.tagged->has_tag) {
+    const tag::TagStatus status = checker_.Finish(packet.check, &packet.tagged->tag, tag, work);
+    if (status == tag::TagStatus::kValid && tag.covers > 0 && config_.tag_scope == TagScope::kPerBurst) {
+      bursts_.Open(flow, tag, 0, now, work);
+    }
+    return status;
+  }
+  if (!packet.tagged->is_covered) return tag::TagStatus::kAbsent;
+  const tag::BurstTags::Burst* burst = bursts_.Find(flow, now, work);
+  if (burst == nullptr) return tag::TagStatus::kStale;
+  bursts_.Take(flow);
+  ++counters_.tags_covered;
+  tag.type = burst->type;
+  tag.confidence = burst->confidence;
+  tag.vm = flow.vm;
+  return tag::TagStatus::kValid;
 }
 
 // Where the standard table's verdict comes from: the device's flow entry, its rule table, or the host.

@@ -16,6 +16,7 @@
 #include "models/predict/labeler.h"
 #include "models/predict/tiered_predictor.h"
 #include "models/rules/flow_cache.h"
+#include "models/tag/burst_tags.h"
 
 namespace foreflow::path {
 
@@ -82,6 +83,11 @@ class Device {
     set_.rules.Apply(batch);
   }
 
+  // See PacketPath::RotateTagKeys.
+  bool RotateTagKeys(std::uint64_t epoch, const crypto::Key128& master, Nanos until) {
+    return checker_.RotateKeys(epoch, master, until);
+  }
+
   // The host's side of the control channel.
   const rules::RuleTable& rules() const { return *table_; }
   const tag::TagRules& tag_rules() const { return set_.tag_rules; }
@@ -109,6 +115,7 @@ class Device {
   void ApplyWrites(Nanos now, Work& work);
   void Begin(DevicePacket& packet);
   void CheckTags(DevicePacket* packets, std::size_t count);
+  tag::TagStatus CheckTag(DevicePacket& packet, tag::PredictionTag& tag, Work& work);
   void LookUp(DevicePacket& packet);
   bool LookUpEntry(DevicePacket& packet);
   bool LookUpRule(DevicePacket& packet, std::uint32_t& rank);
@@ -141,6 +148,7 @@ class Device {
   RuleSet set_;
   const rules::RuleTable* table_;  // of set_, or adopted
   tag::TagChecker checker_;
+  tag::BurstTags bursts_;
   rules::FlowCache cache_;
   TokenBucket budget_;  // of writes that predictions ask for
 };

@@ -113,7 +113,8 @@ Host::Host(const PathConfig& config, const Future* future, Device& device, Count
                  config.install_latency),
       type_governors_(MakeTypeGovernors(config)),
       labeler_(config.label_horizon, config.label_pending),
-      sealer_(config.tag_master_key, config.vms) {
+      sealer_(config.tag_master_key, config.vms),
+      bursts_(config.tag_scope == TagScope::kPerBurst ? config.vms : 0, config.burst_time) {
   if (!Predicts()) return;
   vms_.reserve(config.vms);
   for (std::uint32_t id = 1; id <= config.vms; ++id) {
@@ -215,6 +216,7 @@ void Host::Read(const Arrival* const* arrivals, CurrentPacket* current, std::siz
 void Host::Process(const Arrival& arrival, CurrentPacket& current, Tagged& tagged, tag::TagMac& seal,
                    StageWork& work) {
   tagged.has_tag = false;
+  tagged.is_covered = false;
   seal.key = nullptr;
   if (!current.parsed->decidable || !Predicts()) return;
 
@@ -390,8 +392,24 @@ void Host::Tag(const Arrival& arrival, Vm& vm, const predict::Context& context, 
   pending.tag_queue = QueueOfTag(arrival.vm, prediction.type, prediction.confidence, pending.header_queue,
                                  work[Stage::kPredict]);
   if (!WritesTags(vm, pending)) return;
-  sealer_.Begin(arrival.vm, prediction.type, prediction.confidence, current_->parsed->key, arrival.wire_bytes,
-                tagged.tag, seal, work[Stage::kTagSeal]);
+  const flow::FlowKey& flow = current_->parsed->key;
+  std::uint8_t covers = 0;
+  if (config_.tag_scope == TagScope::kPerBurst) {
+    const tag::BurstTags::Burst* burst = bursts_.Find(flow, arrival.time, work[Stage::kTagSeal]);
+    if (burst != nullptr && burst->type == prediction.type && burst->queue == pending.tag_queue) {
+      bursts_.Take(flow);
+      tagged.is_covered = true;
+      return;
+    }
+    covers = static_cast<std::uint8_t>(config_.burst_packets - 1);
+    tag::PredictionTag said;
+    said.type = prediction.type;
+    said.confidence = prediction.confidence;
+    said.covers = covers;
+    bursts_.Open(flow, said, pending.tag_queue, arrival.time, work[Stage::kTagSeal]);
+  }
+  sealer_.Begin(arrival.vm, prediction.type, prediction.confidence, flow, arrival.wire_bytes, tagged.tag,
+                seal, work[Stage::kTagSeal], covers);
   tagged.has_tag = true;
 }
 

@@ -14,6 +14,7 @@
 #include "models/predict/governor.h"
 #include "models/predict/labeler.h"
 #include "models/predict/tiered_predictor.h"
+#include "models/tag/burst_tags.h"
 #include "models/tag/profile.h"
 
 namespace foreflow::path {
@@ -44,6 +45,10 @@ class Host {
   // The device punted the packet of the last Process for want of an entry.
   void SeePunt(const CurrentPacket& current) {
     if (Predicts()) rehearsal_.SeePunt(current.rehearsal_hash);
+  }
+  // See PacketPath::RotateTagKeys.
+  bool RotateTagKeys(std::uint64_t epoch, const crypto::Key128& master) {
+    return sealer_.RotateKeys(epoch, master);
   }
   // Null where no trained models predict.
   const predict::TieredPredictor* models() const { return models_.get(); }
@@ -150,6 +155,7 @@ class Host {
   std::vector<predict::TypeGuess> guesses_;  // as pending_, where models predict
   std::vector<Speaker> speakers_;
   tag::TagSealer sealer_;
+  tag::BurstTags bursts_;
   const CurrentPacket* current_ = nullptr;        // during Process
   std::uint32_t current_rule_ = RuleTier::kNone;  // of its packet, where the device has a rule table
   std::uint64_t packets_ = 0;

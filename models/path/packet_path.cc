@@ -2,6 +2,7 @@
 #include "models/path/packet_path.h"
 
 #include <array>
+#include <string>
 
 #include "models/base/refusal.h"
 #include "models/path/device.h"
@@ -17,6 +18,7 @@ struct PacketPath::State {
   Counters counters;
   Device device;
   Host host;
+  Nanos next_rotation;  // where keys rotate by time
   // Of the packets that are being decided.
   std::array<Parsed, kBurst> parsed;
   std::array<CurrentPacket, kBurst> current;
@@ -72,12 +74,17 @@ PacketPath::PacketPath(const PathConfig& config, const Future* future) {
   if (config.flow_entries == 0 && config.rule_slots == 0) {
     throw Refusal("configuration", "device.flow_entries", "0", "1 or more, unless device.rules is given");
   }
+  if (config.tag_scope == TagScope::kPerBurst && (config.burst_packets < 2 || config.burst_packets > 256)) {
+    throw Refusal("configuration", "tags.burst_packets", std::to_string(config.burst_packets), "2..256");
+  }
   state_ = std::make_unique<State>(config, future);
+  state_->next_rotation = config.tag_rotation > Nanos() ? config.tag_rotation : Nanos(INT64_MAX);
 }
 
 PacketPath::~PacketPath() = default;
 
 void PacketPath::HostSide(const Arrival& arrival, const Parsed& parsed, Tagged& tagged, StageWork& work) {
+  RotateByTime(arrival.time);
   state_->parsed[0] = parsed;
   state_->host.Prepare(state_->parsed[0], state_->current[0]);
   state_->host.Follow(arrival, state_->current[0]);
@@ -101,6 +108,7 @@ void PacketPath::Process(const Arrival* arrivals, std::size_t count, Verdict* ve
 
 // Each step is done for all packets before the next, so that memory asked for in one has arrived in the next.
 void PacketPath::Process(const Job* jobs, std::size_t count) {
+  if (count == 0) return;
   std::array<CurrentPacket, kBurst>& current = state_->current;
   for (std::size_t i = 0; i < count; ++i) state_->host.Prepare(*jobs[i].parsed, current[i]);
   for (std::size_t i = 0; i < count; ++i) state_->host.Prefetch(*jobs[i].arrival, current[i]);
@@ -112,8 +120,11 @@ void PacketPath::Process(const Job* jobs, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) arrivals[i] = jobs[i].arrival;
     state_->host.Read(arrivals.data(), current.data(), count);
   }
-  if (state_->device.IsSteppable()) return state_->InSteps(jobs, count);
+  RotateByTime(jobs[0].arrival->time);
+  const bool has_one_epoch = jobs[count - 1].arrival->time < state_->next_rotation;
+  if (state_->device.IsSteppable() && has_one_epoch) return state_->InSteps(jobs, count);
   for (std::size_t i = 0; i < count; ++i) {
+    RotateByTime(jobs[i].arrival->time);
     Tagged& tagged = state_->tagged[i];
     state_->HostSide(*jobs[i].arrival, i, tagged, *jobs[i].work);
     state_->DeviceSide(*jobs[i].arrival, i, tagged, *jobs[i].verdict, *jobs[i].work);
@@ -129,6 +140,27 @@ void PacketPath::AdoptRules(const rules::RuleTable& table) noexcept { state_->de
 void PacketPath::CheckRules(const rules::RuleBatch& batch) const { state_->device.CheckRules(batch); }
 
 const rules::RuleTable& PacketPath::rules() const { return state_->device.rules(); }
+
+bool PacketPath::RotateTagKeys(std::uint64_t epoch, const crypto::Key128& master, Nanos now, Nanos overlap) {
+  if (state_->config.tag_rotation > Nanos()) return false;
+  if (!state_->device.RotateTagKeys(epoch, master, now + overlap)) return false;
+  state_->host.RotateTagKeys(epoch, master);
+  ++state_->counters.tag_rotations;
+  return true;
+}
+
+// Epoch e begins at e times the rotation's period, whoever's clock it is and whenever the first packet comes.
+void PacketPath::RotateByTime(Nanos now) {
+  if (now < state_->next_rotation) return;
+  const PathConfig& config = state_->config;
+  const std::int64_t epoch = now.count() / config.tag_rotation.count();
+  const Nanos begin = config.tag_rotation * epoch;
+  state_->next_rotation = begin + config.tag_rotation;
+  state_->device.RotateTagKeys(static_cast<std::uint64_t>(epoch), config.tag_master_key,
+                               begin + config.tag_overlap);
+  state_->host.RotateTagKeys(static_cast<std::uint64_t>(epoch), config.tag_master_key);
+  ++state_->counters.tag_rotations;
+}
 
 Description PacketPath::Describe(const Arrival& arrival) const {
   Description description;

@@ -67,6 +67,11 @@ class PacketPath {
   // What decides now.
   const rules::RuleTable& rules() const;
 
+  // Seals tags of `epoch`, with keys from `master`, from the next packet on, and accepts the epoch before
+  // until `overlap` after `now`. False, and nothing done, where the epoch is not later than the one in use,
+  // or the configuration rotates keys by time. Takes no memory; derives two keys a VM.
+  bool RotateTagKeys(std::uint64_t epoch, const crypto::Key128& master, Nanos now, Nanos overlap);
+
   // What stands behind a packet's decision. To be called between its HostSide and DeviceSide, which are not
   // affected. Not for the data path: allocates.
   Description Describe(const Arrival& arrival) const;
@@ -76,6 +81,8 @@ class PacketPath {
   const predict::TieredPredictor* models() const;
 
  private:
+  void RotateByTime(Nanos now);
+
   struct State;
   std::unique_ptr<State> state_;
 };

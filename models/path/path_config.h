@@ -31,6 +31,9 @@ enum class Arm : std::uint8_t {
 // mirror.
 enum class TagAuthority : std::uint8_t { kBounded, kLiteral };
 
+// What a tag speaks for: its packet, or a burst of one flow's packets (tag/burst_tags.h).
+enum class TagScope : std::uint8_t { kPerPacket, kPerBurst };
+
 struct PathConfig {
   Arm arm = Arm::kReactive;
   TagAuthority tag_authority = TagAuthority::kBounded;
@@ -66,6 +69,12 @@ struct PathConfig {
   predict::SpeculationCosts promotion_costs{50, 50, 1000, 50'000};
   predict::SpeculationCosts demotion_costs{50, 50, 300'000, 1000};
   crypto::Key128 tag_master_key{};
+  TagScope tag_scope = TagScope::kPerPacket;
+  std::uint16_t burst_packets = 16;       // that one tag speaks for, its own among them: 2..256
+  Nanos burst_time = Micros(500);         // and how long
+  Nanos tag_replay_window = Millis(100);  // see tag::TagChecker
+  Nanos tag_rotation;                     // keys are good for this long; 0: until RotateTagKeys
+  Nanos tag_overlap = Millis(100);        // and are accepted for this much longer
   std::uint64_t seed = 1;
   std::vector<rules::Rule> rules;
   std::vector<tag::TagRule> tag_rules;

@@ -9,6 +9,7 @@ namespace foreflow::path {
 // What travels beside a packet from host to device: descriptor metadata.
 struct Tagged {
   bool has_tag = false;
+  bool is_covered = false;  // by the tag of an earlier packet of the flow: see tag/burst_tags.h
   tag::SealedTag tag{};
 };
 

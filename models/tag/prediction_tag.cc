@@ -111,19 +111,19 @@ void Encode(const PredictionTag& tag, std::uint8_t* out12) {
   Put16(out12 + 2, tag.confidence);
   Put16(out12 + 4, tag.vm);
   out12[6] = tag.epoch;
-  out12[7] = 0;
+  out12[7] = tag.covers;
   Put32(out12 + 8, tag.sequence);
 }
 
 bool Decode(BytesView in, PredictionTag& tag) {
   if (in.size < kTagFieldBytes) return false;
-  if (in.data[0] != PredictionTag::kVersion || in.data[1] >= predict::kPacketTypes || in.data[7] != 0)
-    return false;
+  if (in.data[0] != PredictionTag::kVersion || in.data[1] >= predict::kPacketTypes) return false;
   tag.version = in.data[0];
   tag.type = static_cast<predict::PacketType>(in.data[1]);
   tag.confidence = Get16(in.data + 2);
   tag.vm = Get16(in.data + 4);
   tag.epoch = in.data[6];
+  tag.covers = in.data[7];
   tag.sequence = Get32(in.data + 8);
   return true;
 }
@@ -149,7 +149,7 @@ SealedTag TagSealer::Seal(flow::VmId vm, predict::PacketType type, std::uint16_t
 
 void TagSealer::Begin(flow::VmId vm, predict::PacketType type, std::uint16_t confidence,
                       const flow::FlowKey& packet, std::uint32_t wire_bytes, SealedTag& sealed, TagMac& mac,
-                      Work& work) {
+                      Work& work, std::uint8_t covers) {
   sealed = {};
   mac.key = nullptr;
   if (vm >= vms_.size() || vms_[vm].last_sequence == UINT32_MAX) return;
@@ -159,6 +159,7 @@ void TagSealer::Begin(flow::VmId vm, predict::PacketType type, std::uint16_t con
   tag.confidence = confidence;
   tag.vm = vm;
   tag.epoch = static_cast<std::uint8_t>(state.epoch);
+  tag.covers = covers;
   tag.sequence = ++state.last_sequence;
   Encode(tag, sealed.data());
   mac = {&state.key, sealed.data(), &packet, wire_bytes, 0};
@@ -179,13 +180,31 @@ void TagSealer::Rotate(flow::VmId vm) {
   state.last_sequence = 0;
 }
 
-TagChecker::TagChecker(const crypto::Key128& master, std::size_t vms) : master_(master), vms_(vms + 1) {
+bool TagSealer::RotateKeys(std::uint64_t epoch, const crypto::Key128& master) {
+  for (const Vm& vm : vms_) {
+    if (epoch <= vm.epoch) return false;
+  }
+  master_ = master;
+  for (std::size_t vm = 0; vm < vms_.size(); ++vm) {
+    vms_[vm] = Vm{TagKey(master_, static_cast<flow::VmId>(vm), epoch), epoch, 0};
+  }
+  return true;
+}
+
+TagChecker::TagChecker(const crypto::Key128& master, std::size_t vms, Nanos replay_window)
+    : master_(master), replay_window_(replay_window), vms_(vms + 1) {
   for (std::size_t vm = 0; vm <= vms; ++vm) {
     vms_[vm].current.key = TagKey(master_, static_cast<flow::VmId>(vm), 0);
   }
 }
 
-bool TagChecker::Window::Accept(std::uint32_t sequence) {
+bool TagChecker::Window::Accept(std::uint32_t sequence, Nanos now, Nanos span) {
+  if (now - marked >= span) {
+    floor = next_floor;
+    next_floor = highest;
+    marked = now;
+  }
+  if (sequence <= floor) return false;
   if (sequence > highest) {
     const std::uint32_t ahead = sequence - highest;
     seen = ahead < 64 ? seen << ahead | 1 : 1;
@@ -210,8 +229,8 @@ TagStatus TagChecker::Check(const SealedTag* sealed, const flow::FlowKey& packet
 TagChecker::Epoch* TagChecker::EpochOf(const PredictionTag& claimed) {
   Vm& state = vms_[claimed.vm];
   if (claimed.epoch == static_cast<std::uint8_t>(state.epoch)) return &state.current;
-  if (state.epoch > 0 && claimed.epoch == static_cast<std::uint8_t>(state.epoch - 1)) return &state.previous;
-  return nullptr;
+  const bool is_previous = claimed.epoch == static_cast<std::uint8_t>(state.previous_epoch);
+  return is_previous && now_ < state.previous_until ? &state.previous : nullptr;
 }
 
 void TagChecker::Begin(const SealedTag* sealed, const flow::FlowKey& packet, std::uint32_t wire_bytes,
@@ -237,17 +256,31 @@ TagStatus TagChecker::Finish(const Pending& pending, const SealedTag* sealed, Pr
   // One word: there is no first byte that differs to be timed.
   if (Get64(sealed->data() + kTagFieldBytes) != pending.mac.value) return TagStatus::kForged;
   work.Add(WorkItem::kUpdate);
-  if (!EpochOf(pending.claimed)->window.Accept(pending.claimed.sequence)) return TagStatus::kReplayed;
+  if (!EpochOf(pending.claimed)->window.Accept(pending.claimed.sequence, now_, replay_window_))
+    return TagStatus::kReplayed;
   tag = pending.claimed;
   return TagStatus::kValid;
 }
 
+void TagChecker::Begin(Vm& vm, flow::VmId id, std::uint64_t epoch, Nanos until) {
+  vm.previous = vm.current;
+  vm.previous_epoch = vm.epoch;
+  vm.previous_until = until;
+  vm.epoch = epoch;
+  vm.current = Epoch{TagKey(master_, id, epoch), Window{}};
+}
+
 void TagChecker::Rotate(flow::VmId vm) {
-  if (vm >= vms_.size()) return;
-  Vm& state = vms_[vm];
-  state.previous = state.current;
-  ++state.epoch;
-  state.current = Epoch{TagKey(master_, vm, state.epoch), Window{}};
+  if (vm < vms_.size()) Begin(vms_[vm], vm, vms_[vm].epoch + 1, Nanos(INT64_MAX));
+}
+
+bool TagChecker::RotateKeys(std::uint64_t epoch, const crypto::Key128& master, Nanos until) {
+  for (const Vm& vm : vms_) {
+    if (epoch <= vm.epoch) return false;
+  }
+  master_ = master;
+  for (std::size_t vm = 0; vm < vms_.size(); ++vm) Begin(vms_[vm], static_cast<flow::VmId>(vm), epoch, until);
+  return true;
 }
 
 }  // namespace foreflow::tag

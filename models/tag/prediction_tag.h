@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "models/base/units.h"
 #include "models/base/work.h"
 #include "models/crypto/keyed_hash.h"
 #include "models/flow/flow_key.h"
@@ -23,6 +24,7 @@ struct PredictionTag {
   std::uint16_t confidence = 0;  // 65535 = 1
   flow::VmId vm = 0;
   std::uint8_t epoch = 0;      // of the VM's key
+  std::uint8_t covers = 0;     // further packets of the same flow that it speaks for (burst_tags.h)
   std::uint32_t sequence = 0;  // strictly rising for each VM and epoch: the replay index
 };
 
@@ -44,8 +46,8 @@ const char* Name(TagStatus status);
 
 constexpr std::size_t kTagFieldBytes = 12;
 
-// Encode and decode as a pair; decode checks lengths, version, type and the zero byte, not the MAC. Layout,
-// in network order: version 1, type 1, confidence 2, vm 2, epoch 1, zero 1, sequence 4.
+// Encode and decode as a pair; decode checks length, version and type, not the MAC. Layout, in network order:
+// version 1, type 1, confidence 2, vm 2, epoch 1, covers 1, sequence 4.
 void Encode(const PredictionTag& tag, std::uint8_t* out12);
 // False when `in` is shorter than kTagFieldBytes or says what no sealer says; `tag` is then as it was.
 bool Decode(BytesView in, PredictionTag& tag);
@@ -76,10 +78,13 @@ class TagSealer {
   // Seal in two halves, with ComputeMacs between them. Until then `sealed` and `packet` stay where they are,
   // and no key rotates.
   void Begin(flow::VmId vm, predict::PacketType type, std::uint16_t confidence, const flow::FlowKey& packet,
-             std::uint32_t wire_bytes, SealedTag& sealed, TagMac& mac, Work& work);
+             std::uint32_t wire_bytes, SealedTag& sealed, TagMac& mac, Work& work, std::uint8_t covers = 0);
   static void Finish(const TagMac& mac, SealedTag& sealed);
   // Begins the next epoch for one VM: a new key, sequence from 1. The checker must have rotated before.
   void Rotate(flow::VmId vm);
+  // Begins `epoch` for all VMs, with keys from `master`. False, and nothing done, unless it is later than
+  // every VM's. The checker must have rotated before. Derives a key a VM.
+  bool RotateKeys(std::uint64_t epoch, const crypto::Key128& master);
 
  private:
   struct Vm {
@@ -91,11 +96,16 @@ class TagSealer {
   std::vector<Vm> vms_;
 };
 
-// The device's half: the same keys, and a replay window of 64 for each VM and live epoch.
+// The device's half: the same keys, and for each VM and live epoch a replay window of 64 sequence numbers and
+// of a time: a tag that is late by less than `replay_window` is never refused for that, one that is late by
+// more than twice that and the gaps between its VM's tags always is. Where a VM sends no later tag, one that
+// was held back is as good as its epoch.
 class TagChecker {
  public:
   // Keys for VMs 0..vms.
-  TagChecker(const crypto::Key128& master, std::size_t vms);
+  TagChecker(const crypto::Key128& master, std::size_t vms, Nanos replay_window = Millis(100));
+  // What time it is, for windows and overlaps; never runs backwards. 0 until told.
+  void See(Nanos now) { now_ = now; }
   // `sealed` may be nullptr: no tag came. Writes `tag` only when the result is kValid. Looks, in this order,
   // at the format (kForged), the VM against packet.vm (kWrongVm), the epoch (kStale), the MAC (kForged), the
   // replay window (kReplayed); only a tag whose MAC verifies changes any state. Counts kMacWord.
@@ -112,13 +122,20 @@ class TagChecker {
   TagStatus Finish(const Pending& pending, const SealedTag* sealed, PredictionTag& tag, Work& work);
   // Accepts the next epoch beside the current one, and forgets the one before that.
   void Rotate(flow::VmId vm);
+  // Accepts `epoch` of all VMs, with keys from `master`; of the epochs before, the last one too until
+  // `until`. False, and nothing done, unless it is later than every VM's. Derives a key a VM.
+  bool RotateKeys(std::uint64_t epoch, const crypto::Key128& master, Nanos until);
 
  private:
   // Sequence numbers seen (as in RFC 4303, section 3.4.3): bit i of `seen` is highest - i.
   struct Window {
     std::uint32_t highest = 0;
     std::uint64_t seen = 1;  // 0 is never sent
-    bool Accept(std::uint32_t sequence);
+    // In time: nothing up to `floor` comes in any more. `next_floor` was the highest at `marked`.
+    std::uint32_t floor = 0;
+    std::uint32_t next_floor = 0;
+    Nanos marked;
+    bool Accept(std::uint32_t sequence, Nanos now, Nanos span);
   };
   struct Epoch {
     crypto::Key128 key{};
@@ -126,13 +143,19 @@ class TagChecker {
   };
   struct Vm {
     std::uint64_t epoch = 0;
+    std::uint64_t previous_epoch = 0;
+    Nanos previous_until;  // the previous one is good before
     Epoch current;
-    Epoch previous;  // meaningless while epoch is 0
+    Epoch previous;
   };
-  // The epoch that a tag claims, of a VM that is known; nullptr: neither the current nor the previous one.
+  // The epoch that a tag claims, of a VM that is known; nullptr: neither the current nor the previous one, or
+  // the overlap is over.
   Epoch* EpochOf(const PredictionTag& claimed);
+  void Begin(Vm& vm, flow::VmId id, std::uint64_t epoch, Nanos until);
 
   crypto::Key128 master_;
+  Nanos replay_window_;
+  Nanos now_;
   std::vector<Vm> vms_;
 };
 

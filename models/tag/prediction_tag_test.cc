@@ -52,10 +52,11 @@ TEST(PredictionTag, LayoutIsFixed) {
   tag.confidence = 0xabcd;
   tag.vm = 0x0102;
   tag.epoch = 7;
+  tag.covers = 15;
   tag.sequence = 0xdeadbeef;
   std::uint8_t bytes[kTagFieldBytes];
   Encode(tag, bytes);
-  const std::uint8_t kExpected[kTagFieldBytes] = {1, 4, 0xab, 0xcd, 1, 2, 7, 0, 0xde, 0xad, 0xbe, 0xef};
+  const std::uint8_t kExpected[kTagFieldBytes] = {1, 4, 0xab, 0xcd, 1, 2, 7, 15, 0xde, 0xad, 0xbe, 0xef};
   EXPECT_TRUE(std::equal(bytes, bytes + kTagFieldBytes, kExpected));
   PredictionTag back;
   ASSERT_TRUE(Decode({bytes, kTagFieldBytes}, back));
@@ -63,6 +64,7 @@ TEST(PredictionTag, LayoutIsFixed) {
   EXPECT_EQ(back.confidence, tag.confidence);
   EXPECT_EQ(back.vm, tag.vm);
   EXPECT_EQ(back.epoch, tag.epoch);
+  EXPECT_EQ(back.covers, tag.covers);
   EXPECT_EQ(back.sequence, tag.sequence);
 }
 
@@ -72,7 +74,7 @@ TEST(PredictionTag, DecodeRefusesWhatNoSealerWrites) {
   Encode(tag, good);
   ASSERT_TRUE(Decode({good, kTagFieldBytes}, tag));
   for (std::size_t size = 0; size < kTagFieldBytes; ++size) EXPECT_FALSE(Decode({good, size}, tag));
-  for (const std::size_t byte : {std::size_t{0}, std::size_t{1}, std::size_t{7}}) {
+  for (const std::size_t byte : {std::size_t{0}, std::size_t{1}}) {
     std::uint8_t bad[kTagFieldBytes];
     std::copy(good, good + kTagFieldBytes, bad);
     bad[byte] = 9;
@@ -277,6 +279,61 @@ TEST_F(TagTest, AnOldTagDoesNotReturnWhenTheEpochByteDoes) {
   EXPECT_EQ(fresh[6], old[6]);
   EXPECT_EQ(Check(old), TagStatus::kForged);
   EXPECT_EQ(Check(fresh), TagStatus::kValid);
+}
+
+TEST_F(TagTest, TwoEpochsLiveWhileTheyOverlap) {
+  constexpr crypto::Key128 kOther = {42};
+  const SealedTag early = Seal();
+  const SealedTag late = Seal();
+  checker_.See(Millis(1000));
+  ASSERT_TRUE(checker_.RotateKeys(5, kOther, Millis(1010)));
+  ASSERT_TRUE(sealer_.RotateKeys(5, kOther));
+  const SealedTag fresh = Seal();
+  EXPECT_EQ(fresh[6], 5);
+  EXPECT_EQ(Check(fresh), TagStatus::kValid);
+  checker_.See(Millis(1010) - Nanos(1));
+  EXPECT_EQ(Check(early), TagStatus::kValid);
+  checker_.See(Millis(1010));
+  EXPECT_EQ(Check(late), TagStatus::kStale);
+  EXPECT_EQ(Check(Seal()), TagStatus::kValid);
+  // Epochs only rise, for both halves.
+  EXPECT_FALSE(checker_.RotateKeys(5, kMaster, Millis(2000)));
+  EXPECT_FALSE(sealer_.RotateKeys(4, kMaster));
+  EXPECT_EQ(Check(Seal()), TagStatus::kValid);
+  // The same epoch of another master key is a forgery.
+  TagSealer other(kMaster, 8);
+  ASSERT_TRUE(other.RotateKeys(5, kMaster));
+  const SealedTag forged = other.Seal(3, PacketType::kBulk, 0, PacketOf(3), kLength, work_);
+  EXPECT_EQ(Check(forged), TagStatus::kForged);
+}
+
+// What was held back for the window's time is refused at the latest after twice that, and never before it.
+TEST_F(TagTest, TheReplayWindowIsOfATimeToo) {
+  constexpr int kTags = 2000;
+  std::vector<SealedTag> tags;
+  for (int i = 0; i < kTags; ++i) tags.push_back(Seal());
+  // One tag in 20 is held back by 0..250 ms and comes after all that is due by then, one tag is due every 40
+  // ms.
+  for (int held = 0; held <= 250; ++held) {
+    TagChecker checker(kMaster, 8, Millis(100));
+    std::vector<std::pair<Nanos, int>> arrivals;
+    for (int i = 0; i < 200; ++i) {
+      const Nanos late = i % 20 == 7 ? Millis(held) : Nanos();
+      arrivals.push_back({Millis(5 * i) + late, i});
+    }
+    std::stable_sort(arrivals.begin(), arrivals.end(),
+                     [](const auto& a, const auto& b) { return a.first < b.first; });
+    for (const auto& [time, i] : arrivals) {
+      checker.See(time);
+      const TagStatus status =
+          checker.Check(&tags[static_cast<std::size_t>(i)], PacketOf(3), kLength, tag_, work_);
+      if (i % 20 != 7 || held < 100) {
+        EXPECT_EQ(status, TagStatus::kValid) << i << " held " << held << " ms";
+      } else if (held >= 220 && i < 140) {
+        EXPECT_EQ(status, TagStatus::kReplayed) << i << " held " << held << " ms";
+      }
+    }
+  }
 }
 
 TEST_F(TagTest, KeysDifferByVmAndEpoch) {

@@ -38,14 +38,16 @@ void TagRules::Load(const std::vector<TagRule>& rules) {
   rules_ = std::move(sorted);
 }
 
-const TagRule* TagRules::Match(const PredictionTag& tag, Work& work) const {
+const TagRule* TagRules::Match(const PredictionTag& tag, bool& lacks_confidence, Work& work) const {
+  lacks_confidence = false;
   for (const TagRule& rule : rules_) {
     work.Add(WorkItem::kRuleCompare);
-    if ((rule.vm == rules::kAnyVm || rule.vm == tag.vm) &&
-        ((rule.types >> static_cast<unsigned>(tag.type)) & 1u) != 0 &&
-        tag.confidence >= rule.minimum_confidence) {
-      return &rule;
+    if ((rule.vm != rules::kAnyVm && rule.vm != tag.vm) ||
+        ((rule.types >> static_cast<unsigned>(tag.type)) & 1u) == 0) {
+      continue;
     }
+    if (tag.confidence >= rule.minimum_confidence) return &rule;
+    lacks_confidence = true;
   }
   return nullptr;
 }

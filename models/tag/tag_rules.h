@@ -31,7 +31,12 @@ class TagRules {
   void Load(const std::vector<TagRule>& rules);
   // The rule of the highest priority, among equals of the lowest id, whose VM, types and least confidence the
   // tag meets; nullptr when there is none. Valid until the next Load. Counts kRuleCompare.
-  const TagRule* Match(const PredictionTag& tag, Work& work) const;
+  const TagRule* Match(const PredictionTag& tag, Work& work) const {
+    bool lacks_confidence = false;
+    return Match(tag, lacks_confidence, work);
+  }
+  // The same; `lacks_confidence` tells that a rule was passed over for that alone.
+  const TagRule* Match(const PredictionTag& tag, bool& lacks_confidence, Work& work) const;
   std::size_t size() const { return rules_.size(); }
 
  private:
