@@ -33,6 +33,7 @@ void Replay(const pcap::ReplayOptions& options) {
   result.fingerprint = outcome.fingerprint;
   result.counters = outcome.counters;
   result.models = outcome.models;
+  result.statistics = outcome.statistics;
   result.vms = traffic.vms;
   for (const auto* notes : {&capture.notes, &traffic.notes, &outcome.notes}) {
     result.notes.insert(result.notes.end(), notes->begin(), notes->end());

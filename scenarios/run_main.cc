@@ -65,6 +65,7 @@ void Run(const std::string& file) {
       {"trace_wall_s", outcome.trace_wall_s},
       {"counters", config::ToJson(outcome.counters)},
       {"models", outcome.models},
+      {"statistics", outcome.statistics},
       {"cycles",
        {{"device_per_packet", static_cast<double>(totals.device_cycles) / count},
         {"host_per_packet", static_cast<double>(totals.host_cycles) / count},

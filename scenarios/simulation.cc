@@ -112,6 +112,7 @@ Outcome Simulate(const config::RunConfig& config, const pcap::Traffic& traffic, 
   Check(topology, outcome.packets, traffic.arrivals.size());
   outcome.counters = topology.nic->GetPathCounters();
   outcome.models = config::ToJson(topology.nic->GetPath());
+  outcome.statistics = config::StatisticsOf(topology.nic->GetPath());
   outcome.fingerprint = run.Fingerprint();
   outcome.totals = run.totals();
   outcome.simulated_s = ns3::Simulator::Now().GetSeconds();

@@ -26,7 +26,8 @@ std::vector<Nanos> SimulatorTimes(const std::vector<path::Arrival>& arrivals,
 struct Outcome {
   config::PacketCount packets;
   path::Counters counters;
-  config::Json models;  // see config::ToJson(Lanes)
+  config::Json models;      // see config::ToJson(Lanes)
+  config::Json statistics;  // see config::StatisticsOf
   std::string fingerprint;
   RunTrace::Totals totals;
   double simulated_s = 0;

@@ -255,6 +255,32 @@ def apply_overrides(document: dict[str, Any], overrides: list[str]) -> dict[str,
     return document
 
 
+def _check_changes(rules: dict[str, Any], source: str) -> None:
+    changes = len(rules["changes"])
+    for position, rule in enumerate(rules["tag_rules"]):
+        if "change" in rule["action"]:
+            raise Refused(f"{source}: tag_rules[{position}].action.change = {rule['action']['change']}; allowed is none, since a prediction changes no packet")
+    for position, rule in enumerate(rules["rules"]):
+        change = rule["action"].get("change")
+        if change is not None and change >= changes:
+            allowed = f"0 to {changes - 1}" if changes else "none, since there are no changes"
+            raise Refused(f"{source}: rules[{position}].action.change = {change}; allowed is {allowed}")
+    for position, change in enumerate(rules["changes"]):
+        for where, part in ((f"changes[{position}]", change), (f"changes[{position}].tunnel", change.get("tunnel", {}))):
+            families = set()
+            for end in ("source", "destination"):
+                if end not in part:
+                    continue
+                try:
+                    families.add(ipaddress.ip_address(part[end]).version)
+                except ValueError:
+                    raise Refused(f"{source}: {where}.{end} = {part[end]}; allowed is an IPv4 or IPv6 address") from None
+            if len(families) > 1:
+                raise Refused(f"{source}: {where}.destination = {part['destination']}; allowed is an address of the source's family")
+        if families == {6} and change["tunnel"]["mtu"] < 1280:
+            raise Refused(f"{source}: changes[{position}].tunnel.mtu = {change['tunnel']['mtu']}; allowed over IPv6 is 1280 to 65535")
+
+
 def _check_rules(rules: dict[str, Any], source: str) -> None:
     for name in ("rules", "tag_rules"):
         ids = [rule["id"] for rule in rules[name]]
@@ -268,6 +294,7 @@ def _check_rules(rules: dict[str, Any], source: str) -> None:
             if meter is not None and meter >= meters:
                 allowed = f"0 to {meters - 1}" if meters else "none, since there are no meters"
                 raise Refused(f"{source}: {name}[{position}].action.meter = {meter}; allowed is {allowed}")
+    _check_changes(rules, source)
     for position, rule in enumerate(rules["rules"]):
         families = set()
         for end in ("source", "destination"):
@@ -302,7 +329,7 @@ def _without_comments(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _filters(path: Path) -> dict[str, Any]:
     """A file of filters, for the doors to read (bindings/config/classbench.h); in place of a list of rules."""
-    return {"rules": str(path.resolve()), "tag_rules": [], "meters": []}
+    return {"rules": str(path.resolve()), "tag_rules": [], "meters": [], "changes": []}
 
 
 def _made_filters(name: str) -> Path:
@@ -345,7 +372,7 @@ def _complete_ruleset(document: Any, source: str, check: bool = True) -> dict[st
             rule["action"] = fill(rule["action"], schema()["$defs"]["action"])
     if check:
         _check_rules(filled, source)
-    return {name: _without_comments(filled[name]) for name in ("rules", "tag_rules", "meters")}
+    return {name: _without_comments(filled[name]) for name in ("rules", "tag_rules", "meters", "changes")}
 
 
 def complete_rules(rules: list[dict[str, Any]], source: str) -> list[dict[str, Any]]:
@@ -403,7 +430,7 @@ def load_models(prediction: dict[str, Any], source: str, overridden: set[str]) -
 def resolve(scenario: str, overrides: list[str]) -> dict[str, Any]:
     """Scenario `scenario` with overrides and defaults, rules and profiles filled in; checked in full.
 
-    Beside the schema's keys (less `ruleset` and the models' names), the result has `rules`, `tag_rules`, `meters`, `models`
+    Beside the schema's keys (less `ruleset` and the models' names), the result has `rules`, `tag_rules`, `meters`, `changes`, `models`
     and `hw`.
     """
     path = scenario_file(scenario)
@@ -429,7 +456,7 @@ def resolved_for_run(
 
     device.residency = best is what several runs find out; one alone takes lru.
     """
-    parts = ("traffic", "host", "device", "link", "prediction", "tags", "rules", "tag_rules", "meters", "models", "hw")
+    parts = ("traffic", "host", "device", "link", "prediction", "tags", "rules", "tag_rules", "meters", "changes", "models", "hw")
     return {
         "scenario": config["scenario"],
         "arm": arm,

@@ -112,7 +112,7 @@ def rule_in_words(rule: dict[str, Any] | None) -> str:
     action = rule["action"]
     anything = {"l3": "any", "vm": "any", "protocol": "any", "source": "any", "destination": "any", "source_port": [0, 65535], "destination_port": [0, 65535]}
     match = [f"{key} {value}" for key, value in rule.items() if key not in ("id", "priority", "action") and value != anything.get(key)]
-    does = [action["verb"]] + [f"{key} {action[key]}" for key in ("queue", "meter") if action.get(key) is not None] + ["mirror"] * bool(action.get("mirror"))
+    does = [action["verb"]] + [f"{key} {action[key]}" for key in ("queue", "meter", "change") if action.get(key) is not None] + [key for key in ("mirror", "shard") if action.get(key)]
     return f"{rule['id']} (priority {rule['priority']}): {', '.join(match) or 'anything'} => {', '.join(does)}"
 
 

@@ -19,7 +19,7 @@ ROWS = 1 << 18  # of decisions read at once
 CHANGES = 64  # decided again at the most: the first ones and the last
 SAME = ("verb", "reason", "rule", "tag_rule", "queue", "punted", "mirrored", "tag_status")  # what makes a decision another
 PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17, "icmpv6": 58, "sctp": 132}
-FAST = ("cache_hit", "tag_rule")
+FAST = ("cache_hit", "rule_hit", "tag_rule")
 
 # Every reason code of a decision, as a sentence. `{}` are the decision's rule and tag rule.
 REASONS = {
@@ -37,6 +37,12 @@ REASONS = {
     "queue_full": "dropped: the egress queue was full",
     "station_full": "dropped: a station of the device, or the slow path, was full",
     "same_port": "dropped by the switch: the destination is behind the port that the packet came from",
+    "rule_hit": "on the fast path: the device's rule table held rule {rule}",
+    "rule_miss": "off the fast path: the device's rule table held nothing for the packet, and the host's table decided by rule {rule}",
+    "rule_cover": "off the fast path: the device's rule table held a cover, which traps to the host's table, and that decided by rule {rule}",
+    "ttl_expired": "dropped: rule {rule} decrements the time to live, which would reach 0",
+    "too_long": "dropped: rule {rule} puts the packet into a tunnel, and it is too long for the tunnel's MTU",
+    "no_frame": "dropped: rule {rule} asks for a VLAN or a tunnel, and the link carries no Ethernet frames",
 }
 TAGS = {
     "absent": "no tag came with the packet",

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "bindings/config/vocabulary.h"
+#include "models/wire/address_text.h"
 
 namespace foreflow::config {
 namespace {
@@ -19,10 +20,52 @@ Json HitRate(std::uint64_t hit, std::uint64_t scored) {
 }
 
 Json ToJson(const rules::Action& action) {
-  return {{"verb", Verbs()[static_cast<std::size_t>(action.verb)]},
-          {"mirror", action.mirror},
-          {"queue", action.queue == rules::kNoQueue ? Json() : Json(action.queue)},
-          {"meter", action.meter == rules::kNoMeter ? Json() : Json(action.meter)}};
+  Json json = {{"verb", Verbs()[static_cast<std::size_t>(action.verb)]},
+               {"mirror", action.mirror},
+               {"queue", action.queue == rules::kNoQueue ? Json() : Json(action.queue)},
+               {"meter", action.meter == rules::kNoMeter ? Json() : Json(action.meter)}};
+  if (action.shard) json["shard"] = true;
+  if (action.change != rules::kNoChange) json["change"] = action.change;
+  return json;
+}
+
+std::string AddressText(const std::array<std::uint8_t, 16>& address, wire::Layer3 l3) {
+  if (l3 == wire::Layer3::kIpv6) return wire::Text(wire::Ipv6Address(address));
+  return wire::Text(wire::Ipv4Address{address[0], address[1], address[2], address[3]});
+}
+
+Json ToJson(const wire::Tunnel& tunnel) {
+  Json json = {{"kind", tunnel.kind == wire::TunnelKind::kVxlan ? "vxlan" : "geneve"},
+               {"vni", tunnel.vni},
+               {"source_mac", wire::Text(tunnel.source_mac)},
+               {"destination_mac", wire::Text(tunnel.destination_mac)},
+               {"source", AddressText(tunnel.source_address, tunnel.l3)},
+               {"destination", AddressText(tunnel.destination_address, tunnel.l3)},
+               {"ttl", tunnel.ttl},
+               {"udp_checksum", tunnel.udp_checksum},
+               {"mtu", tunnel.mtu}};
+  if (tunnel.dscp) json["dscp"] = *tunnel.dscp;
+  return json;
+}
+
+Json ToJson(const rules::PacketChange& change) {
+  const wire::HeaderRewrite& rewrite = change.rewrite;
+  Json json = Json::object();
+  if (rewrite.source_mac) json["source_mac"] = wire::Text(*rewrite.source_mac);
+  if (rewrite.destination_mac) json["destination_mac"] = wire::Text(*rewrite.destination_mac);
+  if (rewrite.source_address) json["source"] = AddressText(*rewrite.source_address, rewrite.l3);
+  if (rewrite.destination_address)
+    json["destination"] = AddressText(*rewrite.destination_address, rewrite.l3);
+  if (rewrite.source_port) json["source_port"] = *rewrite.source_port;
+  if (rewrite.destination_port) json["destination_port"] = *rewrite.destination_port;
+  if (rewrite.dscp) json["dscp"] = *rewrite.dscp;
+  if (rewrite.decrement_ttl) json["decrement_ttl"] = true;
+  if (change.pop_vlan) json["pop_vlan"] = true;
+  if (change.push_vlan) {
+    json["push_vlan"] = {{"vid", change.push_vlan->vid}, {"priority", change.push_vlan->priority}};
+  }
+  if (change.tunnel) json["tunnel"] = ToJson(*change.tunnel);
+  return json;
 }
 
 Json VmJson(flow::VmId vm) { return vm == rules::kAnyVm ? Json("any") : Json(vm); }
@@ -143,6 +186,14 @@ Json ToJson(const path::Counters& counters) {
   for (std::size_t i = 0; i < static_cast<std::size_t>(tag::TagStatus::kCount); ++i) {
     tags[tag::Name(static_cast<tag::TagStatus>(i))] = counters.tags_by_status[i];
   }
+  Json types = Json::object();
+  for (std::size_t type = 0; type < predict::kPacketTypes; ++type) {
+    Json& row = types[predict::Name(static_cast<predict::PacketType>(type))];
+    for (std::size_t i = static_cast<std::size_t>(tag::TagStatus::kValid);
+         i < static_cast<std::size_t>(tag::TagStatus::kCount); ++i) {
+      row[tag::Name(static_cast<tag::TagStatus>(i))] = counters.tags_by_type[type][i];
+    }
+  }
   Json tiers = Json::object();
   for (std::size_t i = 0; i < predict::kTiers; ++i) {
     tiers[Name(static_cast<predict::Tier>(i))] = counters.types_by_tier[i];
@@ -157,6 +208,7 @@ Json ToJson(const path::Counters& counters) {
           {"rule_covers", counters.rule_covers},
           {"rule_writes", counters.rule_writes},
           {"tags_by_status", tags},
+          {"tags_by_type", types},
           {"tags_covered", counters.tags_covered},
           {"tags_low_confidence", counters.tags_low_confidence},
           {"tag_rotations", counters.tag_rotations},
@@ -173,6 +225,20 @@ Json ToJson(const path::Counters& counters) {
           {"types_by_tier", tiers},
           {"fallback_asked", counters.fallback_asked},
           {"drift_alarms", counters.drift_alarms}};
+}
+
+Json StatisticsOf(const path::Lanes& lanes) {
+  const auto rows_of = [](const std::vector<rules::RuleStatistics::Row>& rows) {
+    Json list = Json::array();
+    for (const rules::RuleStatistics::Row& row : rows) {
+      list.push_back({{"id", row.rule == rules::kNoRule ? Json() : Json(row.rule)},
+                      {"packets", row.packets},
+                      {"bytes", row.bytes},
+                      {"last_ns", row.last_use.count()}});
+    }
+    return list;
+  };
+  return {{"rules", rows_of(lanes.rule_statistics())}, {"tag_rules", rows_of(lanes.tag_rule_statistics())}};
 }
 
 Json ToJson(const path::PathConfig& config) {
@@ -207,7 +273,8 @@ Json ToJson(const path::PathConfig& config) {
             {"overlap_ms", static_cast<double>(config.tag_overlap.count()) / 1e6}}},
           {"rules", ListJson(config.rules)},
           {"tag_rules", ListJson(config.tag_rules)},
-          {"meters", ListJson(config.meters)}};
+          {"meters", ListJson(config.meters)},
+          {"changes", ListJson(config.changes)}};
 }
 
 std::string ToText(const Json& json, int indent) {

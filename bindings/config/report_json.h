@@ -24,6 +24,10 @@ Json ToJson(const path::Counters& counters);
 // Mean losses in bits.
 Json ToJson(const path::Lanes& lanes);
 
+// {rules, tag_rules}: what each rule in use decided and for what packets each tag rule chose, as {id,
+// packets, bytes, last_ns} by id; id null: packets that no rule matched.
+Json StatisticsOf(const path::Lanes& lanes);
+
 // The parts of RESOLVED.json that decide verdicts, spelled as there. The master key is left out.
 Json ToJson(const path::PathConfig& config);
 

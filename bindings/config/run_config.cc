@@ -17,6 +17,7 @@
 #include "models/path/lanes.h"
 #include "models/predict/tiered_predictor.h"
 #include "models/rules/rule_table.h"
+#include "models/wire/address_text.h"
 
 namespace foreflow::config {
 namespace {
@@ -24,6 +25,7 @@ namespace {
 constexpr std::size_t kMostRules = 1'000'000;
 constexpr std::size_t kMostTagRules = 65'535;
 constexpr std::size_t kMostMeters = 65'535;
+constexpr std::size_t kMostChanges = 65'535;
 constexpr std::int64_t kMostVms = 4096;
 
 std::string ReadText(const std::string& file) {
@@ -49,7 +51,7 @@ std::uint16_t Share(const Value& value) {
   return static_cast<std::uint16_t>(std::llround(value.Number(0, 1) * 65535));
 }
 
-rules::Action ReadAction(const Value& value, std::size_t meters) {
+rules::Action ReadAction(const Value& value, std::size_t meters, std::size_t changes) {
   Object object(value);
   rules::Action action;
   action.verb = static_cast<rules::Verb>(object.Get("verb").Choice(Verbs()));
@@ -60,6 +62,13 @@ rules::Action ReadAction(const Value& value, std::size_t meters) {
   if (!meter.json().is_null()) {
     if (meters == 0) meter.Refuse("null, since no meters are given");
     action.meter = UnsignedAs<std::uint16_t>(meter, 0, meters - 1);
+  }
+  // May be left out: most actions have neither.
+  if (object.Has("shard")) action.shard = object.Get("shard").Boolean();
+  if (object.Has("change")) {
+    const Value change = object.Get("change");
+    if (changes == 0) change.Refuse("to be left out, since no changes are given");
+    action.change = UnsignedAs<std::uint16_t>(change, 0, changes - 1);
   }
   object.End();
   return action;
@@ -122,7 +131,7 @@ rules::PortRange ReadPorts(const Value& value) {
   return range;
 }
 
-rules::Rule ReadRule(const Value& value, std::size_t meters) {
+rules::Rule ReadRule(const Value& value, std::size_t meters, std::size_t changes) {
   Object object(value);
   rules::Rule rule;
   rule.id = UnsignedAs<std::uint32_t>(object.Get("id"), 0, rules::kNoRule - 1);
@@ -148,7 +157,7 @@ rules::Rule ReadRule(const Value& value, std::size_t meters) {
   }
   rule.source_port = ReadPorts(object.Get("source_port"));
   rule.destination_port = ReadPorts(object.Get("destination_port"));
-  rule.action = ReadAction(object.Get("action"), meters);
+  rule.action = ReadAction(object.Get("action"), meters, changes);
   object.End();
   return rule;
 }
@@ -165,9 +174,84 @@ tag::TagRule ReadTagRule(const Value& value, std::size_t meters) {
   }
   if (rule.types == 0) types.Refuse("a list of one or more types");
   rule.minimum_confidence = Share(object.Get("minimum_confidence"));
-  rule.action = ReadAction(object.Get("action"), meters);
+  rule.action = ReadAction(object.Get("action"), meters, 0);
   object.End();
   return rule;
+}
+
+wire::Mac ReadMac(const Value& value) {
+  const std::optional<wire::Mac> mac = wire::ParseMac(value.Text());
+  if (!mac) value.Refuse("a MAC address");
+  return *mac;
+}
+
+// All of one family, which the first one says.
+std::array<std::uint8_t, 16> ReadAddress(const Value& value, wire::Layer3& l3) {
+  std::array<std::uint8_t, 16> address{};
+  const std::string& text = value.Text();
+  const std::optional<wire::Ipv6Address> ipv6 = wire::ParseIpv6(text);
+  const std::optional<wire::Ipv4Address> ipv4 = wire::ParseIpv4(text);
+  if (!ipv4 && !ipv6) value.Refuse("an IPv4 or IPv6 address");
+  const wire::Layer3 found = ipv6 ? wire::Layer3::kIpv6 : wire::Layer3::kIpv4;
+  if (l3 != wire::Layer3::kNone && l3 != found) value.Refuse("an address of the source's family");
+  l3 = found;
+  if (ipv6) return *ipv6;
+  std::copy(ipv4->begin(), ipv4->end(), address.begin());
+  return address;
+}
+
+wire::Tunnel ReadTunnel(const Value& value) {
+  Object object(value);
+  wire::Tunnel tunnel;
+  tunnel.kind = static_cast<wire::TunnelKind>(object.Get("kind").Choice({"vxlan", "geneve"}));
+  tunnel.vni = UnsignedAs<std::uint32_t>(object.Get("vni"), 0, 0xffffff);
+  tunnel.source_mac = ReadMac(object.Get("source_mac"));
+  tunnel.destination_mac = ReadMac(object.Get("destination_mac"));
+  tunnel.l3 = wire::Layer3::kNone;
+  tunnel.source_address = ReadAddress(object.Get("source"), tunnel.l3);
+  tunnel.destination_address = ReadAddress(object.Get("destination"), tunnel.l3);
+  if (object.Has("ttl")) tunnel.ttl = UnsignedAs<std::uint8_t>(object.Get("ttl"), 1, 255);
+  if (object.Has("dscp")) tunnel.dscp = UnsignedAs<std::uint8_t>(object.Get("dscp"), 0, 63);
+  if (object.Has("udp_checksum")) tunnel.udp_checksum = object.Get("udp_checksum").Boolean();
+  if (object.Has("mtu")) {
+    const std::uint64_t least = tunnel.l3 == wire::Layer3::kIpv6 ? 1280 : 576;
+    tunnel.mtu = UnsignedAs<std::uint32_t>(object.Get("mtu"), least, 65'535);
+  }
+  object.End();
+  return tunnel;
+}
+
+rules::PacketChange ReadChange(const Value& value) {
+  Object object(value);
+  rules::PacketChange change;
+  wire::HeaderRewrite& rewrite = change.rewrite;
+  if (object.Has("source_mac")) rewrite.source_mac = ReadMac(object.Get("source_mac"));
+  if (object.Has("destination_mac")) rewrite.destination_mac = ReadMac(object.Get("destination_mac"));
+  if (object.Has("source")) rewrite.source_address = ReadAddress(object.Get("source"), rewrite.l3);
+  if (object.Has("destination")) {
+    rewrite.destination_address = ReadAddress(object.Get("destination"), rewrite.l3);
+  }
+  if (object.Has("source_port")) {
+    rewrite.source_port = UnsignedAs<std::uint16_t>(object.Get("source_port"), 0, 65'535);
+  }
+  if (object.Has("destination_port")) {
+    rewrite.destination_port = UnsignedAs<std::uint16_t>(object.Get("destination_port"), 0, 65'535);
+  }
+  if (object.Has("dscp")) rewrite.dscp = UnsignedAs<std::uint8_t>(object.Get("dscp"), 0, 63);
+  if (object.Has("decrement_ttl")) rewrite.decrement_ttl = object.Get("decrement_ttl").Boolean();
+  if (object.Has("pop_vlan")) change.pop_vlan = object.Get("pop_vlan").Boolean();
+  if (object.Has("push_vlan")) {
+    Object vlan(object.Get("push_vlan"));
+    change.push_vlan = rules::PacketChange::Vlan();
+    change.push_vlan->vid = UnsignedAs<std::uint16_t>(vlan.Get("vid"), 1, 4094);
+    if (vlan.Has("priority")) {
+      change.push_vlan->priority = UnsignedAs<std::uint8_t>(vlan.Get("priority"), 0, 7);
+    }
+    vlan.End();
+  }
+  if (object.Has("tunnel")) change.tunnel = ReadTunnel(object.Get("tunnel"));
+  object.End();
+  return change;
 }
 
 tag::MeterConfig ReadMeter(const Value& value) {
@@ -450,13 +534,18 @@ RunConfig ReadRunConfig(const Value& value) {
   for (const Value& meter : root.Get("meters").Array(kMostMeters)) {
     config.path.meters.push_back(ReadMeter(meter));
   }
+  if (root.Has("changes")) {
+    for (const Value& change : root.Get("changes").Array(kMostChanges)) {
+      config.path.changes.push_back(ReadChange(change));
+    }
+  }
   const Value rules = root.Get("rules");
   if (rules.json().is_string()) {
     config.filters = rules.Text();
     if (config.filters.empty()) rules.Refuse("a list of rules, or the name of a file of filters");
   } else {
     for (const Value& rule : rules.Array(kMostRules)) {
-      config.path.rules.push_back(ReadRule(rule, config.path.meters.size()));
+      config.path.rules.push_back(ReadRule(rule, config.path.meters.size(), config.path.changes.size()));
     }
   }
   ResolveRuleSlots(config);
@@ -538,7 +627,8 @@ hw::BusProfile ParseBusProfile(const std::string& where, const std::string& text
 std::vector<rules::Rule> ParseRules(const std::string& where, const std::string& text, std::size_t meters) {
   const Json json = ParseJson(where, text);
   std::vector<rules::Rule> rules;
-  for (const Value& rule : Value(json, where, "").Array(kMostRules)) rules.push_back(ReadRule(rule, meters));
+  for (const Value& rule : Value(json, where, "").Array(kMostRules))
+    rules.push_back(ReadRule(rule, meters, 0));
   return rules;
 }
 

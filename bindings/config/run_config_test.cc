@@ -101,7 +101,8 @@ Json Document() {
          {"destination", "any"},
          {"source_port", {1, 2}},
          {"destination_port", {53, 53}},
-         {"action", {{"verb", "trap"}, {"mirror", true}, {"queue", 3}, {"meter", 0}}}},
+         {"action",
+          {{"verb", "trap"}, {"mirror", true}, {"queue", 3}, {"meter", 0}, {"shard", true}, {"change", 0}}}},
         {{"id", 5},
          {"priority", 6},
          {"l3", "ipv6"},
@@ -119,6 +120,25 @@ Json Document() {
          {"types", {"request", "idle_burst"}},
          {"minimum_confidence", 0},
          {"action", Action("forward")}}}},
+      {"changes",
+       {{{"source", "192.0.2.1"},
+         {"source_mac", "02:00:00:00:00:07"},
+         {"destination_port", 8080},
+         {"dscp", 46},
+         {"decrement_ttl", true},
+         {"pop_vlan", true},
+         {"push_vlan", {{"vid", 42}, {"priority", 5}}},
+         {"tunnel",
+          {{"kind", "vxlan"},
+           {"vni", 77},
+           {"source_mac", "02:00:00:00:00:0a"},
+           {"destination_mac", "02:00:00:00:00:0b"},
+           {"source", "2001:db8::1"},
+           {"destination", "2001:db8::2"},
+           {"ttl", 9},
+           {"dscp", 8},
+           {"udp_checksum", false},
+           {"mtu", 9000}}}}}},
       {"meters", {{{"committed_mbps", 1.5}, {"committed_kb", 2}, {"peak_mbps", 3}, {"peak_kb", 4.5}}}},
       {"models", {{"table", nullptr}, {"network", nullptr}}},
       {"hw",
@@ -195,7 +215,7 @@ TEST(RunConfig, EveryKeyReachesItsField) {
   EXPECT_EQ(rule.destination.length, 0u);
   EXPECT_EQ(rule.source_port.high, 2u);
   EXPECT_EQ(rule.destination_port.low, 53u);
-  EXPECT_EQ(rule.action, (rules::Action{rules::Verb::kTrap, true, 3, 0}));
+  EXPECT_EQ(rule.action, (rules::Action{rules::Verb::kTrap, true, 3, true, 0, 0}));
   EXPECT_EQ(path.rules[1].vm, rules::kAnyVm);
   EXPECT_EQ(path.rules[1].ip_protocol, 47u);
   EXPECT_EQ(path.rules[1].destination.address[0], 0xfdu);
@@ -205,6 +225,15 @@ TEST(RunConfig, EveryKeyReachesItsField) {
   ASSERT_EQ(path.tag_rules.size(), 1u);
   EXPECT_EQ(path.tag_rules[0].types, 1u << 1 | 1u << 6);
   EXPECT_EQ(path.tag_rules[0].minimum_confidence, 0u);
+  ASSERT_EQ(path.changes.size(), 1u);
+  const rules::PacketChange& change = path.changes[0];
+  EXPECT_EQ(change.rewrite.l3, wire::Layer3::kIpv4);
+  EXPECT_EQ(change.rewrite.destination_port, 8080);
+  EXPECT_FALSE(change.rewrite.destination_mac.has_value());
+  EXPECT_EQ(change.push_vlan->vid, 42);
+  EXPECT_EQ(change.tunnel->kind, wire::TunnelKind::kVxlan);
+  EXPECT_EQ(change.tunnel->l3, wire::Layer3::kIpv6);
+  EXPECT_EQ(change.tunnel->mtu, 9000u);
   ASSERT_EQ(path.meters.size(), 1u);
   EXPECT_EQ(path.meters[0].committed_rate, BitsPerSecond(1'500'000));
   EXPECT_EQ(path.meters[0].committed_burst, Bytes(2000));
@@ -398,6 +427,15 @@ TEST(RunConfig, ValuesOutOfRangeAreRefusedWithKeyValueAndRange) {
       {"/rules/0/action/queue", 4, "rules[0].action.queue is 4, allowed: integers 0 .. 3"},
       {"/rules/0/action/meter", 1, "rules[0].action.meter is 1, allowed: integers 0 .. 0"},
       {"/tag_rules/0/types", Json::array(), "allowed: a list of one or more types"},
+      {"/rules/0/action/change", 1, "rules[0].action.change is 1, allowed: integers 0 .. 0"},
+      {"/changes/0/source", "10.0.0", "changes[0].source is \"10.0.0\", allowed: an IPv4 or IPv6 address"},
+      {"/changes/0/destination", "fd00::1", "allowed: an address of the source's family"},
+      {"/changes/0/source_mac", "02:00", "changes[0].source_mac is \"02:00\", allowed: a MAC address"},
+      {"/changes/0/push_vlan/vid", 4095, "push_vlan.vid is 4095, allowed: integers 1 .. 4094"},
+      {"/changes/0/tunnel/kind", "gre", "allowed: vxlan, geneve"},
+      {"/changes/0/tunnel/mtu", 1279, "allowed: integers 1280 .. 65535"},
+      {"/tags/scope", "flow", "tags.scope is \"flow\", allowed: packet, burst"},
+      {"/tags/burst_packets", 1, "tags.burst_packets is 1, allowed: integers 2 .. 256"},
       {"/meters/0/peak_mbps", 1, "meters[0].peak_mbps is 1, allowed: at least committed_mbps"},
       {"/meters/0/committed_kb", 0, "allowed: numbers 0.001 .. 4000000"},
       {"/hw/x86-core/clock_hz/value", 0.5, "hw.x86-core.clock_hz.value is 0.5, allowed: numbers 1 .."},
@@ -564,6 +602,7 @@ TEST(ReportJson, PathConfigIsSpelledAsItWasRead) {
   EXPECT_EQ(written["rules"][0], first);
   EXPECT_EQ(written["tag_rules"], document["tag_rules"]);
   EXPECT_EQ(written["meters"], document["meters"]);
+  EXPECT_EQ(written["changes"], document["changes"]);
   EXPECT_THAT(ToText(written), testing::Not(HasSubstr("00112233445566778899aabbccddeeff")));
 }
 

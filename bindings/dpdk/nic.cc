@@ -383,4 +383,6 @@ config::Json ToJson(const NicCount& count) {
                : config::Json(static_cast<double>(count.busy_cycles) / static_cast<double>(count.decided))}};
 }
 
+config::Json Nic::Statistics() const { return config::StatisticsOf(lanes_); }
+
 }  // namespace foreflow::dpdk

@@ -92,6 +92,8 @@ class Nic {
   std::uint64_t rule_generation() { return lanes_.lane(0).rules().generation(); }
   // From any thread; while workers run they are asked, which takes them a moment of their loop.
   NicCount Count();
+  // See config::StatisticsOf. Only while no worker runs.
+  config::Json Statistics() const;
 
   const std::vector<std::string>& notes() const { return notes_; }
   std::size_t workers() const { return workers_.size(); }

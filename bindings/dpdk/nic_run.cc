@@ -82,12 +82,13 @@ class Stopwatch {
 };
 
 void Print(const NicRunOptions& options, const config::RunConfig& config, const NicCount& count,
-           double seconds, std::size_t workers, std::uint64_t lost_mbufs, std::uint64_t reloads,
-           const NicControl* control) {
+           const config::Json& statistics, double seconds, std::size_t workers, std::uint64_t lost_mbufs,
+           std::uint64_t reloads, const NicControl* control) {
   const double pps = seconds > 0 ? static_cast<double>(count.packets.in) / seconds : 0;
   if (options.json) {
     config::Json json = ToJson(count);
     json["config"] = config::ToJson(config.path);
+    json["statistics"] = statistics;
     json["seconds"] = seconds;
     json["workers"] = workers;
     json["clock"] = options.nic.live ? "live" : "virtual";
@@ -192,10 +193,11 @@ void RunNic(const NicRunOptions& options) {
   }
   if (trace) trace->End();
   const NicCount count = nic.Count();
+  const config::Json statistics = nic.Statistics();
   const std::size_t workers = nic.workers();
   telemetry.reset();
   const std::uint64_t lost = nic.Close();
-  Print(options, config, count, seconds, workers, lost, reloads, control ? &*control : nullptr);
+  Print(options, config, count, statistics, seconds, workers, lost, reloads, control ? &*control : nullptr);
   if (!count.Balanced()) throw std::logic_error("packets in are not out + held + dropped");
   if (lost > 0) throw std::logic_error(std::to_string(lost) + " mbufs were lost");
 }

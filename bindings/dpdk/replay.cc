@@ -290,6 +290,7 @@ pcap::ReplayResult Replay(const Eal& eal, const pcap::Capture& capture, config::
   result.fingerprint = crypto::Hex({fingerprint.data(), fingerprint.size()});
   result.counters = lanes.counters();
   result.models = config::ToJson(lanes);
+  result.statistics = config::StatisticsOf(lanes);
   result.path = std::move(config.path);
   return result;
 }

@@ -25,6 +25,7 @@ from foreflow import config
 
 h5py = pytest.importorskip("h5py")
 scapy = pytest.importorskip("scapy.all")
+GENEVE = pytest.importorskip("scapy.contrib.geneve").GENEVE
 
 BUILD = os.environ.get("FOREFLOW_DPDK")
 pytestmark = pytest.mark.skipif(not BUILD, reason="FOREFLOW_DPDK names no build")
@@ -384,3 +385,69 @@ def test_a_configuration_that_cannot_be_had_is_refused(tmp_path: Path) -> None:
     for configuration, says in ((tmp_path / "text", "text: not JSON"), (tmp_path / "none", "none: cannot be opened"), (resolved(tmp_path / "o", arm="oracle"), "known in advance")):
         done = nic(configuration, *eal("net_null0"))
         assert done.returncode == 2 and says in done.stderr, done.stderr
+
+
+def rewritten(frame: bytes, change: dict[str, Any]) -> bytes:
+    """The frame as scapy builds it with the fields that the change gives, all checksums computed anew."""
+    packet = scapy.Ether(frame)
+    packet.dst = change["destination_mac"]
+    ip, transport = packet.payload, packet.payload.payload
+    if isinstance(ip, scapy.IP):
+        ip.src, ip.ttl, ip.tos = change["source"], ip.ttl - 1, change["dscp"] << 2 | ip.tos & 3
+        del ip.chksum
+    else:
+        ip.hlim, ip.tc = ip.hlim - 1, change["dscp"] << 2 | ip.tc & 3
+    transport.dport = change["destination_port"]
+    del transport.chksum
+    inside = packet.payload
+    packet.remove_payload()
+    packet.type = 0x8100
+    vlan = change["push_vlan"]
+    return bytes(packet / scapy.Dot1Q(vlan=vlan["vid"], prio=vlan["priority"], type=0x0800 if isinstance(ip, scapy.IP) else 0x86DD) / inside)
+
+
+def wrapped(frame: bytes, tunnel: dict[str, Any], source_port: int) -> bytes:
+    """The outer packet as scapy builds it."""
+    inner = scapy.Ether(frame).payload
+    tos = inner.tos if isinstance(inner, scapy.IP) else inner.tc
+    return bytes(
+        scapy.Ether(src=tunnel["source_mac"], dst=tunnel["destination_mac"])
+        / scapy.IP(src=tunnel["source"], dst=tunnel["destination"], ttl=64, tos=tos, id=0, flags="DF")
+        / scapy.UDP(sport=source_port, dport=6081)
+        / GENEVE(vni=tunnel["vni"])
+        / frame
+    )
+
+
+def test_rules_change_what_leaves_and_scapy_makes_the_same(capture: Path, tmp_path: Path) -> None:
+    rewrite = {
+        "destination_mac": "02:00:00:00:00:77", "source": "192.0.2.9", "destination_port": 8443, "dscp": 10, "decrement_ttl": True,
+        "push_vlan": {"vid": 42, "priority": 3},
+    }  # fmt: skip
+    tunnel = {"kind": "geneve", "vni": 77, "source_mac": "02:00:00:00:01:01", "destination_mac": "02:00:00:00:01:02", "source": "192.0.2.1", "destination": "192.0.2.2"}
+    configuration = resolved(tmp_path / "r.json", rules=[rule(1, None), rule(2, 443, change=0), rule(3, 80, change=1), rule(4, MIRRORED, mirror=True)])
+    document = json.loads(configuration.read_text())
+    document["changes"] = [rewrite, {"tunnel": tunnel}]
+    configuration.write_text(json.dumps(document))
+    out = tmp_path / "out.pcap"
+    done = nic(configuration, "--clock", "virtual", "--seconds", "1", "--json", *eal(f"net_pcap0,rx_pcap={capture},tx_pcap={out}"))
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    check_balance(report)
+    left = frames_of(out)
+    sent = frames_of(capture)
+    ports: dict[bytes, set[int]] = {}
+    for frame in left:
+        outer = scapy.Ether(frame)
+        if outer.src == tunnel["source_mac"]:
+            ports.setdefault(bytes(outer[GENEVE].payload), set()).add(outer[scapy.UDP].sport)
+    assert ports and all(len(found) == 1 and min(found) >= 49152 for found in ports.values())
+    assert len(set.union(*ports.values())) > 10, "flows are spread"
+    expected = [
+        rewritten(frame, rewrite) if is_to(frame, 443) else wrapped(frame, tunnel, min(ports[frame])) if is_to(frame, 80) else frame
+        for frame in sent
+    ]
+    assert sorted(left) == sorted(expected)
+    counted = {row["id"]: row["packets"] for row in report["statistics"]["rules"]}
+    assert counted[2] == sum(is_to(frame, 443) for frame in sent) and counted[3] == sum(is_to(frame, 80) for frame in sent)
+    assert sum(counted.values()) == len(sent)

@@ -90,6 +90,9 @@ int AnswerPath(const char*, const char*, rte_tel_data* answer) {
   for (std::size_t i = 0; i < std::size(kTags); ++i) {
     rte_tel_data_add_dict_u64(answer, kTags[i], path.tags_by_status[i]);
   }
+  rte_tel_data_add_dict_u64(answer, "tags_covered", path.tags_covered);
+  rte_tel_data_add_dict_u64(answer, "tags_low_confidence", path.tags_low_confidence);
+  rte_tel_data_add_dict_u64(answer, "tag_rotations", path.tag_rotations);
   rte_tel_data_add_dict_u64(answer, "destinations_scored", path.destinations_scored);
   rte_tel_data_add_dict_u64(answer, "destinations_hit", path.destinations_hit);
   return 0;

@@ -275,7 +275,7 @@ void Worker::Decide(rte_mbuf** frames, std::size_t count) {
   const bool is_recorded = plan_.decided != nullptr || traced;
   for (std::size_t i = 0; i < own; ++i) {
     if (is_recorded) Record(i, metas_[i]);
-    Forward(frames[i], metas_[i].port, arrivals_[i], verdicts_[i]);
+    Forward(frames[i], metas_[i].port, i, lane[i]);
   }
 }
 
@@ -300,8 +300,31 @@ void Worker::Drop(rte_mbuf* frame, Reason reason) {
   rte_pktmbuf_free(frame);
 }
 
-void Worker::Forward(rte_mbuf* frame, std::uint16_t in_port, const path::Arrival& arrival,
-                     const path::Verdict& verdict) {
+// The packet as its rule changes it, or nullptr where memory is short. A copy: the frame may be shared with
+// the mirror, and the room in front of it is not always ours. `frame` is given back.
+rte_mbuf* Worker::Change(rte_mbuf* frame, std::size_t i, std::uint16_t lane) {
+  // A capture's own bytes: in a replay nothing leaves.
+  if (RTE_MBUF_HAS_EXTBUF(frame)) return frame;
+  const rules::PacketChange& change = plan_.lanes->lane(lane).changes()[verdicts_[i].change];
+  rte_mbuf* copy = rte_pktmbuf_copy(frame, frame->pool, 0, UINT32_MAX);
+  rte_pktmbuf_free(frame);
+  if (copy == nullptr || copy->nb_segs > 1 || rte_pktmbuf_headroom(copy) < rules::Headroom(change)) {
+    rte_pktmbuf_free(copy);
+    return nullptr;
+  }
+  const rules::Changed changed =
+      rules::Apply(change, arrivals_[i].link, {rte_pktmbuf_mtod(copy, std::uint8_t*), copy->data_len},
+                   copy->data_len, parsed_[i].packet, KeyHasher(0)(&parsed_[i].key), {});
+  copy->data_off =
+      static_cast<std::uint16_t>(changed.captured.data - static_cast<std::uint8_t*>(copy->buf_addr));
+  copy->data_len = static_cast<std::uint16_t>(changed.captured.size);
+  copy->pkt_len = copy->data_len;
+  return copy;
+}
+
+void Worker::Forward(rte_mbuf* frame, std::uint16_t in_port, std::size_t i, std::uint16_t lane) {
+  const path::Arrival& arrival = arrivals_[i];
+  const path::Verdict& verdict = verdicts_[i];
   if (verdict.mirrored) {
     ++count_.mirrored;
     if (plan_.mirror_port >= 0) {
@@ -318,12 +341,23 @@ void Worker::Forward(rte_mbuf* frame, std::uint16_t in_port, const path::Arrival
     Drop(frame, verdict.reason);
     return;
   }
-  const std::uint16_t port = plan_.fabric->PortFor(arrival.captured, in_port);
+  BytesView leaves = arrival.captured;
+  std::uint32_t wire_bytes = arrival.wire_bytes;
+  if (verdict.change != rules::kNoChange) {
+    frame = Change(frame, i, lane);
+    if (frame == nullptr) {
+      ++count_.dropped[static_cast<std::size_t>(Reason::kStationFull)];
+      return;
+    }
+    leaves = {rte_pktmbuf_mtod(frame, const std::uint8_t*), frame->data_len};
+    wire_bytes = frame->pkt_len;
+  }
+  const std::uint16_t port = plan_.fabric->PortFor(leaves, in_port);
   if (port == Switch::kFilter) {
     Drop(frame, Reason::kSamePort);
   } else if (port == Switch::kFlood) {
-    Flood(frame, in_port, verdict.queue, arrival.wire_bytes);
-  } else if (!egress_[port]->Put({frame, false}, verdict.queue, arrival.wire_bytes)) {
+    Flood(frame, in_port, verdict.queue, wire_bytes);
+  } else if (!egress_[port]->Put({frame, false}, verdict.queue, wire_bytes)) {
     Drop(frame, Reason::kQueueFull);
   }
 }

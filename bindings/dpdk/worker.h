@@ -147,8 +147,9 @@ class Worker {
   // Of frames whose metas_ are written.
   void Decide(rte_mbuf** frames, std::size_t count);
   void Record(std::size_t i, const FrameMeta& meta);
-  void Forward(rte_mbuf* frame, std::uint16_t in_port, const path::Arrival& arrival,
-               const path::Verdict& verdict);
+  // Packet i of the burst, which was decided on that lane.
+  rte_mbuf* Change(rte_mbuf* frame, std::size_t i, std::uint16_t lane);
+  void Forward(rte_mbuf* frame, std::uint16_t in_port, std::size_t i, std::uint16_t lane);
   void Flood(rte_mbuf* frame, std::uint16_t in_port, std::uint8_t queue, std::uint32_t wire_bytes);
   void Drop(rte_mbuf* frame, Reason reason);
   std::size_t SendAll();

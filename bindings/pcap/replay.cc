@@ -62,6 +62,7 @@ ReplayResult Replay(const Capture& capture, config::RunConfig config, const Repl
   result.fingerprint = crypto::Hex({fingerprint.data(), fingerprint.size()});
   result.counters = path.counters();
   result.models = config::ToJson(path);
+  result.statistics = config::StatisticsOf(path);
   result.vms = traffic.vms;
   result.notes = capture.notes;
   result.notes.insert(result.notes.end(), traffic.notes.begin(), traffic.notes.end());

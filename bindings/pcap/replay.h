@@ -19,8 +19,9 @@ struct ReplayResult {
   config::PacketCount packets;  // nothing is held: this door has no queues
   std::string fingerprint;      // SHA-256 of the verdict stream, hex
   path::Counters counters;
-  config::Json models;    // of trained models, see config::ToJson(Lanes)
-  path::PathConfig path;  // as it was in effect, flow_entries resolved
+  config::Json models;      // of trained models, see config::ToJson(Lanes)
+  config::Json statistics;  // of rules and tag rules, see config::StatisticsOf
+  path::PathConfig path;    // as it was in effect, flow_entries resolved
   std::uint64_t distinct_entries = 0;
   std::uint16_t vms = 0;
   std::vector<std::string> notes;  // of the capture and of its times

@@ -19,7 +19,8 @@ void WriteSummary(const ReplayReport& report, const ReplayResult& result) {
                                  {"distinct_entries", result.distinct_entries},
                                  {"vms", result.vms},
                                  {"counters", config::ToJson(result.counters)},
-                                 {"models", result.models}};
+                                 {"models", result.models},
+                                 {"statistics", result.statistics}};
   std::ofstream out(report.summary);
   out << config::ToText(document, 2) << "\n";
   out.close();
@@ -39,7 +40,8 @@ void ReplayReport::Print(const ReplayResult& result) const {
                                    {"door", door},
                                    {"config", config::ToJson(result.path)},
                                    {"packets", config::ToJson(result.packets)},
-                                   {"fingerprint", result.fingerprint}};
+                                   {"fingerprint", result.fingerprint},
+                                   {"statistics", result.statistics}};
     std::printf("%s\n", config::ToText(document, 2).c_str());
     return;
   }

@@ -31,6 +31,10 @@ enum class Reason : std::uint8_t {
   kRuleHit,    // it held the rule
   kRuleMiss,   // it held no entry for the packet: trapped to the host's table, which decided
   kRuleCover,  // it held a cover for the packet, which traps to the host's table, which decided
+  // Dropped, since the rule changes the packet and the changed one cannot leave.
+  kTtlExpired,  // its time to live would reach 0
+  kTooLong,     // for the tunnel that it goes into
+  kNoFrame,     // a VLAN or a tunnel is for Ethernet frames, and it has none
   kCount,
 };
 

@@ -18,6 +18,11 @@ Counters& Counters::operator+=(const Counters& other) {
   for (std::size_t i = 0; i < static_cast<std::size_t>(tag::TagStatus::kCount); ++i) {
     tags_by_status[i] += other.tags_by_status[i];
   }
+  for (std::size_t type = 0; type < tags_by_type.size(); ++type) {
+    for (std::size_t i = 0; i < tags_by_type[type].size(); ++i) {
+      tags_by_type[type][i] += other.tags_by_type[type][i];
+    }
+  }
   tags_covered += other.tags_covered;
   tags_low_confidence += other.tags_low_confidence;
   tag_rotations = std::max(tag_rotations, other.tag_rotations);  // every lane rotates at each

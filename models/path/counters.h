@@ -24,6 +24,10 @@ struct Counters {
   std::uint64_t rule_covers = 0;  // packets that a cover sent to the host
   std::uint64_t rule_writes = 0;  // slots written or cleared
   std::uint64_t tags_by_status[static_cast<std::size_t>(tag::TagStatus::kCount)] = {};
+  // The same by the type that the tag says or claims, of tags that can be read.
+  std::array<std::array<std::uint64_t, static_cast<std::size_t>(tag::TagStatus::kCount)>,
+             predict::kPacketTypes>
+      tags_by_type{};
   std::uint64_t tags_covered = 0;         // of the valid ones: packets that an earlier packet's tag spoke for
   std::uint64_t tags_low_confidence = 0;  // of the valid ones: below what the tag rules of their type ask for
   std::uint64_t tag_rotations = 0;

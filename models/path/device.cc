@@ -95,6 +95,7 @@ void Device::CheckTags(DevicePacket* packets, std::size_t count) {
     tag::PredictionTag tag;
     verdict.tag_status = CheckTag(packet, tag, work);
     ++counters_.tags_by_status[static_cast<std::size_t>(verdict.tag_status)];
+    CountType(packet, tag);
     if (verdict.tag_status != tag::TagStatus::kValid) continue;
     verdict.predicted = tag.type;
     verdict.confidence = tag.confidence;
@@ -103,6 +104,16 @@ void Device::CheckTags(DevicePacket* packets, std::size_t count) {
     if (packet.tag_rule != nullptr) verdict.tag_rule = packet.tag_rule->id;
     if (packet.tag_rule == nullptr && lacks_confidence) ++counters_.tags_low_confidence;
   }
+}
+
+// By the type that the tag says: of one that does not verify, that it claims.
+void Device::CountType(const DevicePacket& packet, const tag::PredictionTag& tag) {
+  const tag::TagStatus status = packet.verdict->tag_status;
+  if (status == tag::TagStatus::kAbsent) return;
+  const bool is_valid = status == tag::TagStatus::kValid;
+  if (!is_valid && (!packet.tagged->has_tag || !packet.check.is_read)) return;
+  const predict::PacketType type = is_valid ? tag.type : packet.check.claimed.type;
+  ++counters_.tags_by_type[static_cast<std::size_t>(type)][static_cast<std::size_t>(status)];
 }
 
 // The packet's own tag, whose MAC was computed; or that of an earlier packet which speaks for this one.
@@ -226,6 +237,12 @@ void Device::Act(DevicePacket& packet) {
   Verdict& verdict = *packet.verdict;
   Work& work = (*packet.work)[Stage::kAct];
   verdict.verb = action.verb;
+  if (verdict.reason != Reason::kTagRule) {
+    set_.statistics.Count(decision.rule, arrival.wire_bytes, arrival.time, work);
+  }
+  if (verdict.tag_rule != rules::kNoRule) {
+    set_.tag_statistics.Count(verdict.tag_rule, arrival.wire_bytes, arrival.time, work);
+  }
   verdict.mirrored = action.mirror || (tag_rule != nullptr && tag_rule->action.mirror);
   if (verdict.mirrored) work.Add(WorkItem::kByteCopied, arrival.wire_bytes);
 
@@ -251,6 +268,9 @@ void Device::Act(DevicePacket& packet) {
     case rules::Verb::kForward:
       break;
   }
+  // A rule may change bytes; what a prediction chose never does (tag rules have no change).
+  verdict.sharded = action.shard;
+  if (action.change != rules::kNoChange && !Changes(packet)) return;
 
   if (tag_rule != nullptr && tag_rule->action.meter != rules::kNoMeter) {
     // A prediction may slow a packet down, not lose it.
@@ -264,8 +284,29 @@ void Device::Act(DevicePacket& packet) {
     if (verdict.colour == tag::Colour::kRed) {
       verdict.verb = rules::Verb::kDrop;
       verdict.reason = Reason::kMeterRed;
+      verdict.sharded = false;
+      verdict.change = rules::kNoChange;
     }
   }
+}
+
+// False, and the packet is dropped, where the changed one could not leave.
+bool Device::Changes(DevicePacket& packet) {
+  Verdict& verdict = *packet.verdict;
+  const std::uint16_t change = packet.decision.action.change;
+  const rules::ChangeStatus status =
+      rules::Judge(set_.changes[change], packet.arrival->link, packet.current->parsed->packet,
+                   packet.arrival->wire_bytes, (*packet.work)[Stage::kAct]);
+  if (status == rules::ChangeStatus::kOk) {
+    verdict.change = change;
+    return true;
+  }
+  verdict.verb = rules::Verb::kDrop;
+  verdict.sharded = false;
+  verdict.reason = status == rules::ChangeStatus::kExpired   ? Reason::kTtlExpired
+                   : status == rules::ChangeStatus::kTooLong ? Reason::kTooLong
+                                                             : Reason::kNoFrame;
+  return false;
 }
 
 void Device::Describe(const CurrentPacket& current, Description& description) const {

@@ -91,6 +91,7 @@ class Device {
   // The host's side of the control channel.
   const rules::RuleTable& rules() const { return *table_; }
   const tag::TagRules& tag_rules() const { return set_.tag_rules; }
+  const RuleSet& set() const { return set_; }
   // Of its rule table; null where it has none.
   RuleTier* rule_tier() { return set_.tier.get(); }
   // Unused predictions that the device holds at the most: of rules, where it has a table of them.
@@ -116,10 +117,12 @@ class Device {
   void Begin(DevicePacket& packet);
   void CheckTags(DevicePacket* packets, std::size_t count);
   tag::TagStatus CheckTag(DevicePacket& packet, tag::PredictionTag& tag, Work& work);
+  void CountType(const DevicePacket& packet, const tag::PredictionTag& tag);
   void LookUp(DevicePacket& packet);
   bool LookUpEntry(DevicePacket& packet);
   bool LookUpRule(DevicePacket& packet, std::uint32_t& rank);
   void Act(DevicePacket& packet);
+  bool Changes(DevicePacket& packet);
 
   // A write that travels behind the current packet.
   struct Write {

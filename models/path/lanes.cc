@@ -129,4 +129,16 @@ Counters Lanes::counters() const {
   return sum;
 }
 
+std::vector<rules::RuleStatistics::Row> Lanes::rule_statistics() const {
+  rules::RuleStatistics sum = paths_[0]->rule_statistics();
+  for (std::size_t lane = 1; lane < paths_.size(); ++lane) sum.Add(paths_[lane]->rule_statistics());
+  return sum.Rows();
+}
+
+std::vector<rules::RuleStatistics::Row> Lanes::tag_rule_statistics() const {
+  rules::RuleStatistics sum = paths_[0]->tag_rule_statistics();
+  for (std::size_t lane = 1; lane < paths_.size(); ++lane) sum.Add(paths_[lane]->tag_rule_statistics());
+  return sum.Rows();
+}
+
 }  // namespace foreflow::path

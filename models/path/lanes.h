@@ -49,6 +49,9 @@ class Lanes {
 
   // Summed over lanes.
   Counters counters() const;
+  // The rows of PacketPath's statistics, summed over lanes, by id.
+  std::vector<rules::RuleStatistics::Row> rule_statistics() const;
+  std::vector<rules::RuleStatistics::Row> tag_rule_statistics() const;
 
  private:
   std::vector<std::unique_ptr<Future>> futures_;  // by lane, where there are several

@@ -171,6 +171,14 @@ Description PacketPath::Describe(const Arrival& arrival) const {
 
 const Counters& PacketPath::counters() const { return state_->counters; }
 
+const std::vector<rules::PacketChange>& PacketPath::changes() const { return state_->device.set().changes; }
+
+const rules::RuleStatistics& PacketPath::rule_statistics() const { return state_->device.set().statistics; }
+
+const rules::RuleStatistics& PacketPath::tag_rule_statistics() const {
+  return state_->device.set().tag_statistics;
+}
+
 const predict::TieredPredictor* PacketPath::models() const { return state_->host.models(); }
 
 }  // namespace foreflow::path

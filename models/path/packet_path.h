@@ -77,6 +77,11 @@ class PacketPath {
   Description Describe(const Arrival& arrival) const;
 
   const Counters& counters() const;
+  // What actions in use do to packets, by Verdict::change.
+  const std::vector<rules::PacketChange>& changes() const;
+  // What each rule in use has decided, and for what packets each tag rule chose, since it came into use.
+  const rules::RuleStatistics& rule_statistics() const;
+  const rules::RuleStatistics& tag_rule_statistics() const;
   // The trained models that predict types, to look at; null where there are none.
   const predict::TieredPredictor* models() const;
 

@@ -11,6 +11,7 @@
 #include "models/predict/governor.h"
 #include "models/predict/model_file.h"
 #include "models/predict/type_predictor.h"
+#include "models/rules/packet_change.h"
 #include "models/rules/residency_policy.h"
 #include "models/rules/rule.h"
 #include "models/tag/meter.h"
@@ -79,6 +80,7 @@ struct PathConfig {
   std::vector<rules::Rule> rules;
   std::vector<tag::TagRule> tag_rules;
   std::vector<tag::MeterConfig> meters;
+  std::vector<rules::PacketChange> changes;  // that actions name by number
 
   bool UsesModels() const { return arm == Arm::kPredictive && (table != nullptr || network != nullptr); }
 };

@@ -16,6 +16,12 @@ void RefuseUnknownMeter(std::uint32_t rule, const rules::Action& action, std::si
                 meters == 0 ? "none is defined" : "0.." + std::to_string(meters - 1));
 }
 
+void RefuseUnknownChange(std::uint32_t rule, const rules::Action& action, std::size_t changes) {
+  if (action.change == rules::kNoChange || action.change < changes) return;
+  throw Refusal("configuration", "change of rule " + std::to_string(rule), std::to_string(action.change),
+                changes == 0 ? "none is defined" : "0.." + std::to_string(changes - 1));
+}
+
 bool Same(const tag::MeterConfig& a, const tag::MeterConfig& b) {
   return a.committed_rate == b.committed_rate && a.committed_burst == b.committed_burst &&
          a.peak_rate == b.peak_rate && a.peak_burst == b.peak_burst;
@@ -23,8 +29,18 @@ bool Same(const tag::MeterConfig& a, const tag::MeterConfig& b) {
 
 }  // namespace
 
-RuleSet::RuleSet(const PathConfig& config, const Future* future) : meter_configs(config.meters) {
-  for (const rules::Rule& rule : config.rules) RefuseUnknownMeter(rule.id, rule.action, config.meters.size());
+RuleSet::RuleSet(const PathConfig& config, const Future* future)
+    : meter_configs(config.meters),
+      changes(config.changes),
+      statistics(config.rules.size()),
+      tag_statistics(config.tag_rules.size()) {
+  for (std::size_t i = 0; i < config.changes.size(); ++i) {
+    rules::CheckChange(config.changes[i], "configuration: change " + std::to_string(i));
+  }
+  for (const rules::Rule& rule : config.rules) {
+    RefuseUnknownMeter(rule.id, rule.action, config.meters.size());
+    RefuseUnknownChange(rule.id, rule.action, config.changes.size());
+  }
   for (const tag::TagRule& rule : config.tag_rules)
     RefuseUnknownMeter(rule.id, rule.action, config.meters.size());
   rules.Load(config.rules);
@@ -43,6 +59,7 @@ void RuleSet::Check(const rules::RuleBatch& batch) const {
   for (const rules::RuleChange& change : batch.changes) {
     if (change.operation != rules::RuleOperation::kErase) {
       RefuseUnknownMeter(change.rule.id, change.rule.action, meters.size());
+      RefuseUnknownChange(change.rule.id, change.rule.action, changes.size());
     }
   }
 }
@@ -57,6 +74,9 @@ void RuleSet::Swap(RuleSet& other) noexcept {
   meters.swap(other.meters);
   tier.swap(other.tier);
   meter_configs.swap(other.meter_configs);
+  changes.swap(other.changes);
+  std::swap(statistics, other.statistics);
+  std::swap(tag_statistics, other.tag_statistics);
 }
 
 }  // namespace foreflow::path

@@ -8,6 +8,7 @@
 #include "models/path/future.h"
 #include "models/path/path_config.h"
 #include "models/path/rule_tier.h"
+#include "models/rules/rule_statistics.h"
 #include "models/rules/rule_table.h"
 #include "models/tag/meter.h"
 #include "models/tag/tag_rules.h"
@@ -25,7 +26,8 @@ struct RuleSet {
   // Exchanges contents with `other`, without taking memory. What comes in is of a later generation than what
   // was here, so that flow entries made under the old rules are not used again. A meter that is configured
   // as the one of the same number was goes on with that one's tokens: a change elsewhere grants nobody a
-  // burst. A rule table of the device comes empty.
+  // burst. A rule table of the device comes empty. Statistics begin anew; those of the old rules go with
+  // them.
   void Swap(RuleSet& other) noexcept;
 
   // Throws Refusal unless the batch's rules can be had beside the tag rules and meters of this set.
@@ -36,6 +38,9 @@ struct RuleSet {
   std::vector<tag::Meter> meters;
   std::vector<tag::MeterConfig> meter_configs;  // by meter
   std::unique_ptr<RuleTier> tier;               // of the device's rule table, where it has one
+  std::vector<rules::PacketChange> changes;     // that actions name
+  rules::RuleStatistics statistics;             // of what the standard table decided
+  rules::RuleStatistics tag_statistics;         // of packets for which a tag rule chose
 };
 
 }  // namespace foreflow::path

@@ -23,12 +23,14 @@ std::array<std::uint8_t, kVerdictBytes> Encode(const Verdict& verdict) {
   out = Put(out, verdict.tag_status);
   out = Put(out, verdict.predicted);
   out = Put(out, static_cast<std::uint8_t>((verdict.mirrored ? 1 : 0) | (verdict.used_prediction ? 2 : 0) |
-                                           (verdict.punted ? 4 : 0)));
+                                           (verdict.punted ? 4 : 0) | (verdict.sharded ? 8 : 0)));
   out = Put(out, std::uint8_t{0});
   out = Put(out, verdict.rule);
   out = Put(out, verdict.tag_rule);
   out = Put(out, verdict.confidence);
-  Put(out, verdict.vm);
+  out = Put(out, verdict.vm);
+  // 0 where nothing is changed.
+  Put(out, static_cast<std::uint16_t>(verdict.change + 1u));
   return record;
 }
 

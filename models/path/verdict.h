@@ -30,6 +30,9 @@ struct Verdict {
   flow::VmId vm = 0;
   bool used_prediction = false;  // first use of an entry that prediction had installed
 
+  bool sharded = false;                     // marked for the sharding unit
+  std::uint16_t change = rules::kNoChange;  // what the rule changes in the packet that leaves
+
   bool punted = false;  // the packet went to the host's table: not the fast path
 };
 

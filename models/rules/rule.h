@@ -14,15 +14,19 @@ enum class Verb : std::uint8_t { kForward, kDrop, kTrap };  // trap: the host's 
 constexpr std::uint8_t kQueues = 4;      // 0 is served first
 constexpr std::uint8_t kNoQueue = 0xff;  // the rule leaves the queue to the classifier
 constexpr std::uint16_t kNoMeter = 0xffff;
+constexpr std::uint16_t kNoChange = 0xffff;
 
 struct Action {
   Verb verb = Verb::kDrop;
   bool mirror = false;  // also hand a copy to the mirror port
   std::uint8_t queue = kNoQueue;
-  std::uint16_t meter = kNoMeter;  // index of a two-rate three-colour meter
+  bool shard = false;                // mark the packet for the sharding unit
+  std::uint16_t meter = kNoMeter;    // index of a two-rate three-colour meter
+  std::uint16_t change = kNoChange;  // index of a PacketChange: what leaves has other headers
 
   bool operator==(const Action& o) const {
-    return verb == o.verb && mirror == o.mirror && queue == o.queue && meter == o.meter;
+    return verb == o.verb && mirror == o.mirror && queue == o.queue && shard == o.shard && meter == o.meter &&
+           change == o.change;
   }
 };
 

@@ -239,7 +239,8 @@ void TagChecker::Begin(const SealedTag* sealed, const flow::FlowKey& packet, std
   pending.status = TagStatus::kAbsent;
   if (sealed == nullptr) return;
   pending.status = TagStatus::kForged;
-  if (!Decode({sealed->data(), kTagFieldBytes}, pending.claimed)) return;
+  pending.is_read = Decode({sealed->data(), kTagFieldBytes}, pending.claimed);
+  if (!pending.is_read) return;
   pending.status = TagStatus::kWrongVm;
   if (pending.claimed.vm != packet.vm || pending.claimed.vm >= vms_.size()) return;
   pending.status = TagStatus::kStale;

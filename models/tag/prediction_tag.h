@@ -114,6 +114,7 @@ class TagChecker {
   // Check in two halves, with ComputeMacs between them; tags in the same order in both, and no key rotates.
   struct Pending {
     TagStatus status = TagStatus::kAbsent;  // kValid: if the MAC verifies
+    bool is_read = false;                   // `claimed` is what the tag says, genuine or not
     PredictionTag claimed;
     TagMac mac;
   };

@@ -19,6 +19,11 @@ void CheckTagRule(const TagRule& rule) {
     throw Refusal(where, "types", std::to_string(rule.types), "1.." + std::to_string(kAllTypes));
   }
   rules::CheckAction(rule.action, where);
+  // A prediction never changes a byte.
+  if (rule.action.change != rules::kNoChange) {
+    throw Refusal(where, "change", std::to_string(rule.action.change),
+                  "none: standard rules alone change packets");
+  }
 }
 
 }  // namespace
