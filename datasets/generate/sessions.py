@@ -13,7 +13,7 @@ from . import world
 from .frames import TCP, UDP, Packets
 
 VMS = 8
-SESSIONS = 6  # kinds of sessions of a VM at a time
+SESSIONS = 4  # kinds of sessions of a VM at a time
 STEPS = (6, 16)  # visits of a session, both included
 SURE = 0.97  # a visit is followed by the next of its session, else by any of the VM's
 POPULARITY = 0.8  # Zipf's exponent, over rules: which ones sessions are made of
