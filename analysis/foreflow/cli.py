@@ -264,11 +264,11 @@ def control_rules(address: str, key: Path, device: str, tcp: bool, timeout: floa
     with _controlled(address, key, device, tcp, timeout) as client:
         client.set_rules(wanted["rules"], ruleset)
         generation = client.wait_in_force(timeout)
-        document = {"generation": generation, "rules": len(wanted["rules"]), **client.counts}
+        document = {"generation": generation, "rules": client.rules, **client.counts}
     if as_json:
         print_json(document)
     else:
-        print(f"generation {generation}: {len(wanted['rules'])} rules are in force")
+        print(f"generation {generation}: {document['rules']} rules are in force")
 
 
 @control.command("rotate")

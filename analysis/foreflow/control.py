@@ -266,10 +266,21 @@ class Client:
         """Messages, bytes, parts, batches and whole sets sent; refusals received."""
         return dict(self._core.counts)
 
-    def set_rules(self, rules: list[dict[str, Any]], source: str = "rules") -> None:
-        """What the device should have, all of it; `wait_in_force` waits until it has."""
+    def set_rules(self, rules: list[dict[str, Any]] | str, source: str = "rules") -> None:
+        """What the device should have, all of it; `wait_in_force` waits until it has. Text: a ClassBench file's name."""
         self._refusal = None
-        self._core.replace(json.dumps(configuration.complete_rules(rules, source)))
+        if isinstance(rules, str):
+            try:
+                self._core.replace(Path(rules).read_text(encoding="utf-8", errors="replace"))
+            except core().Refusal as refusal:
+                raise Refused(str(refusal).replace("rules", rules, 1)) from None
+        else:
+            self._core.replace(json.dumps(configuration.complete_rules(rules, source)))
+
+    @property
+    def rules(self) -> int:
+        """How many the device should have."""
+        return int(self._core.rules)
 
     def put_rule(self, rule: dict[str, Any]) -> None:
         """Adds one, or replaces that of its id. `set_rules` comes first."""
@@ -353,7 +364,7 @@ def resolve_server(path: Path) -> dict[str, Any]:
 
 def watch(client: Client, ruleset: str, interval: float) -> None:
     """Keeps the device at the rules of a file, whatever restarts and however often it changes; until Ctrl-C."""
-    last_seen: list[dict[str, Any]] | None = None
+    last_seen: list[dict[str, Any]] | str | None = None
     last_line = ""
     while True:
         try:

@@ -130,6 +130,20 @@ def test_rules_that_cannot_be_had_change_nothing(served: Served) -> None:
             client.set_rules([{"id": 1, "action": {"verb": "drop"}}])
 
 
+def test_filters_in_the_form_of_classbench(served: Served, tmp_path: Path) -> None:
+    file = tmp_path / "filters"
+    file.write_text("@10.0.0.0/8\t192.168.1.0/24\t0 : 65535\t80 : 80\t0x06/0xFF\t0x0000/0x0000\n@0.0.0.0/0\t0.0.0.0/0\t0 : 65535\t0 : 65535\t0x00/0x00\n")
+    with served.client() as client:
+        client.connect()
+        client.set_rules(str(file))
+        client.wait_in_force()
+        assert client.rules == 2
+        assert client.statistics()["control_changes"] == 2
+        file.write_text("@10.0.0.0/40 0.0.0.0/0 0 : 1 0 : 1 0x06/0xFF\n")
+        with pytest.raises(Refused, match="filters:1: source"):
+            client.set_rules(str(file))
+
+
 def test_a_peer_does_what_it_may(served: Served) -> None:
     with served.client("reader") as reader:
         reader.connect()

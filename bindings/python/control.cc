@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "bindings/config/classbench.h"
 #include "bindings/config/run_config.h"
 #include "bindings/python/module.h"
 #include "models/base/refusal.h"
@@ -159,6 +160,7 @@ class ControlCore {
     if (!has_rules_) throw Refusal("rules: replace says first which rules the device should have");
   }
   static std::vector<rules::Rule> Parse(const std::string& json) {
+    if (config::IsClassBench(json)) return config::ParseClassBench("rules", json);
     return config::ParseRules("rules", json, rules::kNoMeter);
   }
   static control::ControllerConfig ConfigOf(double update_interval, double retransmit,
@@ -211,7 +213,9 @@ void BindControl(py::module_& module) {
       .def("tick", &ControlCore::Tick, py::arg("now"))
       .def("close", &ControlCore::Close, py::arg("now"))
       .def_property_readonly("next_tick", &ControlCore::NextTick, "When tick has something to do next.")
-      .def("replace", &ControlCore::Replace, py::arg("rules_json"), "All rules that the device should have.")
+      .def("replace", &ControlCore::Replace, py::arg("rules_json"),
+           "All rules that the device should have: a JSON list, or the text of a filter set in ClassBench's "
+           "form.")
       .def("put", &ControlCore::Put, py::arg("rules_json"), "Adds rules, or replaces those of the same id.")
       .def("erase", &ControlCore::Erase, py::arg("id"), "False where there is no such rule.")
       .def("rotate_keys", &ControlCore::RotateKeys, py::arg("epoch"), py::arg("key"), py::arg("overlap"),
