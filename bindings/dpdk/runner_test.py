@@ -414,7 +414,7 @@ def wrapped(frame: bytes, tunnel: dict[str, Any], source_port: int) -> bytes:
         scapy.Ether(src=tunnel["source_mac"], dst=tunnel["destination_mac"])
         / scapy.IP(src=tunnel["source"], dst=tunnel["destination"], ttl=64, tos=tos, id=0, flags="DF")
         / scapy.UDP(sport=source_port, dport=6081)
-        / GENEVE(vni=tunnel["vni"])
+        / GENEVE(vni=tunnel["vni"], proto=0x6558)
         / frame
     )
 
