@@ -98,7 +98,7 @@ Yardstick::Reading Yardstick::Read() {
 bool Yardstick::Agree(const Reading& one, const Reading& other, double share) {
   double logs = 0;
   for (std::size_t i = 0; i < kLoads; ++i) logs += std::log(other[i] / one[i]);
-  return std::abs(logs / kLoads) <= std::log1p(share);
+  return std::abs(logs / static_cast<double>(one.size())) <= std::log1p(share);
 }
 
 }  // namespace foreflow::dpdk
