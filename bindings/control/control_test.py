@@ -144,6 +144,18 @@ def test_filters_in_the_form_of_classbench(served: Served, tmp_path: Path) -> No
             client.set_rules(str(file))
 
 
+def test_tag_keys_rotate_by_epochs(served: Served) -> None:
+    with served.client() as client:
+        client.connect()
+        client.rotate_keys(3, secrets.token_bytes(16), 0.5)
+        with pytest.raises(Refused, match="the epoch is not later than the one in use"):
+            client.rotate_keys(3, secrets.token_bytes(16), 0.5)
+        client.rotate_keys(4, secrets.token_bytes(16), 0.5)
+    result = served.stop()
+    assert result is not None
+    assert result["statistics"]["counters"]["tag_rotations"] == 2
+
+
 def test_a_peer_does_what_it_may(served: Served) -> None:
     with served.client("reader") as reader:
         reader.connect()

@@ -295,6 +295,16 @@ void Nic::ApplyRules(const rules::RuleBatch& batch) {
   tables_->CatchUp();
 }
 
+bool Nic::RotateTagKeys(const TagKeys& keys) {
+  if (keys.epoch <= tag_epoch_) return false;
+  tag_epoch_ = keys.epoch;
+  for (const auto& worker : workers_) worker->OfferTagKeys(&keys);
+  for (const auto& worker : workers_) {
+    while (!worker->TookTagKeys()) ::usleep(kPollMicroseconds);
+  }
+  return true;
+}
+
 NicCount Nic::Count() {
   const std::lock_guard<std::mutex> lock(counting_);
   NicCount sum;

@@ -88,6 +88,10 @@ class Nic {
   // those after all of the batch. Throws Refusal with the old ones still in use (PacketPath::ApplyRules).
   // Waits until the workers have the new ones. Flow entries that the changes do not touch stay.
   void ApplyRules(const rules::RuleBatch& batch);
+  // From a burst soon after on, tags are sealed with keys from `keys`; those of the epoch before are accepted
+  // until the overlap has passed (PacketPath::RotateTagKeys). False, and nothing done, where the epoch is not
+  // later than the one in use. Waits until the workers have them.
+  bool RotateTagKeys(const TagKeys& keys);
   // Of the rules in use: what the next batch is for.
   std::uint64_t rule_generation() { return lanes_.lane(0).rules().generation(); }
   // From any thread; while workers run they are asked, which takes them a moment of their loop.
@@ -118,6 +122,7 @@ class Nic {
   unsigned mbufs_ = 0;
   Pool pool_;
   path::Lanes lanes_;
+  std::uint64_t tag_epoch_ = 0;
   std::optional<rules::TablePair> tables_;  // of all lanes, since the first batch
   std::unique_ptr<Switch> fabric_;
   std::vector<Ring> inboxes_;

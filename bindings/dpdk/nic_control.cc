@@ -30,9 +30,16 @@ std::optional<DeviceRefusal> NicControl::Apply(const std::vector<rules::RuleChan
   return std::nullopt;
 }
 
-std::optional<DeviceRefusal> NicControl::RotateKeys(const wire::ControlKeyRotation&, Nanos) {
-  return DeviceRefusal{wire::RefusalReason::kUnsupported, wire::ControlRefusal::kNoRule,
-                       "keys are given by the configuration here"};
+std::optional<DeviceRefusal> NicControl::RotateKeys(const wire::ControlKeyRotation& rotation, Nanos) {
+  if (config_.tag_rotation > Nanos()) {
+    return DeviceRefusal{wire::RefusalReason::kUnsupported, wire::ControlRefusal::kNoRule,
+                         "tag keys rotate by time here (tags.rotation_s)"};
+  }
+  if (!nic_.RotateTagKeys({rotation.epoch, rotation.key, Micros(rotation.overlap_us)})) {
+    return DeviceRefusal{wire::RefusalReason::kStale, wire::ControlRefusal::kNoRule,
+                         "the epoch is not later than the one in use"};
+  }
+  return std::nullopt;
 }
 
 std::optional<DeviceRefusal> NicControl::TakeProfile(std::uint16_t,

@@ -7,9 +7,8 @@
 
 namespace foreflow::dpdk {
 
-// A running Nic under control of peers. Called from the
-// thread that set up the Nic: rules go to the workers by whole generations (Nic::ReplaceRules and
-// ApplyRules).
+// A running Nic under control of peers. Called from the thread that set up the Nic: rules go to the workers
+// by whole generations (Nic::ReplaceRules and ApplyRules), tag keys by epochs (RotateTagKeys).
 class NicControl : private control::ControlledDevice {
  public:
   // `config` is what the Nic was made with. Throws Refusal as ControlServer does.

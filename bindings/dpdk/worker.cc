@@ -66,6 +66,7 @@ void Worker::Run() {
     SwapRules();
     AdoptTable();
     if (plan_.clock == Clock::kLive) now_ = clock.At(round);
+    RotateTagKeys();
     if (phase == Phase::kRun) {
       for (const RxQueue& rx : plan_.rx) moved += Receive(rx);
     }
@@ -159,6 +160,22 @@ void Worker::AdoptTable() {
     plan_.lanes->lane(lane).AdoptRules(*table);
   }
   offered_table_.store(nullptr, std::memory_order_release);
+}
+
+void Worker::OfferTagKeys(const TagKeys* keys) { offered_keys_.store(keys, std::memory_order_release); }
+
+bool Worker::TookTagKeys() {
+  if (!running_.load(std::memory_order_acquire)) RotateTagKeys();
+  return offered_keys_.load(std::memory_order_acquire) == nullptr;
+}
+
+void Worker::RotateTagKeys() {
+  const TagKeys* keys = offered_keys_.load(std::memory_order_acquire);
+  if (keys == nullptr) return;
+  for (std::size_t lane = plan_.index; lane < plan_.lanes->size(); lane += plan_.workers) {
+    plan_.lanes->lane(lane).RotateTagKeys(keys->epoch, keys->master, now_, keys->overlap);
+  }
+  offered_keys_.store(nullptr, std::memory_order_release);
 }
 
 bool Worker::HasRoom() const {

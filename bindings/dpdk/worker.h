@@ -114,6 +114,13 @@ struct WorkerPlan {
   bool waits = false;
 };
 
+// What PacketPath::RotateTagKeys takes.
+struct TagKeys {
+  std::uint64_t epoch = 0;
+  crypto::Key128 master{};
+  Nanos overlap;
+};
+
 // Runs to completion on one core: receive a burst, decide it, queue it, send. All memory is taken at
 // construction; no lock and no allocation afterwards. Run on its lcore, Count from any other thread.
 class Worker {
@@ -136,10 +143,14 @@ class Worker {
   // The same with a table (PacketPath::AdoptRules), which must stay until TookTable is true of a later one.
   void OfferTable(const rules::RuleTable* table);
   bool TookTable();
+  // The same with tag keys.
+  void OfferTagKeys(const TagKeys* keys);
+  bool TookTagKeys();
 
  private:
   void SwapRules();
   void AdoptTable();
+  void RotateTagKeys();
   bool HasRoom() const;
   std::size_t Receive(const RxQueue& rx);
   std::size_t TakeInbox();
@@ -183,6 +194,7 @@ class Worker {
   WorkerCount answer_;
   std::atomic<std::vector<path::RuleSet>*> offered_{nullptr};
   std::atomic<const rules::RuleTable*> offered_table_{nullptr};
+  std::atomic<const TagKeys*> offered_keys_{nullptr};
 };
 
 }  // namespace foreflow::dpdk

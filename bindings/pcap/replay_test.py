@@ -73,7 +73,7 @@ def test_every_form_counts_what_capinfos_counts(capture: Path) -> None:
         done = replay(path, "--json")
         assert done.returncode == 0, (path, done.stderr)
         answer = json.loads(done.stdout)
-        assert set(answer) == {"capture", "door", "config", "packets", "fingerprint"}, path
+        assert set(answer) == {"capture", "door", "config", "packets", "fingerprint", "statistics"}, path
         packets = answer["packets"]
         assert packets["in"] == count_of_capinfos(path) > 0, path
         assert packets["in"] == packets["out"] + packets["held"] + sum(packets["dropped"].values()), path

@@ -106,7 +106,9 @@ void Visit(Rule& rule, Visitor& visit) {
   visit(rule.action.verb);
   visit(rule.action.mirror);
   visit(rule.action.queue);
+  visit(rule.action.shard);
   visit(rule.action.meter);
+  visit(rule.action.change);
   visit(rule.source);
   visit(rule.destination);
 }

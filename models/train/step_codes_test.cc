@@ -102,7 +102,7 @@ TEST(StepCodes, AreServedAsTheyWereExported) {
   for (std::uint32_t state = 0; state < codes.count; ++state) {
     for (std::uint16_t code = 0; code < codes.count; ++code) latest.next.push_back(code);
     const float sure = 0.4f + 0.03f * static_cast<float>(state);
-    latest.output.insert(latest.output.end(), {sure, (1 - sure) / 2, (1 - sure) / 2, 0, 1, sure});
+    latest.output.insert(latest.output.end(), {sure, (1 - sure) / 2, (1 - sure) / 2, 0, sure, 1});
   }
   const predict::Model model =
       ModelOf(latest, codes, dataset, Frame(dataset, HeadsOf(dataset, {0.25f, 0.5f, 0.75f}), 1, "test"));
