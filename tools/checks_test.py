@@ -172,10 +172,10 @@ def test_headers_fire_and_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     (tmp_path / "good.h").write_text("#include <string>\ninline std::string x;\n")
     (tmp_path / "leans.h").write_text("inline std::string x;\n")
     (tmp_path / "young.h").write_text("#include <span>\ninline std::span<int> x;\n")
-    assert check_headers.compile_alone("good.h", "c++17", [f"-I{tmp_path}"]) == ""
-    assert "leans.h:1: does not compile alone" in check_headers.compile_alone("leans.h", "c++17", [f"-I{tmp_path}"])
-    assert "young.h:1:" in check_headers.compile_alone("young.h", "c++17", [f"-I{tmp_path}"])
-    assert check_headers.compile_alone("young.h", "c++2b", [f"-I{tmp_path}"]) == ""
+    assert check_headers.compiled(["good.h"], "c++17", [f"-I{tmp_path}"]) == ""
+    assert "leans.h:1: does not compile alone" in check_headers.compiled(["leans.h"], "c++17", [f"-I{tmp_path}"])
+    assert "young.h:1:" in check_headers.compiled(["young.h"], "c++17", [f"-I{tmp_path}"])
+    assert check_headers.compiled(["young.h"], "c++2b", [f"-I{tmp_path}"]) == ""
 
 
 def test_headers_notice_changes_below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

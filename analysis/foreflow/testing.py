@@ -136,13 +136,13 @@ def _fuzz(pattern: str | None) -> Counts:
     return counts
 
 
-def _pytest(name: str, folders: list[str], pattern: str | None, environment: dict[str, str]) -> Counts:
+def _pytest(name: str, folders: list[str], pattern: str | None, environment: dict[str, str], *options: str) -> Counts:
     """The Python tests of folders."""
     log = LOGS / f"test-{name}.log"
     with tempfile.TemporaryDirectory(prefix="foreflow-") as scratch:
         summary = Path(scratch) / "pytest.xml"
         command = [sys.executable, "-P", "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "--import-mode=importlib"]
-        command += [f"--junitxml={summary}", *folders] + (["-k", pattern] if pattern else [])
+        command += [f"--junitxml={summary}", *options, *folders] + (["-k", pattern] if pattern else [])
         code = _follow(command, log, re.compile(r"^FAILED|^ERROR|^SKIPPED|\d+ (passed|failed|skipped)"), env={**os.environ, **environment})
         if not summary.is_file():
             say(_tail(log))
@@ -161,7 +161,8 @@ def _python(pattern: str | None) -> Counts:
     dpdk = build("dpdk", ["foreflow-dpdk", "foreflow-calibrate", "foreflow-measure"])
     path = f"{folder / 'bindings' / 'python'}:{ROOT / 'analysis'}:{ROOT}"
     folders = [name for name in PYTEST_FOLDERS if (ROOT / name).is_dir()]
-    return _pytest("python", folders, pattern, {"PYTHONPATH": path, "FOREFLOW_BUILD": str(folder), "FOREFLOW_DPDK": str(dpdk)})
+    environment = {"PYTHONPATH": path, "FOREFLOW_BUILD": str(folder), "FOREFLOW_DPDK": str(dpdk)}
+    return _pytest("python", folders, pattern, environment, "-n", str(os.cpu_count() or 1), "--dist", "loadfile")
 
 
 def _train(pattern: str | None) -> Counts:
