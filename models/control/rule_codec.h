@@ -16,7 +16,7 @@ namespace foreflow::control {
 // spelling: what Append writes for equal rules is equal, and what Read accepts, Append writes.
 
 constexpr std::uint8_t kRuleLayout = 1;
-constexpr std::size_t kMostChangeBytes = 4 + 28 + 2 * 16;
+constexpr std::size_t kMostChangeBytes = 4 + 31 + 2 * 16;
 
 // Appends to `batch`. Address bits behind a prefix are not carried.
 void Append(const rules::RuleChange& change, std::vector<std::uint8_t>& batch);
