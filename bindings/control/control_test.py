@@ -153,7 +153,7 @@ def test_tag_keys_rotate_by_epochs(served: Served) -> None:
         client.rotate_keys(4, secrets.token_bytes(16), 0.5)
     result = served.stop()
     assert result is not None
-    assert result["statistics"]["counters"]["tag_rotations"] == 2
+    assert result["counters"]["tag_rotations"] == 2
 
 
 def test_a_peer_does_what_it_may(served: Served) -> None:
