@@ -96,7 +96,7 @@ TEST(RemoteTags, TellsApartWhatIsNotGenuine) {
   for (std::size_t byte = 0; byte < 2; ++byte) {
     EXPECT_EQ(receiver.Receive(with(option + byte)), TagStatus::kAbsent) << "the option's class";
   }
-  for (std::size_t byte : {0, 1, 2, 3, 8, 11, 12, 19}) {
+  for (const std::size_t byte : {0u, 1u, 2u, 3u, 8u, 11u, 12u, 19u}) {
     EXPECT_EQ(receiver.Receive(with(option + 4 + byte)), TagStatus::kForged) << byte;
   }
   EXPECT_EQ(receiver.Receive(with(option + 4 + 6)), TagStatus::kStale);
