@@ -73,12 +73,14 @@ TEST(RemoteTags, VerifiesWhatTheOtherHostSealedAndLeavesTheFrameAsItWas) {
   Sender sender;
   Receiver receiver;
   const Bytes frame = Frame(443);
-  ASSERT_EQ(receiver.Receive(sender.Send(frame, 2)), TagStatus::kValid);
+  const Bytes tagged = sender.Send(frame, 2);
+  ASSERT_EQ(receiver.Receive(tagged), TagStatus::kValid);
   EXPECT_EQ(receiver.tag.vm, 2);
   EXPECT_EQ(receiver.tag.type, predict::PacketType::kRequest);
   EXPECT_EQ(receiver.tag.confidence, 60000);
   EXPECT_EQ(Bytes(receiver.inside.frame.begin(), receiver.inside.frame.end()), frame);
-  EXPECT_EQ(receiver.Receive(sender.Send(frame, 2, false)), TagStatus::kAbsent);
+  const Bytes plain = sender.Send(frame, 2, false);
+  EXPECT_EQ(receiver.Receive(plain), TagStatus::kAbsent);
   EXPECT_EQ(Bytes(receiver.inside.frame.begin(), receiver.inside.frame.end()), frame);
 }
 
