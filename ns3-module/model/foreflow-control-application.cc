@@ -82,7 +82,8 @@ ControlEnd::Serve()
     // A core that wants to be called at once is, but time goes on.
     const int64_t wait = std::max<int64_t>(1, (NextTick() - ChannelNow()).count());
     constexpr int64_t longest = 3'600'000'000'000;
-    m_tick = Simulator::Schedule(NanoSeconds(std::min(wait, longest)), &ControlEnd::Serve, this);
+    m_tick = Simulator::Schedule(
+        NanoSeconds(static_cast<uint64_t>(std::min(wait, longest))), &ControlEnd::Serve, this);
 }
 
 Nanos
