@@ -24,8 +24,8 @@ def run(
     `overrides` maps dotted keys or short names to values: {"input": "websearch", "device.flow_entries": "20%"}.
     Raises foreflow.errors.Refused for bad input, and Failed where a run failed.
     """
-    from foreflow import scenario as scenarios
     from foreflow.errors import Failed
+    from foreflow.runs import scenario as scenarios
 
     options = [f"{key}={value}" for key, value in (overrides or {}).items()]
     finished = scenarios.run_named(scenario, options, ",".join(arms) if arms else None, seeds, out, fresh)

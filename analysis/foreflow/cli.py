@@ -42,8 +42,8 @@ def run(scenario: str, overrides: tuple[str, ...], arms: str | None, seeds: int 
     SCENARIO is a folder of scenarios/ or a scenario file. KEY is any key of a scenario, dotted
     (device.flow_entries=20%), or one of the short names input, load, capacity.
     """
-    from foreflow import scenario as scenarios
-    from foreflow import table
+    from foreflow.judge import table
+    from foreflow.runs import scenario as scenarios
 
     finished = scenarios.run_named(scenario, list(overrides), arms, seeds, out, fresh)
     document = finished.document
@@ -70,7 +70,7 @@ def run(scenario: str, overrides: tuple[str, ...], arms: str | None, seeds: int 
 @JSON_OPTION
 def predictors(scenario: str, overrides: tuple[str, ...], predictors: str, seeds: int | None, out: Path | None, fresh: bool, as_json: bool) -> None:
     """Run SCENARIO with one predictor of types after the other on the same traffic, and print one table."""
-    from foreflow import predictors as comparison
+    from foreflow.runs import predictors as comparison
 
     document = comparison.compare(scenario, list(overrides), predictors.split(","), seeds, out.absolute() if out else None, fresh)
     if as_json:
@@ -93,7 +93,7 @@ def residency(scenario: str, overrides: tuple[str, ...], capacities: str, seeds:
     Unless said otherwise the input is `sessions` over the scenario's rules (ruleset=acl1k, fw1k or a file), and the device
     has no flow cache.
     """
-    from foreflow import residency as holding
+    from foreflow.runs import residency as holding
 
     document = holding.sweep(scenario, list(overrides), capacities.split(","), seeds, out.absolute() if out else None)
     if as_json:
@@ -115,8 +115,8 @@ def _complain(failed: list[Any]) -> None:
 @JSON_OPTION
 def report(folder: Path, as_json: bool) -> None:
     """Draw table, figures and report of the result folder RUN again, from its traces."""
-    from foreflow import scenario as scenarios
-    from foreflow import table
+    from foreflow.judge import table
+    from foreflow.runs import scenario as scenarios
 
     finished = scenarios.redraw(folder.absolute())
     if as_json:
@@ -159,7 +159,7 @@ def replay(
 
     The same packets, times and configuration are decided alike behind every door, by any number of workers.
     """
-    from foreflow.replays import Replay, keep, show
+    from foreflow.traces.replays import Replay, keep, show
 
     wanted = Replay(capture, scenario, list(overrides), arm, door, workers, loops)
     sys.exit(keep(wanted, out, fingerprint, as_json) if out else show(wanted, fingerprint, as_json))
@@ -203,7 +203,7 @@ def nic(
     the scenario is read again and its rules, tag rules and meters take effect between two bursts; with --control they
     are the controllers' to change.
     """
-    from foreflow import nic as live
+    from foreflow.live import nic as live
 
     options = ["--workers", str(workers), "--uplink", uplink, "--mirror", mirror, "--switch", switching, "--clock", clock]
     options += ["--mtu", str(mtu)] * (mtu is not None) + ["--seconds", str(seconds)] * (seconds is not None)
@@ -222,7 +222,7 @@ def control() -> None:
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 def keygen(file: Path) -> None:
     """Write a new secret key to FILE and its public key to FILE.pub, and print the latter."""
-    from foreflow import control as controlling
+    from foreflow.live import control as controlling
 
     print(controlling.generate(file).hex())
 
@@ -242,7 +242,7 @@ def _device_options(function: Any) -> Any:
 
 @contextlib.contextmanager
 def _controlled(address: str, key: Path, device: str, tcp: bool, timeout: float) -> Iterator[Any]:
-    from foreflow import control as controlling
+    from foreflow.live import control as controlling
 
     secret, public = controlling.load_secret(key), controlling.load_public(device)
     with controlling.Client(address, secret, public, transport="tcp" if tcp else "udp") as client:
@@ -278,7 +278,7 @@ def control_rules(address: str, key: Path, device: str, tcp: bool, timeout: floa
 @click.option("--tag-key", type=click.Path(path_type=Path, dir_okay=False), help="File with the new key, 32 hex digits.  [default: a random one]")
 def control_rotate(address: str, key: Path, device: str, tcp: bool, timeout: float, epoch: int, overlap: float, tag_key: Path | None) -> None:
     """Have tags sealed with another key from now on."""
-    from foreflow import control as controlling
+    from foreflow.live import control as controlling
 
     new = controlling.load_tag_key(tag_key) if tag_key else secrets.token_bytes(16)
     with _controlled(address, key, device, tcp, timeout) as client:
@@ -313,7 +313,7 @@ def control_stats(address: str, key: Path, device: str, tcp: bool, timeout: floa
 @click.option("--interval", type=click.FloatRange(0.01, 60), default=1, show_default=True, metavar="SECONDS", help="How often the file is looked at.")
 def control_watch(address: str, key: Path, device: str, tcp: bool, timeout: float, ruleset: str, interval: float) -> None:
     """Keep the device at the rules of RULESET until Ctrl-C, however often the file changes and whatever restarts."""
-    from foreflow import control as controlling
+    from foreflow.live import control as controlling
 
     with _controlled(address, key, device, tcp, timeout) as client:
         controlling.watch(client, ruleset, interval)
@@ -329,8 +329,8 @@ def diff(a: Path, b: Path, as_json: bool) -> None:
     A and B are folders of replay --out (any door), or of one arm and seed of run. Exit code 0: no difference,
     1: the first differing packet was printed with every input of its decision.
     """
-    from foreflow import diff as comparison
-    from foreflow.kept import open_run
+    from foreflow.traces import diff as comparison
+    from foreflow.traces.kept import open_run
 
     document = comparison.compare(open_run(a.absolute()), open_run(b.absolute()))
     if as_json:
@@ -350,8 +350,8 @@ def explain(folder: Path, packet: int, as_json: bool) -> None:
     RUN is a folder of replay --out (any door), or of one arm and seed of run. The packet is decided again, and that is
     compared with what the run recorded. Exit code 1: it differs.
     """
-    from foreflow import explain as explanation
-    from foreflow.kept import open_run
+    from foreflow.traces import explain as explanation
+    from foreflow.traces.kept import open_run
 
     document = explanation.document_of(open_run(folder.absolute()), packet)
     if as_json:
@@ -372,8 +372,8 @@ def why(folder: Path, flow: str, as_json: bool) -> None:
     RUN is a folder of replay --out (any door), or of one arm and seed of run. Decisions come from its trace; at each
     change they are made again, to tell what the device held and which prediction, gate or eviction stood behind it.
     """
-    from foreflow import why as reasons
-    from foreflow.kept import open_run
+    from foreflow.traces import why as reasons
+    from foreflow.traces.kept import open_run
 
     document = reasons.document_of(open_run(folder.absolute()), flow)
     if as_json:
@@ -393,7 +393,7 @@ def calibrate(out: Path | None, seconds: float, quick: bool, seed: int, as_json:
 
     The machine should do nothing else meanwhile.
     """
-    from foreflow import calibration
+    from foreflow.machine import calibration
 
     profile, path = calibration.calibrate(out, seconds, quick, seed)
     if as_json:
@@ -413,7 +413,7 @@ def validate(profile: str | None, quick: bool, into: Path | None, as_json: bool)
     Captures and configurations are others than those of the calibration. The machine's speed at the time is read with a
     yardstick around every pass; still, the machine should do nothing else meanwhile.
     """
-    from foreflow import validation
+    from foreflow.machine import validation
 
     document = validation.validate(profile, quick)
     if into:
@@ -446,8 +446,8 @@ def evaluate(
 
     Every model sees the same rows in order of time. Online learners see earlier rows too; the later slice is scored.
     """
-    from foreflow import data as datasets
-    from foreflow import evaluation
+    from foreflow.learning import data as datasets
+    from foreflow.learning import evaluation
 
     if task not in datasets.TASKS:
         raise Refused(f"command line: TASK = {task}; allowed is one of {', '.join(datasets.TASKS)}")
@@ -491,7 +491,7 @@ def train(
 
     It stops when the validation rows, later in time, get no better. The same command gives the same bytes on the same machine.
     """
-    from foreflow import training
+    from foreflow.learning import training
 
     wanted = training.Wanted(
         task, data, kind, seed, int(hidden) if hidden else None, bits, epochs, rate, lanes, patience, dropout, bins, weights, control, device, resume
@@ -508,7 +508,7 @@ def train(
 @JSON_OPTION
 def bench(names: tuple[str, ...], as_json: bool) -> None:
     """Measure the hot parts, ours and a peer's interleaved. NAME keeps those whose name contains it."""
-    from foreflow import benchmarks
+    from foreflow.machine import benchmarks
 
     found = benchmarks.measure(list(names))
     if as_json:

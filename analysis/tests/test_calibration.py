@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from foreflow import calibration, config, inputs, validation
+from foreflow import config, inputs
 from foreflow.errors import Refused
+from foreflow.machine import calibration, validation
 from foreflow.places import PROFILES
 
 BUILDS = {"sim": os.environ.get("FOREFLOW_BUILD"), "dpdk": os.environ.get("FOREFLOW_DPDK")}

@@ -14,9 +14,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foreflow import config, runner
+from foreflow import config
 from foreflow.errors import Refused
 from foreflow.places import ROOT, SCENARIOS
+from foreflow.runs import runner
 
 
 def refusal(scenario: str, *overrides: str) -> str:

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from datasets.generate import loop
-from foreflow import contenders, runner_bench
-from foreflow.contenders import Sample
 from foreflow.errors import Failed, Refused
+from foreflow.machine import contenders, runner_bench
+from foreflow.machine.contenders import Sample
 
 
 def test_a_rate_is_packets_a_second_of_cpu_time() -> None:

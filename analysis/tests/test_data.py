@@ -9,8 +9,8 @@ import h5py
 import numpy as np
 import pytest
 
-from foreflow import data
 from foreflow.errors import Refused
+from foreflow.learning import data
 
 NEEDS_BUILD = pytest.mark.skipif(not os.environ.get("FOREFLOW_BUILD"), reason="FOREFLOW_BUILD names no build")
 

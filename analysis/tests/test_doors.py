@@ -17,10 +17,12 @@ from typing import Any
 import pytest
 import yaml
 
-from foreflow import cli, config, diff, explain, inputs, kept, replays, runner
+from foreflow import cli, config, inputs
 from foreflow.doors import DOORS
 from foreflow.errors import Refused
-from foreflow.replays import Replay
+from foreflow.runs import runner
+from foreflow.traces import diff, explain, kept, replays
+from foreflow.traces.replays import Replay
 
 h5py = pytest.importorskip("h5py")
 scapy = pytest.importorskip("scapy.all")

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from analysis.tests import prediction_data
-from foreflow import build, cli, controls, errors, evaluation
+from foreflow import build, cli, errors
+from foreflow.learning import evaluation, evaluation_controls
 
 FOLDER = os.environ.get("FOREFLOW_BUILD")
 pytestmark = pytest.mark.skipif(not FOLDER, reason="FOREFLOW_BUILD names no build")
@@ -126,7 +127,7 @@ def test_a_planted_shift_is_seen_and_sets_keep_their_coverage(evaluate: Callable
 
 def test_joined_captures_go_on_with_the_next_ones_second_half(known: tuple[Path, np.ndarray], tmp_path: Path) -> None:
     out = tmp_path / "joined.h5"
-    changes = controls.joined_captures(known[0], out, 1)
+    changes = evaluation_controls.joined_captures(known[0], out, 1)
     with h5py.File(known[0]) as before, h5py.File(out) as after:
         old, new = ({name: file["rows"][name][()] for name in ("source", "split", "time_ns", "sequence", "symbol", "resolved_ns")} for file in (before, after))
         old["type"], new["type"] = before["targets/type"][()], after["targets/type"][()]
@@ -148,12 +149,12 @@ def test_joined_captures_go_on_with_the_next_ones_second_half(known: tuple[Path,
     with h5py.File(out, "r+") as file:
         file["rows/source"][...] = 0
     with pytest.raises(errors.Refused, match="joins each capture with the next"):
-        controls.joined_captures(out, tmp_path / "never.h5", 1)
+        evaluation_controls.joined_captures(out, tmp_path / "never.h5", 1)
 
 
 def test_permuted_labels_are_the_same_labels(known: tuple[Path, np.ndarray], tmp_path: Path) -> None:
     out = tmp_path / "permuted.h5"
-    controls.random_labels(known[0], out, 5)
+    evaluation_controls.random_labels(known[0], out, 5)
     with h5py.File(known[0]) as before, h5py.File(out) as after:
         old, new = before["targets/type"][()], after["targets/type"][()]
         for group in ((before["rows/source"][()] == s) & (before["rows/split"][()] == p) for s in (0, 1) for p in (0, 1, 2)):

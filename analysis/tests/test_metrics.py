@@ -9,8 +9,8 @@ import h5py
 import numpy as np
 import pytest
 
-from foreflow import metrics
 from foreflow.errors import Failed
+from foreflow.judge import metrics
 from tools import trace_events
 
 # reason, verb, punted, departure - arrival in ns (None: dropped), true type

@@ -18,9 +18,10 @@ import pytest
 import yaml
 
 from datasets.generate import loop, rulesets
-from foreflow import config, openflow
+from foreflow import config
 from foreflow.errors import Refused
-from foreflow.open_vswitch import WITHOUT_DPDK, OpenVSwitch
+from foreflow.machine import openflow
+from foreflow.machine.open_vswitch import WITHOUT_DPDK, OpenVSwitch
 from foreflow.places import SCENARIOS
 
 core = pytest.importorskip("foreflow_core")

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from foreflow import build, residency
+from foreflow import build
 from foreflow import config as configuration
 from foreflow.errors import Refused
+from foreflow.runs import residency
 
 
 def test_the_best_is_judged_against_both_ends() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn import calibration, metrics
 
-from foreflow import recovery, scores
+from foreflow.learning import recovery, scores
 
 RNG = np.random.default_rng(7)  # seed 7
 ROWS, CLASSES = 4000, 5

@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
-from foreflow import stats
+from foreflow.judge import stats
 
 finite = st.floats(-1e6, 1e6)
 

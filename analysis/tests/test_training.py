@@ -6,7 +6,8 @@ from __future__ import annotations
 import pytest
 from click.testing import CliRunner
 
-from foreflow import cli, training
+from foreflow import cli
+from foreflow.learning import training
 
 
 def test_the_command_that_a_model_names_asks_for_the_same_training(monkeypatch: pytest.MonkeyPatch) -> None:

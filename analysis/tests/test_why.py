@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from foreflow import inputs, kept, replays, why
+from foreflow import inputs
 from foreflow.errors import Refused
-from foreflow.replays import Replay
+from foreflow.traces import kept, replays, why
+from foreflow.traces.replays import Replay
 from tools import trace_events
 
 h5py = pytest.importorskip("h5py")

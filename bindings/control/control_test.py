@@ -21,8 +21,9 @@ import pytest
 
 core = pytest.importorskip("foreflow_core")
 
-from foreflow import config, control  # noqa: E402
+from foreflow import config  # noqa: E402
 from foreflow.errors import Failed, Refused  # noqa: E402
+from foreflow.live import control  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 DPDK = Path(os.environ.get("FOREFLOW_DPDK", "")) / "bindings" / "foreflow-dpdk"

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
-from foreflow import data
+from foreflow.learning import data
 from foreflow.places import ROOT, TRAINED
 
 PROGRAM = os.environ["FOREFLOW_TRAIN"]

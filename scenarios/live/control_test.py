@@ -24,9 +24,9 @@ import pytest
 pytest.importorskip("foreflow_core")
 
 from datasets.record.namespaces import stop  # noqa: E402
-from foreflow import control  # noqa: E402
 from foreflow.config import load_rules  # noqa: E402
 from foreflow.errors import Failed  # noqa: E402
+from foreflow.live import control  # noqa: E402
 from scenarios.live.connections_test import ping  # noqa: E402
 from scenarios.live.runner import Runner  # noqa: E402
 from scenarios.live.world import DATA, DESK, SWITCH, WEB, Capture, World, echoes, sha256  # noqa: E402

@@ -6,15 +6,16 @@ from __future__ import annotations
 import csv
 import json
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from foreflow import config as configuration
-from foreflow import build, judge, metrics, residency, runner
+from foreflow import build
 from foreflow.errors import Failed, Refused
+from foreflow.judge import judgement, metrics
 from foreflow.places import RUNS
+from foreflow.runs import residency, runner
 
 
 @dataclass
@@ -30,7 +31,7 @@ def _write(path: Path, text: str) -> None:
     os.replace(temporary, path)
 
 
-def _write_values(path: Path, values: judge.Values, seeds: list[int]) -> None:
+def _write_values(path: Path, values: judgement.Values, seeds: list[int]) -> None:
     temporary = path.with_name(path.name + f".{os.getpid()}.tmp")
     with temporary.open("w", newline="") as file:
         table = csv.writer(file)
@@ -47,14 +48,14 @@ def finish(config: dict[str, Any], arms: list[str], seeds: list[int], results: l
 
     `chosen`: what residency.choose found.
     """
-    from foreflow import plots, report, table, verdict  # here, since they are slow to import
+    from foreflow.judge import plots, report, table, verdict  # here, since they are slow to import
 
     failed = [result for result in results if not result.ok]
     if len(failed) == len(results):
         first = failed[0]
         raise Failed(f"every run failed; the first ({first.run.arm}, seed {first.run.seed}): {first.sentence}; log: {first.folder / 'log.txt'}")
     folder.mkdir(parents=True, exist_ok=True)
-    values = judge.values_of(results, arms, seeds)
+    values = judgement.values_of(results, arms, seeds)
     outputs: dict[str, Any] = {
         "folder": str(folder),
         "result": str(folder / "result.json"),
@@ -68,7 +69,7 @@ def finish(config: dict[str, Any], arms: list[str], seeds: list[int], results: l
             for r in results
         ],
     }
-    document = judge.document_of(config, arms, seeds, results, values, outputs)
+    document = judgement.document_of(config, arms, seeds, results, values, outputs)
     if chosen:
         document["residency"] = chosen
     latencies = {

@@ -10,10 +10,10 @@ from typing import Any
 import h5py
 import numpy as np
 
-from foreflow import kept
 from foreflow.errors import Refused
-from foreflow.explain import rule_in_words, span
-from foreflow.kept import Kept
+from foreflow.traces import kept
+from foreflow.traces.explain import rule_in_words, span
+from foreflow.traces.kept import Kept
 
 ROWS = 1 << 18  # of decisions read at once
 CHANGES = 64  # decided again at the most: the first ones and the last

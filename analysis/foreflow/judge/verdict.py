@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from foreflow import judge, stats
-from foreflow.runner import Result
-from foreflow.table import number
+from foreflow.judge import judgement, stats
+from foreflow.judge.table import number
+from foreflow.runs.runner import Result
 
 JUDGED = {"punts_per_thousand": "slow-path punts per thousand packets", "request_response_p99_us": "p99 latency of requests and responses"}
 
@@ -45,10 +45,10 @@ def _mean_counter(results: list[Result], arm: str, name: str) -> float | None:
     return stats.mean([value for value in found if value is not None]).mean
 
 
-def sentences(document: dict[str, Any], values: judge.Values, results: list[Result]) -> list[str]:
+def sentences(document: dict[str, Any], values: judgement.Values, results: list[Result]) -> list[str]:
     """The finding, one sentence a line: what changed, the share of the oracle gap, and the break-even behind it."""
     said = []
-    for metric, cost in judge.costs(values, "predictive").items():
+    for metric, cost in judgement.costs(values, "predictive").items():
         if metric in JUDGED:
             said.append(_paid(metric, cost))
     for metric in JUDGED:
@@ -62,7 +62,7 @@ def sentences(document: dict[str, Any], values: judge.Values, results: list[Resu
             interval = "" if low is None else f" (95 % interval {100 * low:.1f} to {100 * high:.1f} %)"
             said.append(f"Of the oracle's gain in {JUDGED[metric]}, prediction reaches {100 * gap['mean']:.1f} %{interval}.")
     said += _why(results) + _models(results) + _in_cycles(values)
-    harm = judge.costs(values, "anti_oracle")
+    harm = judgement.costs(values, "anti_oracle")
     if harm:
         worst = max((m for m in JUDGED if harm[m].mean is not None), key=lambda m: harm[m].mean, default=None)
         if worst:
@@ -89,7 +89,7 @@ def _models(results: list[Result]) -> list[str]:
     ]
 
 
-def _in_cycles(values: judge.Values) -> list[str]:
+def _in_cycles(values: judgement.Values) -> list[str]:
     """What prediction took from the host's cores, and what it gave back."""
     if not {"reactive", "predictive"} <= set(values):
         return []

@@ -10,10 +10,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from foreflow import runner_bench
 from foreflow.build import build, has_package, program
 from foreflow.errors import Failed, Refused
-from foreflow.table import grid, number
+from foreflow.judge.table import grid, number
+from foreflow.machine import runner_bench
 
 FLOW_OPERATIONS = [f"{operation}_{size}" for size in ("64k", "1m") for operation in ("insert", "lookup", "lookup_miss", "delete")]
 PATHS = [

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from foreflow.metrics import HEADLINE, METRICS
+from foreflow.judge.metrics import HEADLINE, METRICS
 
 
 def number(value: float | None, digits: int = 4) -> str:

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from foreflow import config as configuration
-from foreflow import runner
 from foreflow.build import build, program
 from foreflow.doors import DOORS
 from foreflow.errors import Refused
+from foreflow.runs import runner
 
 
 @dataclass(frozen=True)

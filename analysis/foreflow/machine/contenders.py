@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 
 from foreflow.errors import Failed
-from foreflow.open_vswitch import OpenVSwitch, end
+from foreflow.machine.open_vswitch import OpenVSwitch, end
 
 START_SECONDS = 60.0
 WARM_SECONDS = 0.5  # of CPU time, several rounds through any loop

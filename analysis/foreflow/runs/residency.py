@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from foreflow import config as configuration
-from foreflow import build, inputs, runner, stats
+from foreflow import build, inputs
 from foreflow.errors import Failed, Refused
+from foreflow.judge import stats
+from foreflow.judge.table import grid, with_interval
 from foreflow.places import RUNS
-from foreflow.table import grid, with_interval
+from foreflow.runs import runner
 
 POLICIES = ("static", "lru", "lfu", "rebalance", "random", "greedy")
 # Beside them: what is added to the best, without and with its share of writes, and the two ends.
@@ -77,7 +79,7 @@ def choose(config: dict[str, Any], arms: list[str], seeds: list[int], simulator:
 
     Returns the configuration with the policy that punts least, and every policy's metrics with the name of the best.
     """
-    from foreflow import judge  # here, since only runs need it
+    from foreflow.judge import judgement  # here, since only runs need it
 
     if config["device"]["rules"] == 0 or config["device"]["residency"] != "best" or not set(arms) - {"off"}:
         return config, {}
@@ -89,7 +91,7 @@ def choose(config: dict[str, Any], arms: list[str], seeds: list[int], simulator:
         raise Failed(f"{failed.sentence}; log: {failed.folder / 'log.txt'}")
     judged = {}
     for index, policy in enumerate(POLICIES):
-        values = judge.values_of(results[index * len(seeds) : (index + 1) * len(seeds)], ["reactive"], seeds)["reactive"]
+        values = judgement.values_of(results[index * len(seeds) : (index + 1) * len(seeds)], ["reactive"], seeds)["reactive"]
         judged[policy] = {metric: stats.mean(column).as_json() for metric, column in values.items()}
     best = min(POLICIES, key=lambda policy: judged[policy]["punts_per_thousand"]["mean"])
     return configs[best], {"policies": judged, "best": best, "chosen_on": "punts_per_thousand, mean over the seeds"}
@@ -192,7 +194,7 @@ def sweep(name: str, overrides: list[str], capacities: list[str], seeds: int | N
     folder = out or RUNS / f"{config['scenario']}-residency-{runner.hash_of(runner.plan_all(config, ['predictive'], numbers, replay))}"
     folder.mkdir(parents=True, exist_ok=True)
     document["tag"] = _tag_costs(name, config, best, capacities, captures[1], folder, build.program(build.build("sim", ["foreflow-run"]), "foreflow-run"))
-    from foreflow import residency_plots  # here, since it is slow to import
+    from foreflow.runs import residency_plots  # here, since it is slow to import
 
     document["outputs"] = {"folder": str(folder), "figures": [str(path) for path in residency_plots.draw(document, folder)]}
     (folder / "table.txt").write_text(text_of(document) + "\n")

@@ -14,7 +14,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402, the backend comes first
 import numpy as np  # noqa: E402
 
-from foreflow.table import number  # noqa: E402
+from foreflow.judge.table import number  # noqa: E402
 
 # Okabe and Ito (2008): told apart by colour-blind readers too. An arm has one colour and one dash in every figure.
 COLOURS = {"off": "#000000", "reactive": "#0072B2", "predictive": "#D55E00", "oracle": "#009E73", "anti_oracle": "#CC79A7"}

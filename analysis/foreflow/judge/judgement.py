@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from foreflow import metrics, stats
-from foreflow.runner import Result, fingerprint_of
+from foreflow.judge import metrics, stats
+from foreflow.runs.runner import Result, fingerprint_of
 
 Values = dict[str, dict[str, list[float | None]]]  # arm -> metric -> one value a seed, None where there is none
 

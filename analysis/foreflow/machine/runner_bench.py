@@ -21,9 +21,9 @@ import yaml
 
 from datasets.generate import loop, rulesets
 from foreflow import config as configuration
-from foreflow import openflow, open_vswitch
-from foreflow.contenders import CACHES, Contender, Cores, OvsContender, Runner, Sample, Testpmd
 from foreflow.errors import Failed, Refused
+from foreflow.machine import open_vswitch, openflow
+from foreflow.machine.contenders import CACHES, Contender, Cores, OvsContender, Runner, Sample, Testpmd
 
 PREFIX = "runner/"  # of the names of all rows
 ARMS = ("predictive", "reactive")

@@ -11,7 +11,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 
-from foreflow.plots import STYLE, save
+from foreflow.judge.plots import STYLE, save
 
 # Okabe and Ito (2008), then dashes.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

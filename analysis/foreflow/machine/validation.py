@@ -24,12 +24,13 @@ from typing import Any
 
 import numpy as np
 
-from foreflow import calibration, inputs
+from foreflow import inputs
 from foreflow import config as configuration
 from foreflow.build import build, program
 from foreflow.errors import Failed, Refused
+from foreflow.judge.table import grid
+from foreflow.machine import calibration
 from foreflow.places import FIT, RUNS
-from foreflow.table import grid
 
 PERCENTILES = ("p50", "p90", "p99", "p99.9")
 AIM_THROUGHPUT, AIM_P99 = 0.10, 0.20
@@ -286,7 +287,7 @@ def _met(rows: list[dict[str, Any]], kind: str) -> dict[str, list[int]]:
 
 def _keep(document: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Writes result, table and figure; says where."""
-    from foreflow import plots
+    from foreflow.judge import plots
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "result.json").write_text(json.dumps(document, indent=1) + "\n")

@@ -16,13 +16,15 @@ from typing import Any
 import h5py
 import numpy as np
 
-from foreflow import config, controls, data, evaluation_plots, recovery, scores, stats
+from foreflow import config
 from foreflow.build import build, program
 from foreflow.errors import Failed, Refused
 from foreflow.inputs import sha256_of
+from foreflow.judge import stats
+from foreflow.judge.table import grid, with_interval
+from foreflow.learning import data, evaluation_controls, evaluation_plots, recovery, scores
+from foreflow.learning.scores import Blocks, Measure, Scored
 from foreflow.places import ROOT, RUNS
-from foreflow.scores import Blocks, Measure, Scored
-from foreflow.table import grid, with_interval
 
 BASELINES = (
     "random", "base-rate", "persistence", "majority", "markov1", "markov2", "markov3", "markov3-warm", "markov3-flow",
@@ -525,7 +527,7 @@ def evaluate(wanted: Wanted, out: Path | None) -> dict[str, Any]:
     judged_data, fitted_data = dataset, training
     if wanted.control != "none":
         judged_data = folder / f"{wanted.control}.h5"
-        changes = controls.apply(wanted.control, dataset, judged_data, wanted.seed)
+        changes = evaluation_controls.apply(wanted.control, dataset, judged_data, wanted.seed)
         fitted_data = judged_data if training == dataset else training
     predictions = folder / "predictions.h5"
     predict(judged_data, fitted_data, wanted.models, targets, wanted.seed, predictions)
@@ -534,7 +536,7 @@ def evaluate(wanted: Wanted, out: Path | None) -> dict[str, Any]:
     numbers = _documents(evaluation, [name for name in targets if name in evaluation.judged])
     first = targets[0]
     lines = None
-    if wanted.control in controls.SHIFTS:
+    if wanted.control in evaluation_controls.SHIFTS:
         planted, lines = _planted(evaluation, first, changes)
         for model, own in planted.items():
             numbers[model].update(own)
@@ -602,7 +604,7 @@ def text_of(document: dict[str, Any]) -> str:
     rival = [f"gain_over_{name}" for name in RIVAL if f"gain_over_{name}" in has][:1]
     wanted = [*CLASS_TABLE[:1], *rival, *CLASS_TABLE[1:]] if "log_loss" in has else [*VALUE_TABLE, *rival]
     tables = [wanted]
-    if document["control"] in controls.SHIFTS:
+    if document["control"] in evaluation_controls.SHIFTS:
         tables.append(list(PLANTED_TABLE))
     slices = sorted({metric.partition(".")[0] for metric in has if metric.startswith("after_")}, key=lambda name: int(name.partition("_")[2]))
     tables += [[f"{name}.{metric}" for metric in VALUE_TABLE] for name in slices]

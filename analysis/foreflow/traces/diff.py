@@ -8,9 +8,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from foreflow import explain, kept
 from foreflow.errors import Refused
-from foreflow.kept import Kept
+from foreflow.traces import explain, kept
+from foreflow.traces.kept import Kept
 
 ROWS = 1 << 18  # compared at once
 OFFERED = ("packet", "vm", "arrival_ns", "wire_bytes")  # of packets; the rest is what became of them

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from foreflow import config as configuration
-from foreflow import build, judge, metrics, runner, stats
+from foreflow import build
 from foreflow.errors import Failed, Refused
+from foreflow.judge import judgement, metrics, stats
+from foreflow.judge.table import grid, number, with_interval
 from foreflow.places import RUNS
-from foreflow.table import grid, number, with_interval
+from foreflow.runs import runner
 
 PREDICTORS = ("markov3", "gru", "tabulated", "tiered")
 SHOWN = ("request_response_p99_us", "punts_per_thousand", "prediction_cycles_per_packet", "host_cycles_per_packet")
@@ -31,15 +33,15 @@ def _mean_of(results: list[runner.Result], *path: str) -> float | None:
     return stats.mean(values).mean
 
 
-def _row(values: judge.Values, results: list[runner.Result]) -> dict[str, Any]:
+def _row(values: judgement.Values, results: list[runner.Result]) -> dict[str, Any]:
     """What one predictor came to; `values` are of its three arms."""
     estimates = {
         metric: {**stats.mean(values["predictive"][metric]).as_json(), "unit": metrics.METRICS[metric].unit} for metric in metrics.METRICS
     }
     return {
         "metrics": estimates,
-        "gap_closed": {metric: estimate.as_json() for metric, estimate in judge.gaps(values).items()},
-        "cost_against_reactive": {metric: estimate.as_json() for metric, estimate in judge.costs(values, "predictive").items()},
+        "gap_closed": {metric: estimate.as_json() for metric, estimate in judgement.gaps(values).items()},
+        "cost_against_reactive": {metric: estimate.as_json() for metric, estimate in judgement.costs(values, "predictive").items()},
         "counters": {name: _mean_of(results, name) for name in COUNTED},
         "tiers": {tier: _mean_of(results, "types_by_tier", tier) for tier in ("learned", "table", "network")},
         "fallback_asked": _mean_of(results, "fallback_asked"),
@@ -73,8 +75,8 @@ def compare(name: str, overrides: list[str], predictors: list[str], seeds: int |
     rows = {}
     for predictor in predictors:
         own = by_predictor[None] + by_predictor[predictor]
-        rows[predictor] = _row(judge.values_of(own, ["reactive", "predictive", "oracle"], numbers), by_predictor[predictor])
-    arms = judge.values_of(by_predictor[None], ["reactive", "oracle"], numbers)
+        rows[predictor] = _row(judgement.values_of(own, ["reactive", "predictive", "oracle"], numbers), by_predictor[predictor])
+    arms = judgement.values_of(by_predictor[None], ["reactive", "oracle"], numbers)
     document = {
         "scenario": first["scenario"],
         "config": {**common, "predictor": None, "seeds": len(numbers)},

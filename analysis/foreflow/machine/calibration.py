@@ -14,8 +14,8 @@ from typing import Any
 from foreflow.build import build, program
 from foreflow.errors import Failed, Refused
 from foreflow.inputs import capture_for
+from foreflow.judge.table import grid, number
 from foreflow.places import FIT, MEASURED_PROFILES, RUNS
-from foreflow.table import grid, number
 
 CELLS = 84
 QUICK_CELLS = 16

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from foreflow import controls
-from foreflow import data as datasets
 from foreflow.build import build, program
 from foreflow.errors import Failed, Refused
+from foreflow.learning import evaluation_controls
+from foreflow.learning import data as datasets
 from foreflow.places import RUNS
 
 KINDS = ("gru", "lstm", "mlp", "automaton", "trees")
@@ -66,7 +66,7 @@ def train(wanted: Wanted, out: Path | None) -> dict[str, Any]:
         return _train(wanted, data, out)
     with tempfile.TemporaryDirectory(prefix="control-", dir=out.parent) as scratch:
         changed = Path(scratch) / data.name
-        controls.apply(wanted.control, data, changed, wanted.seed)
+        evaluation_controls.apply(wanted.control, data, changed, wanted.seed)
         return _train(wanted, changed, out)
 
 
@@ -75,7 +75,7 @@ def _train(wanted: Wanted, data: Path, out: Path) -> dict[str, Any]:
     command = [str(learner), "--data", str(data), "--model", wanted.kind, "--seed", str(wanted.seed), "--out", str(out)]
     command += ["--command", wanted.command()]
     if wanted.kind == "trees":
-        from foreflow import trees
+        from foreflow.learning import trees
 
         fitted = out.with_suffix(".fitted.json")
         fitted.write_text(json.dumps(trees.fit(data, wanted.seed)))

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from foreflow import config as configuration
-from foreflow import control as controlling
 from foreflow.build import build, program
 from foreflow.errors import Refused
+from foreflow.live import control as controlling
 from foreflow.places import RUNS
 
 

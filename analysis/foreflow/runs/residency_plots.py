@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from foreflow.plots import COLOURS, STYLE, plt, save
+from foreflow.judge.plots import COLOURS, STYLE, plt, save
 
 _SHOWN = {
     "static": ("#56B4E9", ":"), "lru": ("#0072B2", "--"), "lfu": ("#0072B2", ":"), "rebalance": ("#999999", "--"),

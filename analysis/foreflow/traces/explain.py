@@ -6,8 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from foreflow import kept
-from foreflow.kept import Kept
+from foreflow.traces import kept
+from foreflow.traces.kept import Kept
 
 
 def document_of(run: Kept, packet: int) -> dict[str, Any]:

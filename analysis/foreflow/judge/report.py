@@ -11,9 +11,9 @@ import jinja2
 import yaml
 
 from foreflow import manifest
-from foreflow.metrics import METRICS
-from foreflow.runner import Result
-from foreflow.table import number, with_interval
+from foreflow.judge.metrics import METRICS
+from foreflow.judge.table import number, with_interval
+from foreflow.runs.runner import Result
 
 CAPTIONS = {
     "fast_path": "Packets that the device decided alone, and packets that went through the host's slow path.",
