@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "models/wire/fragment.h"
+
+namespace foreflow::wire {
+namespace {
+
+constexpr std::uint8_t kUuidBit = 8;
+
+std::uint32_t Load24(const std::uint8_t* at) {
+  return std::uint32_t{at[0]} << 16 | std::uint32_t{at[1]} << 8 | at[2];
+}
+void Store24(std::uint8_t* at, std::uint32_t value) {
+  at[0] = static_cast<std::uint8_t>(value >> 16);
+  at[1] = static_cast<std::uint8_t>(value >> 8);
+  at[2] = static_cast<std::uint8_t>(value);
+}
+
+bool IsFragment(ShardType type) { return type == ShardType::kData || type == ShardType::kRepair; }
+
+}  // namespace
+
+const std::uint8_t* Decode(const std::uint8_t* at, const std::uint8_t* end, ShardHeader& header) {
+  if (!Holds(at, end, ShardHeader::kBytes)) return nullptr;
+  const std::uint8_t type = at[0] & 7;
+  const bool has_uuid = (at[0] & kUuidBit) != 0;
+  if (type == 0 || type > kLastShardType) return nullptr;
+  header.version = at[0] >> 4;
+  header.type = static_cast<ShardType>(type);
+  header.has_uuid = has_uuid;
+  if (has_uuid && !IsFragment(header.type)) return nullptr;
+  header.epoch = at[1];
+  header.session = Load32(at + 2);
+  header.number = Load64(at + 6);
+  return at + ShardHeader::kBytes;
+}
+
+std::uint8_t* Encode(std::uint8_t* at, const std::uint8_t* end, const ShardHeader& header) {
+  if (!Holds(at, end, ShardHeader::kBytes)) return nullptr;
+  at[0] = static_cast<std::uint8_t>(header.version << 4 | (header.has_uuid ? kUuidBit : 0) |
+                                    static_cast<std::uint8_t>(header.type));
+  at[1] = header.epoch;
+  Store32(at + 2, header.session);
+  Store64(at + 6, header.number);
+  return at + ShardHeader::kBytes;
+}
+
+const std::uint8_t* Decode(const std::uint8_t* at, const std::uint8_t* end, FragmentHeader& header) {
+  if (!Holds(at, end, FragmentHeader::kBytes)) return nullptr;
+  header.base_delta = Load24(at);
+  header.index = at[3];
+  header.total = at[4];
+  header.length = Load16(at + 5);
+  header.sent_us = Load24(at + 7);
+  return at + FragmentHeader::kBytes;
+}
+
+std::uint8_t* Encode(std::uint8_t* at, const std::uint8_t* end, const FragmentHeader& header) {
+  if (!Holds(at, end, FragmentHeader::kBytes)) return nullptr;
+  Store24(at, header.base_delta);
+  at[3] = header.index;
+  at[4] = header.total;
+  Store16(at + 5, header.length);
+  Store24(at + 7, header.sent_us);
+  return at + FragmentHeader::kBytes;
+}
+
+const std::uint8_t* Decode(const std::uint8_t* at, const std::uint8_t* end, PacketUuid& uuid) {
+  if (!Holds(at, end, PacketUuid::kBytes)) return nullptr;
+  uuid.bytes = LoadBytes<PacketUuid::kBytes>(at);
+  return at + PacketUuid::kBytes;
+}
+
+std::uint8_t* Encode(std::uint8_t* at, const std::uint8_t* end, const PacketUuid& uuid) {
+  if (!Holds(at, end, PacketUuid::kBytes)) return nullptr;
+  StoreBytes(at, uuid.bytes);
+  return at + PacketUuid::kBytes;
+}
+
+// RFC 9562, section 5.8: 48 bits of ours, version 8, 12 bits, variant 2, 62 bits.
+PacketUuid UuidOf(std::uint32_t session, std::uint64_t base) {
+  PacketUuid uuid;
+  Store32(uuid.bytes.data(), session);
+  Store16(uuid.bytes.data() + 4, static_cast<std::uint16_t>(base >> 48));
+  Store16(uuid.bytes.data() + 6, static_cast<std::uint16_t>(0x8000 | (base >> 36 & 0xfff)));
+  Store64(uuid.bytes.data() + 8, std::uint64_t{1} << 63 | (base & 0xfffffffff));
+  return uuid;
+}
+
+const std::uint8_t* Decode(const std::uint8_t* at, const std::uint8_t* end, ShardFeedback& feedback) {
+  if (!Holds(at, end, ShardFeedback::kBytes)) return nullptr;
+  if ((at[41] | at[42] | at[43]) != 0) return nullptr;
+  feedback.highest = Load64(at);
+  feedback.received = Load64(at + 8);
+  feedback.received_bytes = Load64(at + 16);
+  feedback.marked = Load32(at + 24);
+  feedback.spurious = Load32(at + 28);
+  feedback.held_us = Load32(at + 32);
+  feedback.sent_us = Load24(at + 36);
+  feedback.words = at[39];
+  feedback.gaps = at[40];
+  return at + ShardFeedback::kBytes;
+}
+
+std::uint8_t* Encode(std::uint8_t* at, const std::uint8_t* end, const ShardFeedback& feedback) {
+  if (!Holds(at, end, ShardFeedback::kBytes)) return nullptr;
+  Store64(at, feedback.highest);
+  Store64(at + 8, feedback.received);
+  Store64(at + 16, feedback.received_bytes);
+  Store32(at + 24, feedback.marked);
+  Store32(at + 28, feedback.spurious);
+  Store32(at + 32, feedback.held_us);
+  Store24(at + 36, feedback.sent_us);
+  at[39] = feedback.words;
+  at[40] = feedback.gaps;
+  Store24(at + 41, 0);
+  return at + ShardFeedback::kBytes;
+}
+
+const std::uint8_t* Decode(const std::uint8_t* at, const std::uint8_t* end, ReceivedWord& word) {
+  if (!Holds(at, end, ReceivedWord::kBytes)) return nullptr;
+  word.bits = Load64(at);
+  return at + ReceivedWord::kBytes;
+}
+
+std::uint8_t* Encode(std::uint8_t* at, const std::uint8_t* end, const ReceivedWord& word) {
+  if (!Holds(at, end, ReceivedWord::kBytes)) return nullptr;
+  Store64(at, word.bits);
+  return at + ReceivedWord::kBytes;
+}
+
+const std::uint8_t* Decode(const std::uint8_t* at, const std::uint8_t* end, FragmentGap& gap) {
+  if (!Holds(at, end, FragmentGap::kBytes)) return nullptr;
+  gap.first = Load64(at);
+  gap.count = Load16(at + 8);
+  return gap.count == 0 ? nullptr : at + FragmentGap::kBytes;
+}
+
+std::uint8_t* Encode(std::uint8_t* at, const std::uint8_t* end, const FragmentGap& gap) {
+  if (!Holds(at, end, FragmentGap::kBytes)) return nullptr;
+  Store64(at, gap.first);
+  Store16(at + 8, gap.count);
+  return at + FragmentGap::kBytes;
+}
+
+const std::uint8_t* Decode(const std::uint8_t* at, const std::uint8_t* end, ShardProbe& probe) {
+  if (!Holds(at, end, ShardProbe::kBytes) || at[3] != 0) return nullptr;
+  probe.sent_us = Load24(at);
+  return at + ShardProbe::kBytes;
+}
+
+std::uint8_t* Encode(std::uint8_t* at, const std::uint8_t* end, const ShardProbe& probe) {
+  if (!Holds(at, end, ShardProbe::kBytes)) return nullptr;
+  Store24(at, probe.sent_us);
+  at[3] = 0;
+  return at + ShardProbe::kBytes;
+}
+
+const char* Name(ShardFault fault) {
+  static constexpr std::array<const char*, kShardFaults> kNames = {
+      "none", "short", "version", "type", "total", "index", "number", "uuid", "size"};
+  const auto index = static_cast<std::size_t>(fault);
+  return index < kNames.size() ? kNames[index] : nullptr;
+}
+
+ShardFault ReadShardMessage(BytesView datagram, ShardMessage& message) {
+  const std::uint8_t* const end = datagram.end();
+  if (datagram.size < ShardHeader::kBytes + kShardTagBytes) return ShardFault::kShort;
+  if (datagram.data[0] >> 4 != ShardHeader::kVersion) return ShardFault::kVersion;
+  const std::uint8_t* at = Decode(datagram.begin(), end, message.header);
+  if (at == nullptr) return ShardFault::kType;
+  const ShardHeader& header = message.header;
+  if (!IsFragment(header.type)) {
+    message.fragment = {};
+    message.associated = datagram.First(ShardHeader::kBytes);
+    message.sealed = {at, static_cast<std::size_t>(end - at) - kShardTagBytes};
+    message.tag = end - kShardTagBytes;
+    return ShardFault::kNone;
+  }
+  const std::size_t clear = ShardClearBytes(header.type, header.has_uuid);
+  if (datagram.size < clear + kShardTagBytes) return ShardFault::kShort;
+  at = Decode(at, end, message.fragment);
+  const FragmentHeader& fragment = message.fragment;
+  if (!IsGrid(fragment.length, fragment.total)) return ShardFault::kTotal;
+  const bool is_repair = header.type == ShardType::kRepair;
+  if (fragment.index >= fragment.total || (is_repair && fragment.index != 0)) return ShardFault::kIndex;
+  // Fragments are numbered in order when they are sent first, repairs after them; later sendings come later.
+  const std::uint32_t nearest = is_repair ? fragment.total : fragment.index;
+  if (fragment.base_delta > header.number || fragment.base_delta < nearest) return ShardFault::kNumber;
+  if (header.has_uuid) {
+    PacketUuid uuid;
+    at = Decode(at, end, uuid);
+    if (!Equal(uuid.bytes, UuidOf(header.session, message.base()).bytes)) return ShardFault::kUuid;
+  }
+  const std::size_t text = FragmentBytes(fragment.length, fragment.total, fragment.index);
+  if (datagram.size != clear + text + kShardTagBytes) return ShardFault::kSize;
+  message.associated = datagram.First(clear);
+  message.sealed = {at, text};
+  message.tag = at + text;
+  return ShardFault::kNone;
+}
+
+FragmentGap FeedbackRows::Gap(std::size_t index) const {
+  FragmentGap gap;
+  const std::uint8_t* const at = gaps + index * FragmentGap::kBytes;
+  Decode(at, at + FragmentGap::kBytes, gap);
+  return gap;
+}
+
+bool ReadFeedback(BytesView text, FeedbackRows& rows) {
+  const std::uint8_t* const at = Decode(text.begin(), text.end(), rows.feedback);
+  if (at == nullptr) return false;
+  const std::size_t words = rows.feedback.words * ReceivedWord::kBytes;
+  const std::size_t gaps = rows.feedback.gaps * FragmentGap::kBytes;
+  if (static_cast<std::size_t>(text.end() - at) != words + gaps) return false;
+  rows.words = at;
+  rows.gaps = at + words;
+  for (std::size_t i = 0; i < rows.feedback.gaps; ++i) {
+    FragmentGap gap;
+    const std::uint8_t* const row = rows.gaps + i * FragmentGap::kBytes;
+    if (Decode(row, row + FragmentGap::kBytes, gap) == nullptr) return false;
+    // Fragments beyond the greatest number are asked for by packets whose others came.
+    const std::uint64_t last = gap.first + (gap.count - 1u);
+    const std::uint64_t reach = rows.feedback.highest + kMostFragments;
+    if (last < gap.first || (reach >= rows.feedback.highest && last > reach)) return false;
+  }
+  return true;
+}
+
+}  // namespace foreflow::wire

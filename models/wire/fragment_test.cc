@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "models/wire/fragment.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "models/base/rng.h"
+
+namespace foreflow::wire {
+namespace {
+
+using Raw = std::vector<std::uint8_t>;
+
+std::map<std::string, Raw> ReadVectors() {
+  std::ifstream file(std::string(FOREFLOW_SOURCE_DIR) + "/models/wire/vectors/fragment.txt");
+  std::map<std::string, Raw> vectors;
+  for (std::string line; std::getline(file, line);) {
+    if (line.empty() || line[0] == '#') continue;
+    const std::size_t space = line.find(' ');
+    Raw bytes;
+    for (std::size_t at = space + 1; at + 1 < line.size(); at += 2) {
+      bytes.push_back(static_cast<std::uint8_t>(std::stoul(line.substr(at, 2), nullptr, 16)));
+    }
+    vectors[line.substr(0, space)] = bytes;
+  }
+  return vectors;
+}
+
+template <typename Struct>
+void Append(Raw& to, const Struct& value) {
+  Raw bytes(Struct::kBytes);
+  ASSERT_EQ(Encode(bytes.data(), bytes.data() + bytes.size() - 1, value), nullptr);
+  ASSERT_EQ(Encode(bytes.data(), bytes.data() + bytes.size(), value), bytes.data() + bytes.size());
+  to.insert(to.end(), bytes.begin(), bytes.end());
+}
+
+ShardHeader Header(ShardType type, bool has_uuid = false) {
+  ShardHeader header;
+  header.type = type;
+  header.has_uuid = has_uuid;
+  header.epoch = 0x7b;
+  header.session = 0x01020304;
+  header.number = 0x1112131415161718;
+  return header;
+}
+
+// Fragment `index` of 4 of a packet of 1401 bytes, each byte of text its index.
+Raw Fragment(ShardType type, bool has_uuid, std::uint8_t index) {
+  FragmentHeader fragment;
+  fragment.base_delta = 0x010203;
+  fragment.index = index;
+  fragment.total = 4;
+  fragment.length = 1401;
+  fragment.sent_us = 0xabcdef;
+  Raw bytes;
+  Append(bytes, Header(type, has_uuid));
+  Append(bytes, fragment);
+  if (has_uuid) Append(bytes, UuidOf(0x01020304, 0x1112131415161718 - 0x010203));
+  bytes.resize(bytes.size() + FragmentBytes(1401, 4, index), 0x55);
+  bytes.resize(bytes.size() + kShardTagBytes, 0xaa);
+  return bytes;
+}
+
+Raw Feedback() {
+  ShardFeedback feedback;
+  feedback.highest = 1000;
+  feedback.received = 995;
+  feedback.received_bytes = 348'250;
+  feedback.marked = 3;
+  feedback.spurious = 1;
+  feedback.held_us = 25;
+  feedback.sent_us = 0x123456;
+  feedback.words = 2;
+  feedback.gaps = 1;
+  Raw bytes;
+  Append(bytes, feedback);
+  Append(bytes, ReceivedWord{0xffffffffffff7fff});
+  Append(bytes, ReceivedWord{0x7fffffffffffffff});
+  Append(bytes, FragmentGap{985, 1});
+  return bytes;
+}
+
+ShardFault Read(const Raw& bytes) {
+  ShardMessage message;
+  return ReadShardMessage({bytes.data(), bytes.size()}, message);
+}
+
+TEST(Fragment, EncodesTheVectors) {
+  auto vectors = ReadVectors();
+  ASSERT_EQ(vectors.size(), 5u);
+  EXPECT_EQ(Fragment(ShardType::kData, false, 0), vectors["data_compact"]);
+  EXPECT_EQ(Fragment(ShardType::kData, true, 3), vectors["data_explicit"]);
+  EXPECT_EQ(Fragment(ShardType::kRepair, false, 0), vectors["repair"]);
+  EXPECT_EQ(Feedback(), vectors["feedback"]);
+  Raw probe;
+  Append(probe, Header(ShardType::kProbe));
+  Append(probe, ShardProbe{0xabcdef});
+  EXPECT_EQ(probe, vectors["probe"]);
+}
+
+TEST(Fragment, TakesADatagramApart) {
+  const Raw bytes = Fragment(ShardType::kData, true, 3);
+  ShardMessage message;
+  ASSERT_EQ(ReadShardMessage({bytes.data(), bytes.size()}, message), ShardFault::kNone);
+  EXPECT_EQ(message.header.session, 0x01020304u);
+  EXPECT_EQ(message.header.number, 0x1112131415161718u);
+  EXPECT_EQ(message.base(), 0x1112131415161718u - 0x010203);
+  EXPECT_EQ(message.fragment.sent_us, 0xabcdefu);
+  EXPECT_EQ(message.associated.size, 40u);
+  EXPECT_EQ(message.sealed.size, 1401u - 3 * 351);
+  EXPECT_EQ(message.tag, bytes.data() + bytes.size() - kShardTagBytes);
+  EXPECT_EQ(ShardClearBytes(ShardType::kData, false), 24u);
+}
+
+TEST(Fragment, EveryFaultIsTold) {
+  const Raw good = Fragment(ShardType::kData, true, 2);
+  const auto with = [&](std::size_t at, std::uint8_t value) {
+    Raw bytes = good;
+    bytes[at] = value;
+    return Read(bytes);
+  };
+  EXPECT_EQ(Read(good), ShardFault::kNone);
+  EXPECT_EQ(with(0, 0x29), ShardFault::kVersion);
+  EXPECT_EQ(with(0, 0x18), ShardFault::kType);
+  EXPECT_EQ(with(0, 0x1d), ShardFault::kType);
+  EXPECT_EQ(with(0, 0x1b), ShardFault::kType) << "feedback has no UUID";
+  EXPECT_EQ(with(18, 0), ShardFault::kTotal);
+  EXPECT_EQ(with(18, 65), ShardFault::kTotal);
+  EXPECT_EQ(with(17, 4), ShardFault::kIndex);
+  EXPECT_EQ(with(0, 0x1a), ShardFault::kIndex) << "a repair has index 0";
+  EXPECT_EQ(with(30, 1), ShardFault::kUuid);
+  EXPECT_EQ(with(20, 0x7d), ShardFault::kSize);
+  Raw tiny = good;
+  tiny[19] = 0;
+  tiny[20] = 3;
+  EXPECT_EQ(Read(tiny), ShardFault::kTotal) << "3 bytes make no 4 fragments";
+  Raw early = good;
+  for (std::size_t at = 6; at < 14; ++at) early[at] = 0;
+  EXPECT_EQ(Read(early), ShardFault::kNumber);
+  Raw near = good;
+  near[14] = near[15] = 0;
+  near[16] = 1;
+  EXPECT_EQ(Read(near), ShardFault::kNumber) << "fragment 2 comes two numbers after the base or later";
+  for (std::size_t size = 0; size < good.size(); ++size) {
+    const Raw cut(good.begin(), good.begin() + static_cast<std::ptrdiff_t>(size));
+    EXPECT_EQ(Read(cut), size < 56 ? ShardFault::kShort : ShardFault::kSize) << size;
+  }
+  Raw longer = good;
+  longer.push_back(0);
+  EXPECT_EQ(Read(longer), ShardFault::kSize);
+  for (std::size_t fault = 0; fault < kShardFaults; ++fault)
+    EXPECT_NE(Name(static_cast<ShardFault>(fault)), nullptr);
+  EXPECT_EQ(Name(static_cast<ShardFault>(kShardFaults)), nullptr);
+}
+
+TEST(Fragment, FeedbackIsExactlyItsRows) {
+  const Raw good = Feedback();
+  FeedbackRows rows;
+  ASSERT_TRUE(ReadFeedback({good.data(), good.size()}, rows));
+  EXPECT_EQ(rows.feedback.highest, 1000u);
+  EXPECT_EQ(rows.feedback.sent_us, 0x123456u);
+  EXPECT_EQ(rows.Word(1), 0x7fffffffffffffffu);
+  EXPECT_EQ(rows.Gap(0).first, 985u);
+  for (std::size_t size = 0; size < good.size(); ++size)
+    EXPECT_FALSE(ReadFeedback({good.data(), size}, rows)) << size;
+  const auto with_gap = [&](std::uint64_t first, std::uint16_t count) {
+    Raw bytes = good;
+    Store64(bytes.data() + 60, first);
+    Store16(bytes.data() + 68, count);
+    return ReadFeedback({bytes.data(), bytes.size()}, rows);
+  };
+  EXPECT_FALSE(with_gap(985, 0));
+  EXPECT_TRUE(with_gap(1001, 64)) << "the others of a packet that is under way";
+  EXPECT_FALSE(with_gap(1001, 65));
+  EXPECT_FALSE(with_gap(~std::uint64_t{0}, 2)) << "past the last number";
+  Raw reserved = good;
+  reserved[42] = 1;
+  EXPECT_FALSE(ReadFeedback({reserved.data(), reserved.size()}, rows));
+}
+
+// Every split of every length into its grid: parts that have bytes, lie side by side and make the whole.
+TEST(Fragment, AGridCoversThePacketOnce) {
+  std::size_t grids = 0;
+  for (std::size_t length = 1; length <= 300; ++length) {
+    for (std::size_t total = 0; total <= kMostFragments + 1; ++total) {
+      if (!IsGrid(length, total)) continue;
+      ++grids;
+      std::size_t bytes = 0;
+      for (std::size_t index = 0; index < total; ++index) {
+        ASSERT_EQ(bytes, index * FragmentUnit(length, total));
+        ASSERT_GT(FragmentBytes(length, total, index), 0u);
+        bytes += FragmentBytes(length, total, index);
+      }
+      ASSERT_EQ(bytes, length);
+    }
+  }
+  EXPECT_GT(grids, 5000u);
+  EXPECT_FALSE(IsGrid(0, 1));
+  EXPECT_FALSE(IsGrid(5, 4)) << "two bytes each: the fourth would have none";
+}
+
+TEST(Fragment, AUuidIsOfVersion8AndItsPacketsAlone) {
+  const PacketUuid uuid = UuidOf(0xffffffff, 0x123456789abcdef0);
+  EXPECT_EQ(uuid.bytes[6] >> 4, 8);
+  EXPECT_EQ(uuid.bytes[8] >> 6, 2);
+  std::map<std::array<std::uint8_t, 16>, int> seen;
+  for (const std::uint32_t session : {0u, 1u, 0x80000000u})
+    for (int bit = 0; bit < 64; ++bit) ++seen[UuidOf(session, std::uint64_t{1} << bit).bytes];
+  EXPECT_EQ(seen.size(), 3u * 64);
+}
+
+// What is accepted has one spelling: any byte changed is refused or told.
+TEST(Fragment, WhatIsReadIsWrittenAsItWas) {
+  const std::uint64_t seed = 1;
+  SCOPED_TRACE(seed);
+  Rng rng(seed, "fragment_test");
+  std::size_t accepted = 0, refused = 0;
+  for (int round = 0; round < 40'000; ++round) {
+    Raw bytes = Fragment(rng.Below(2) == 0 ? ShardType::kData : ShardType::kRepair, rng.Below(2) == 0, 0);
+    bytes[rng.Below(40)] = static_cast<std::uint8_t>(rng.Below(256));
+    ShardMessage message;
+    if (ReadShardMessage({bytes.data(), bytes.size()}, message) != ShardFault::kNone) {
+      ++refused;
+      continue;
+    }
+    ++accepted;
+    Raw again;
+    Append(again, message.header);
+    if (message.associated.size > ShardHeader::kBytes) Append(again, message.fragment);
+    if (message.header.has_uuid) Append(again, UuidOf(message.header.session, message.base()));
+    again.insert(again.end(), message.sealed.begin(), message.sealed.end());
+    again.insert(again.end(), message.tag, message.tag + kShardTagBytes);
+    ASSERT_EQ(again, bytes);
+  }
+  EXPECT_GT(accepted, 5'000u);
+  EXPECT_GT(refused, 5'000u);
+}
+
+}  // namespace
+}  // namespace foreflow::wire
