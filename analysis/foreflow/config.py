@@ -13,7 +13,8 @@ import ipaddress
 import json
 import os
 import re
-from functools import cache
+from collections.abc import Mapping
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,9 @@ SHORT_NAMES = {
 SERVED = {"gru": {"network": "model"}, "tabulated": {"table": "table"}, "tiered": {"table": "table", "network": "model"}}
 ARMS = ("off", "reactive", "predictive", "oracle", "anti_oracle")
 RULE_SET_SEED = 1
+# Keys that name a file: their contents take their place in a configuration, which keeps the names beside.
+NAMES = ("ruleset", "prediction.model", "prediction.table")
+COMMAND_LINE = "command line"
 LIVE_ARMS = ARMS[:3]  # those that need not know the future
 
 
@@ -150,7 +154,7 @@ def _sentence(error: jsonschema.ValidationError, source: str) -> str:
     if error.validator == "required":
         absent = next(key for key in error.validator_value if key not in error.instance)
         return f"{source}: key {_dotted([*path, absent])} is missing"
-    return f"{source}: {where or 'the document'} = {json.dumps(error.instance)[:80]}; allowed is {_bounds(error.schema)}"
+    return f"{source}: {where or 'the document'} = {json.dumps(error.instance, default=str)[:80]}; allowed is {_bounds(error.schema)}"
 
 
 class _Validator:
@@ -235,24 +239,67 @@ def validate_capacities(capacities: list[str]) -> None:
         validate(apply_overrides({"scenario": "x", "about": "y"}, [f"device.rules={capacity}"]), schema(), "command line")
 
 
-def apply_overrides(document: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
-    document = copy.deepcopy(document)
-    known = all_keys()
+def full_key(key: str, where: str) -> str:
+    """The dotted key that `key`, dotted or a short name, stands for."""
+    full = SHORT_NAMES.get(key, key)
+    if full not in (known := all_keys()):
+        raise Refused(f"{where}: unknown key {key}; {_suggest(key, known)}")
+    return full
+
+
+def _settings(overrides: list[str]) -> list[tuple[str, Any]]:
+    """Full keys and values of key=value texts."""
+    settings = []
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals:
-            raise Refused(f"command line: '{override}' is not of the form key=value")
-        full = SHORT_NAMES.get(key, key)
-        if full not in known:
-            raise Refused(f"command line: unknown key {key}; {_suggest(key, known)}")
-        *folders, last = full.split(".")
+            raise Refused(f"{COMMAND_LINE}: '{override}' is not of the form key=value")
+        full = full_key(key, COMMAND_LINE)
+        settings.append((full, _override_value(full, text)))
+    return settings
+
+
+def _apply(document: dict[str, Any], settings: list[tuple[str, Any]], where: str) -> dict[str, Any]:
+    document = copy.deepcopy(document)
+    for key, value in settings:
+        *folders, last = key.split(".")
         place = document
         for folder in folders:
             place = place.setdefault(folder, {})
             if not isinstance(place, dict):
-                raise Refused(f"command line: {key} is below {folder}, which holds no keys")
-        place[last] = _override_value(full, text)
+                raise Refused(f"{where}: {key} is below {folder}, which holds no keys")
+        place[last] = value
     return document
+
+
+def apply_overrides(document: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
+    return _apply(document, _settings(overrides), COMMAND_LINE)
+
+
+def _at(document: Mapping[str, Any], key: str) -> Any:
+    for step in key.split("."):
+        document = document[step]
+    return document
+
+
+@cache
+def defaults() -> dict[str, Any]:
+    """The default of every key, by its dotted name."""
+    filled = fill({}, schema())
+    return {key: _at(filled, key) for key in all_keys()}
+
+
+def parameters(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run of `config` (of `resolve`) has that the defaults have not, by dotted key; arms and seeds are no parameters."""
+    names = config.get("names", {})
+    values = {}
+    for key, default in defaults().items():
+        if key in ("arms", "seeds"):
+            continue
+        value = names.get(key, default) if key in NAMES else _at(config, key)
+        if value != default:
+            values[key] = value
+    return values
 
 
 def _check_changes(rules: dict[str, Any], source: str) -> None:
@@ -361,6 +408,13 @@ def load_rules(name: str, beside: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         if file.read(256).lstrip().startswith(b"@"):
             return _filters(path)
+    stat = path.stat()
+    return copy.deepcopy(_ruleset_in(path, stat.st_mtime_ns, stat.st_size))
+
+
+@lru_cache(maxsize=16)
+def _ruleset_in(path: Path, _changed_ns: int, _size: int) -> dict[str, Any]:
+    """Kept, since a sweep resolves the same rules for each of its points."""
     return _complete_ruleset(load_yaml(path), str(path))
 
 
@@ -388,14 +442,14 @@ def profile_file(name: str) -> Path | None:
     return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
-def load_profiles(config: dict[str, Any], source: str, overridden: set[str]) -> dict[str, Any]:
+def load_profiles(config: dict[str, Any], source: str, overridden: set[str], overrides_from: str = COMMAND_LINE) -> dict[str, Any]:
     """The contents of the hardware profiles that the configuration names."""
     profiles = {}
     known = sorted(path.stem for folder in (PROFILES, MEASURED_PROFILES) for path in folder.glob("*.json"))
     for key in ("host.profile", "host.bus", "device.profile"):
         room, name = key.split(".")
         value = config[room][name]
-        where = "command line" if key in overridden else source
+        where = overrides_from if key in overridden else source
         path = profile_file(value)
         if path is None and value.endswith(".json"):
             raise Refused(f"{where}: {key} = {value}: no such file; `./foreflow calibrate --out FILE` writes one")
@@ -411,12 +465,12 @@ def load_profiles(config: dict[str, Any], source: str, overridden: set[str]) -> 
     return profiles
 
 
-def load_models(prediction: dict[str, Any], source: str, overridden: set[str]) -> dict[str, Any]:
+def load_models(prediction: dict[str, Any], source: str, overridden: set[str], overrides_from: str = COMMAND_LINE) -> dict[str, Any]:
     """The files, with their SHA-256, of the trained models that the predictor serves; takes their names out of `prediction`."""
     named = {key: prediction.pop(key) for key in ("model", "table")}
     models: dict[str, Any] = {"table": None, "network": None}
     for place, key in SERVED.get(prediction["predictor"], {}).items():
-        where = "command line" if {key, f"prediction.{key}"} & overridden else source
+        where = overrides_from if f"prediction.{key}" in overridden else source
         name = named[key]
         path = Path(name) if name.endswith(".model") else TRAINED / f"{name}.model"
         if not path.is_file():
@@ -427,26 +481,33 @@ def load_models(prediction: dict[str, Any], source: str, overridden: set[str]) -
     return models
 
 
-def resolve(scenario: str, overrides: list[str]) -> dict[str, Any]:
+def resolve(scenario: str, overrides: list[str] | Mapping[str, Any], overrides_from: str = COMMAND_LINE) -> dict[str, Any]:
     """Scenario `scenario` with overrides and defaults, rules and profiles filled in; checked in full.
 
-    Beside the schema's keys (less `ruleset` and the models' names), the result has `rules`, `tag_rules`, `meters`, `changes`, `models`
-    and `hw`.
+    `overrides` are texts of the form key=value, or values by key; refusals name `overrides_from` as their place. Beside the
+    schema's keys (less `ruleset` and the models' names, which `names` keeps), the result has `rules`, `tag_rules`, `meters`,
+    `changes`, `models` and `hw`.
     """
     path = scenario_file(scenario)
     document = load_yaml(path)
     if not isinstance(document, dict):
         raise Refused(f"{path}: a scenario is a mapping of keys to values")
     validate(document, schema(), str(path))
-    validate(overridden := apply_overrides(document, overrides), schema(), "command line" if overrides else str(path))
+    if isinstance(overrides, Mapping):
+        settings = [(full_key(key, overrides_from), value) for key, value in overrides.items()]
+    else:
+        settings = _settings(overrides)
+    validate(overridden := _apply(document, settings, overrides_from), schema(), overrides_from if settings else str(path))
     config = fill(overridden, schema())
     if config["device"]["flow_entries"] == 0 and config["device"]["rules"] == 0:
-        where = "command line" if {"capacity=0", "device.flow_entries=0"} & set(overrides) else str(path)
+        where = overrides_from if ("device.flow_entries", 0) in settings else str(path)
         raise Refused(f"{where}: device.flow_entries = 0; allowed is 1 to 16777216 or a share above 0%, or 0 where device.rules gives the device a rule table")
+    names = {key: _at(config, key) for key in NAMES}
     rules = load_rules(config.pop("ruleset"), path.parent)
-    named = {text.partition("=")[0] for text in overrides}
-    models = load_models(config["prediction"], str(path), named)
-    return {**config, **rules, "models": models, "hw": load_profiles(config, str(path), named)}
+    named = {key for key, _ in settings}
+    models = load_models(config["prediction"], str(path), named, overrides_from)
+    profiles = load_profiles(config, str(path), named, overrides_from)
+    return {**config, "names": names, **rules, "models": models, "hw": profiles}
 
 
 def resolved_for_run(

@@ -13,18 +13,8 @@ Values = dict[str, dict[str, list[float | None]]]  # arm -> metric -> one value 
 NO_PACKETS = {"in": 0, "out": 0, "held": 0, "dropped": {}}
 
 
-def _writes_per_second(result: Result) -> float | None:
-    """Of simulated time."""
-    writes, seconds = result.summary.get("counters", {}).get("rule_writes"), result.summary.get("simulated_s")
-    return writes / seconds if writes is not None and seconds else None
-
-
 def values_of(results: list[Result], arms: list[str], seeds: list[int]) -> Values:
-    measured = {
-        (result.run.arm, result.run.seed): {**metrics.measure(result.trace), "rule_writes_per_second": _writes_per_second(result)}
-        for result in results
-        if result.ok
-    }
+    measured = {(result.run.arm, result.run.seed): result.row["metrics"] for result in results if result.row is not None and result.ok}
     return {
         arm: {
             metric: [measured.get((arm, seed), {}).get(metric) for seed in seeds]

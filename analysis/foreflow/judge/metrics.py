@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -69,7 +70,7 @@ def _latencies_us(packets: np.ndarray) -> np.ndarray:
 
 
 def measure(trace: Path) -> dict[str, float | None]:
-    """Every metric of the run that wrote `trace`; None where the run has no such packets."""
+    """Every metric that the trace alone holds; None where the run has no such packets."""
     try:
         with h5py.File(trace) as file:
             packets, decisions, predictions = (file[name][()] for name in ("packets", "decisions", "predictions"))
@@ -106,6 +107,14 @@ def measure(trace: Path) -> dict[str, float | None]:
         "type_accuracy": _share(predictions["predicted"] == predictions["truth"], len(predictions)),
         "predicted_first_uses_per_thousand": None if used is None else 1000 * used,
     }
+
+
+def of_run(trace: Path, summary: dict[str, Any]) -> dict[str, float | None]:
+    """Every metric of METRICS of a run, from its trace and its summary."""
+    writes, seconds = summary.get("counters", {}).get("rule_writes"), summary.get("simulated_s")
+    values = measure(trace)
+    values["rule_writes_per_second"] = writes / seconds if writes is not None and seconds else None  # of simulated time
+    return values
 
 
 def _lost(packets: np.ndarray, decisions: np.ndarray, full: list[int]) -> int:

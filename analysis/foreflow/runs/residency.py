@@ -24,6 +24,7 @@ from foreflow.judge import stats
 from foreflow.judge.table import grid, with_interval
 from foreflow.places import RUNS
 from foreflow.runs import runner
+from foreflow.runs.store import Store
 
 POLICIES = ("static", "lru", "lfu", "rebalance", "random", "greedy")
 # Beside them: what is added to the best, without and with its share of writes, and the two ends.
@@ -209,7 +210,7 @@ def _tag_costs(name: str, config: dict[str, Any], best: dict[str, str], capaciti
     import h5py
 
     def measured(run: runner.Run) -> tuple[dict[str, Any], int, dict[str, Any]]:
-        result = runner.execute(run, simulator, folder / "runs", False, lambda done, total: None, set())
+        result = runner.execute(run, simulator, Store.of(folder / "runs"))
         if not result.ok:
             raise Failed(f"{result.sentence}; log: {result.folder / 'log.txt'}")
         with h5py.File(result.trace) as file:

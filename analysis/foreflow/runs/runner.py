@@ -1,42 +1,40 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Runs every (arm, seed) of a scenario, each in a process of its own, and keeps each in a folder named by its hash.
-
-A folder appears under its final name only when it is whole: it is written beside, synced, then renamed. A whole folder
-is taken again instead of run again. A failed run keeps its folder, with its log, as `<hash>.failed`.
-"""
+"""What a run is, its key, and the one function that runs it, wherever that is: here, in a worker process or on a cluster."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
-import os
 import re
 import shutil
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from foreflow import config as configuration
 from foreflow import inputs, manifest
-from foreflow.errors import Refused
+from foreflow.errors import Failed, Refused
 from foreflow.inputs import sha256_of
+from foreflow.runs import rows
+from foreflow.runs.store import Store
 
-PARALLEL = 2
+PARALLEL = 2  # runs at a time, of commands that do not ask
 PROGRESS = re.compile(r"^progress (\d+) (\d+)$")
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+LEAST_FREE_BYTES = 1 << 16  # of the store's disk: with less, a run that failed may have failed for that
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Run:
-    """One (arm, seed): what it will read and where it is kept."""
+    """One (arm, seed): what it will read, and its key."""
 
     arm: str
     seed: int
@@ -45,14 +43,32 @@ class Run:
     key: str
     shift: Path | None = None  # the capture that follows in the middle of the run
 
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "arm": self.arm, "seed": self.seed, "capture": str(self.capture), "config": self.config, "key": self.key,
+            "shift": None if self.shift is None else str(self.shift),
+        }  # fmt: skip
+
+    @classmethod
+    def of_json(cls, document: dict[str, Any]) -> Run:
+        shift = document["shift"]
+        return cls(**{**document, "capture": Path(document["capture"]), "shift": None if shift is None else Path(shift)})
+
 
 @dataclass
 class Result:
+    """How a run ended.
+
+    Status: done; reused, as it was whole already; failed; refused, by the simulator; busy, as another process runs it;
+    unwritable, as the store takes nothing any more.
+    """
+
     run: Run
     folder: Path
-    status: str  # done, reused, failed, refused
-    sentence: str = ""  # why it failed
-    summary: dict[str, Any] = field(default_factory=dict)
+    status: str
+    sentence: str = ""  # why it is not done
+    row: dict[str, Any] | None = field(default=None)
+    note: str = ""  # what else the user should know
 
     @property
     def ok(self) -> bool:
@@ -61,6 +77,17 @@ class Result:
     @property
     def trace(self) -> Path:
         return self.folder / "trace.h5"
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        return json.loads((self.folder / "summary.json").read_text()) if self.ok else {}
+
+    def as_json(self) -> dict[str, Any]:
+        return {"folder": str(self.folder), "status": self.status, "sentence": self.sentence, "row": self.row, "note": self.note}
+
+    @classmethod
+    def of_json(cls, run: Run, document: dict[str, Any]) -> Result:
+        return cls(run, **{**document, "folder": Path(document["folder"])})
 
 
 def plan(config: dict[str, Any], arm: str, seed: int, capture: Path, program: Path, shift: Path | None = None) -> Run:
@@ -76,55 +103,30 @@ def plan(config: dict[str, Any], arm: str, seed: int, capture: Path, program: Pa
 
 def plan_all(config: dict[str, Any], arms: list[str], seeds: list[int], program: Path) -> list[Run]:
     """A run for each arm and seed, on captures that are made where they are not there yet."""
-    traffic = config["traffic"]
-
-    def captures_of(name: str) -> dict[int, Path]:
-        if name in inputs.GENERATED + inputs.OVER_RULES:
-            print(f"foreflow: making or reusing {len(seeds)} captures of {name} traffic", file=sys.stderr)
-        return {seed: inputs.capture_for(name, seed, traffic["max_packets"], rules=config["rules"]) for seed in seeds}
-
-    captures = captures_of(config["input"])
-    shifts = captures_of(traffic["shift_input"]) if traffic["shift_input"] is not None else {}
-    return [plan(config, arm, seed, captures[seed], program, shifts.get(seed)) for arm in arms for seed in seeds]
+    if config["input"] in inputs.GENERATED + inputs.OVER_RULES:
+        print(f"foreflow: making or reusing {len(seeds)} captures of {config['input']} traffic", file=sys.stderr)
+    captures = {seed: inputs.captures_of(config, seed) for seed in seeds}
+    return [plan(config, arm, seed, captures[seed][0], program, captures[seed][1]) for arm in arms for seed in seeds]
 
 
-def hash_of(runs: list[Run]) -> str:
+def hash_of(runs: Iterable[Run]) -> str:
     """Names the folder of a result."""
     return hashlib.sha256(" ".join(run.key for run in runs).encode()).hexdigest()[:12]
-
-
-def _whole(folder: Path) -> dict[str, Any] | None:
-    """The summary of a finished run in `folder`, or None."""
-    try:
-        document = json.loads((folder / "manifest.json").read_text())
-        summary = json.loads((folder / "summary.json").read_text())
-    except (OSError, ValueError):
-        return None
-    return summary if document.get("exit") == "done" and (folder / "trace.h5").is_file() else None
-
-
-def _sync(folder: Path) -> None:
-    for path in [*folder.iterdir(), folder]:
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
-def _last_sentence(log: Path) -> str:
+def last_sentence(log: Path) -> str:
     lines = [line for line in log.read_text(errors="replace").splitlines() if line and not PROGRESS.match(line)]
     return lines[-1][:500] if lines else "it said nothing"
 
 
 def write_manifest(
     folder: Path, run: Run, program: Path, resolved: dict[str, Any], started: str, exit_reason: str, carried: dict[str, Any]
-) -> None:
-    """`carried`: by which door, and at which times (`recorded`, or `load`: scaled to traffic.load)."""
+) -> dict[str, Any]:
+    """Writes and returns it. `carried`: by which door, and at which times (`recorded`, or `load`: scaled to traffic.load)."""
     outputs = {
         name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
         for name in ("trace.h5", "summary.json")
@@ -136,6 +138,7 @@ def write_manifest(
     document = {
         "run": run.key,
         "config": {key: value for key, value in resolved.items() if key != "out"},
+        "parameters": configuration.parameters(run.config),
         "seed": run.seed,
         **carried,
         **manifest.commit(),
@@ -151,127 +154,118 @@ def write_manifest(
         "outputs_sha256": outputs,
     }
     (folder / "manifest.json").write_text(json.dumps(document, indent=1) + "\n")
+    return document
 
 
-def execute(
-    run: Run, program: Path, store: Path, fresh: bool, progress: Callable[[int, int], None], processes: set[subprocess.Popen]
-) -> Result:
-    """Runs or reuses one run; never raises for what the simulator does."""
-    final = store / run.key
-    if not fresh and (summary := _whole(final)) is not None:
-        progress(1, 1)
-        return Result(run, final, "reused", summary=summary)
-    store.mkdir(parents=True, exist_ok=True)
-    work = store / f"{run.key}.{os.getpid()}.tmp"
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir()
-    resolved = configuration.resolved_for_run(run.config, run.arm, run.seed, run.capture, work, run.shift)
-    (work / "RESOLVED.json").write_text(json.dumps(resolved, indent=1) + "\n")
-    started = now()
-    log = work / "log.txt"
-    with log.open("w") as file:
+def tied(command: list[str]) -> list[str]:
+    """`command`, killed by the kernel when the process that starts it dies."""
+    return ["setpriv", "--pdeathsig", "KILL", "--", *command]
+
+
+def _simulate(program: Path, work: Path, progress: Progress) -> int:
+    """Runs the simulator on work/RESOLVED.json; what it says goes into log.txt, its exit code is returned."""
+    with (work / "log.txt").open("w") as log:
         try:
+            if not program.is_file():
+                raise FileNotFoundError(errno.ENOENT, "No such file or directory")
             process = subprocess.Popen(
-                [str(program), str(work / "RESOLVED.json")], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                tied([str(program), str(work / "RESOLVED.json")]), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT, text=True, errors="replace", bufsize=1,
             )  # fmt: skip
         except OSError as error:
-            file.write(f"{program}: {error.strerror}\n")
-            code = 127
-        else:
-            processes.add(process)
+            log.write(f"{program}: {error.strerror}\n")
+            return 127
+        try:
             assert process.stdout is not None
             for line in process.stdout:
                 if match := PROGRESS.match(line.strip()):
                     progress(int(match.group(1)), int(match.group(2)))
                 else:
-                    file.write(line)
+                    log.write(line)
+        except BaseException:
+            process.kill()
+            raise
+        finally:
             code = process.wait()
-            processes.discard(process)
-            if code < 0:
-                file.write(f"ended by signal {-code}\n")
-    whole = (work / "trace.h5").is_file() and (work / "summary.json").is_file()
-    if code == 0 and not whole:
-        with log.open("a") as file:
-            file.write("trace.h5 or summary.json is missing although the exit code is 0\n")
-    done = code == 0 and whole
-    reason = "done" if done else f"refused: {_last_sentence(log)}" if code == 2 else f"exit code {code}: {_last_sentence(log)}"
-    write_manifest(work, run, program, resolved, started, reason, {"door": "ns3", "times": "load"})
-    target = final if done else store / f"{run.key}.failed"
-    _sync(work)
-    if target.exists():
-        shutil.rmtree(target)
-    os.rename(work, target)
-    if done:
-        return Result(run, target, "done", summary=_whole(target) or {})
-    return Result(run, target, "refused" if code == 2 else "failed", _last_sentence(target / "log.txt"))
+            process.stdout.close()
+        if code < 0:
+            log.write(f"ended by signal {-code}\n")
+        return code
 
 
-class _Bar:
-    """Packets done over all runs: a bar with time left on a terminal, a line a minute elsewhere."""
-
-    def __init__(self, runs: int):
-        self.done: dict[str, float] = {}
-        self.runs = runs
-        self.failures = 0
-        self.lock = threading.Lock()
-        self.started = self.said = time.monotonic()
-        terminal = sys.stderr.isatty()
-        self.bar = tqdm(total=runs, file=sys.stderr, unit="run", bar_format="{l_bar}{bar}| {elapsed}, {remaining} left{postfix}") if terminal else None
-
-    def update(self, run: Run, done: int, total: int) -> None:
-        with self.lock:
-            self.done[run.key] = done / total if total else 1.0
-            share = sum(self.done.values())
-            if self.bar is not None:
-                self.bar.n = round(share, 3)
-                if self.failures:
-                    self.bar.set_postfix_str(f"{self.failures} failed", refresh=False)
-                self.bar.refresh()
-            elif (now := time.monotonic()) - self.said >= 60:
-                self.said = now
-                left = (now - self.started) / max(share, 1e-9) * (self.runs - share)
-                print(f"  {share:.1f} of {self.runs} runs, about {left:.0f} s left", file=sys.stderr, flush=True)
-
-    def close(self) -> None:
-        if self.bar is not None:
-            self.bar.close()
+def execute(run: Run, program: Path, store: Store, fresh: bool = False, progress: Progress = lambda done, total: None) -> Result:
+    """Runs, measures and keeps one run, or takes it as it is kept; never raises for what the simulator or the disk does."""
+    try:
+        with store.claim(run.key) as ours:
+            if not fresh and (row := store.finished(run.key)) is not None:
+                return Result(run, store.run(run.key), "reused", row=row)
+            if not ours:
+                return Result(run, store.run(run.key), "busy", "another process runs it")
+            return _execute(run, program, store, progress)
+    except OSError as error:
+        where = f"{store.folder}: cannot be written: {error.strerror or error}"
+        return Result(run, store.run(run.key), "unwritable" if error.errno in FULL else "failed", where)
 
 
-def run_all(runs: list[Run], program: Path, store: Path, fresh: bool = False) -> list[Result]:
-    """All runs, two at a time, results in the order of `runs`.
+def _execute(run: Run, program: Path, store: Store, progress: Progress) -> Result:
+    work = store.new_folder(run.key)
+    resolved = configuration.resolved_for_run(run.config, run.arm, run.seed, run.capture, work, run.shift)
+    (work / "RESOLVED.json").write_text(json.dumps(resolved, indent=1) + "\n")
+    started, begun = now(), time.monotonic()
+    code = _simulate(program, work, progress)
+    sentence, metrics, trace = "", {}, None
+    if code != 0:
+        sentence = last_sentence(work / "log.txt")
+    elif not all((work / name).is_file() for name in ("trace.h5", "summary.json")):
+        sentence = "trace.h5 or summary.json is missing although the exit code is 0"
+    else:
+        try:
+            metrics, trace = rows.measured(work)
+        except (Failed, ValueError) as error:
+            sentence = f"it cannot be measured: {error}"
+    if sentence and shutil.disk_usage(store.folder).free < LEAST_FREE_BYTES:
+        return Result(run, work, "unwritable", f"{store.folder}: the disk is full ({sentence})")
+    if sentence and code == 0:
+        with (work / "log.txt").open("a") as log:
+            log.write(sentence + "\n")
+    reason = "done" if not sentence else f"refused: {sentence}" if code == 2 else f"exit code {code}: {sentence}"
+    document = write_manifest(work, run, program, resolved, started, reason, {"door": "ns3", "times": "load"})
+    row = rows.row(document, document["parameters"], time.monotonic() - begun, metrics, trace, sentence)
+    rows.write(work, row)
+    folder, aside = store.keep(work, run.key, not sentence)
+    note = "" if aside is None else f"{aside}: what {folder.name} was before is kept there"
+    return Result(run, folder, "done" if not sentence else "refused" if code == 2 else "failed", sentence, row, note)
+
+
+def lost(run: Run, program: Path, store: Store, sentence: str) -> Result:
+    """Keeps a run that took its workers with it as one that failed."""
+    work = store.new_folder(run.key)
+    resolved = configuration.resolved_for_run(run.config, run.arm, run.seed, run.capture, work, run.shift)
+    (work / "RESOLVED.json").write_text(json.dumps(resolved, indent=1) + "\n")
+    (work / "log.txt").write_text(sentence + "\n")
+    document = write_manifest(work, run, program, resolved, now(), sentence, {"door": "ns3", "times": "load"})
+    row = rows.row(document, document["parameters"], 0.0, {}, None, sentence)
+    rows.write(work, row)
+    return Result(run, store.keep(work, run.key, False)[0], "failed", sentence, row)
+
+
+def run_all(runs: list[Run], program: Path, folder: Path, fresh: bool = False) -> list[Result]:
+    """All runs, two at a time, kept in the store `folder`; results in the order of `runs`.
 
     Raises Refused when the simulator refuses one: they share the configuration, so the others are not started.
     """
-    bar = _Bar(len(runs))
-    processes: set[subprocess.Popen] = set()
-    results: dict[int, Result] = {}
-    pool = ThreadPoolExecutor(PARALLEL)
-    waiting = list(enumerate(runs))
-    running: dict[Any, int] = {}
-    try:
-        while waiting or running:
-            while waiting and len(running) < PARALLEL:
-                index, run = waiting.pop(0)
+    from foreflow.runs import driving
 
-                def progress(done: int, total: int, run: Run = run) -> None:
-                    bar.update(run, done, total)
+    results: dict[str, Result] = {}
 
-                running[pool.submit(execute, run, program, store, fresh, progress, processes)] = index
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                index = running.pop(future)
-                result = results[index] = future.result()
-                bar.update(result.run, 1, 1)
-                if result.status == "refused":
-                    raise Refused(result.sentence)
-                if not result.ok:
-                    bar.failures += 1
-    finally:
-        for process in list(processes):
-            process.terminate()
-        pool.shutdown(wait=True)
-        bar.close()
-    return [results[index] for index in range(len(runs))]
+    def ended(result: Result) -> list[Run]:
+        if result.status == "refused":
+            raise Refused(result.sentence)
+        results[result.run.key] = result
+        return []
+
+    driving.drive(runs, program, Store.of(folder), ended, fresh=fresh)
+    return [results[run.key] for run in runs]
 
 
 def fingerprint_of(results: list[Result]) -> str | None:

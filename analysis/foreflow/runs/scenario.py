@@ -15,7 +15,7 @@ from foreflow import build
 from foreflow.errors import Failed, Refused
 from foreflow.judge import judgement, metrics
 from foreflow.places import RUNS
-from foreflow.runs import residency, runner
+from foreflow.runs import residency, rows, runner
 
 
 @dataclass
@@ -131,9 +131,10 @@ def redraw(folder: Path) -> Finished:
         details = json.loads((kept / "manifest.json").read_text())
         read = [Path(path) for path in details["inputs_sha256"]]
         run = runner.Run(entry["arm"], entry["seed"], read[0], config, details["run"], *read[1:])
-        ok = entry["state"] in ("done", "reused")
-        summary = json.loads((kept / "summary.json").read_text()) if ok else {}
-        results.append(runner.Result(run, kept, entry["state"], entry.get("why", ""), summary))
+        result = runner.Result(run, kept, entry["state"], entry.get("why", ""), rows.read(kept) or rows.rebuilt(kept))
+        if result.ok and (result.row is None or not rows.is_whole(kept, result.row)):
+            raise Failed(f"{kept}: not a whole run; `run` with the same words runs it again")
+        results.append(result)
     return finish(config, config["arms"], list(range(1, config["seeds"] + 1)), results, folder)
 
 
