@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from foreflow.cli import main
 
-main()
+if __name__ == "__main__":  # processes that are spawned import this file too
+    main()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import secrets
 import sys
@@ -101,6 +102,41 @@ def residency(scenario: str, overrides: tuple[str, ...], capacities: str, seeds:
     else:
         print(holding.text_of(document))
         print(f"\nResult   {document['outputs']['folder']}")
+
+
+@commands.command()
+@click.argument("spec", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("-j", "jobs", type=click.IntRange(1, 4096), metavar="N", help="Cores of this machine to use.  [default: all]")
+@click.option("--dask", metavar="ADDRESS", help="Run on a Dask cluster: tcp://HOST:PORT of its scheduler, local:N, or ssh:HOST,HOST,...")
+@click.option("--slurm", is_flag=True, help="Run as array jobs of this SLURM cluster.")
+@click.option("--dry-run", is_flag=True, help="Say how many runs there are, how many are done, and the time expected; run none.")
+@click.option("--store", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Where runs are kept.  [default: runs]")
+@JSON_OPTION
+def sweep(spec: Path, jobs: int | None, dask: str | None, slurm: bool, dry_run: bool, store: Path | None, as_json: bool) -> None:
+    """Run a scenario over many points: grids, ranges and samples of its keys, as the file SPEC says.
+
+    What is in the store already is not run again: after any interruption the same command goes on where it was. A run that
+    fails is a row with its log, and the others go on. See analysis/foreflow/sweeps/README.md for SPEC.
+    """
+    from foreflow.sweeps import sweep as sweeping
+
+    where = sweeping.Where(jobs, dask, slurm)
+    if dry_run:
+        expected, points = sweeping.forecast(spec, where, store)
+        if as_json:
+            print_json({**dataclasses.asdict(expected), "settings": points})
+        else:
+            print(expected.text())
+        return
+    swept = sweeping.sweep(spec, where, store)
+    if as_json:
+        print_json(swept.document)
+    else:
+        print(sweeping.text_of(swept))
+    for row in swept.document["failed"]:
+        print(f"foreflow: arm {row['arm']}, seed {row['seed']} at {row['parameters']} failed: {row['sentence']}; log: {row['log']}", file=sys.stderr)
+    if swept.failed:
+        raise Failed(f"{len(swept.failed)} of {len(swept.rows)} runs failed; the rest is above, and the same command tries them again")
 
 
 def _complain(failed: list[Any]) -> None:
