@@ -65,6 +65,7 @@ void Worker::Run() {
     std::size_t moved = 0;
     SwapRules();
     AdoptTable();
+    AdoptMarks();
     if (plan_.clock == Clock::kLive) now_ = clock.At(round);
     RotateTagKeys();
     if (phase == Phase::kRun) {
@@ -178,6 +179,27 @@ void Worker::RotateTagKeys() {
   offered_keys_.store(nullptr, std::memory_order_release);
 }
 
+void Worker::OfferMarks(const std::vector<PortMarks>* marks) {
+  offered_marks_.store(marks, std::memory_order_relaxed);
+  has_offered_marks_.store(true, std::memory_order_release);
+}
+
+bool Worker::TookMarks() {
+  if (!running_.load(std::memory_order_acquire)) AdoptMarks();
+  return !has_offered_marks_.load(std::memory_order_acquire);
+}
+
+void Worker::AdoptMarks() {
+  if (!has_offered_marks_.load(std::memory_order_acquire)) return;
+  marks_ = offered_marks_.load(std::memory_order_relaxed);
+  has_offered_marks_.store(false, std::memory_order_release);
+}
+
+const rules::Decision* Worker::DecisionOf(const rte_mbuf* frame, std::uint16_t port) const {
+  if (marks_ == nullptr || (frame->ol_flags & RTE_MBUF_F_RX_FDIR_ID) == 0) return nullptr;
+  return (*marks_)[port].Find(frame->hash.fdir.hi);
+}
+
 bool Worker::HasRoom() const {
   if (!plan_.waits) return true;
   if (plan_.decided != nullptr && rte_ring_free_count(plan_.decided) < path::kBurst) return false;
@@ -230,7 +252,7 @@ void Worker::Describe(const rte_mbuf* frame, const RxQueue& rx, FrameMeta& meta)
     now_ = Micros(static_cast<std::int64_t>(stamp - first_timestamp_));
   }
   meta.time = meta.sent = now_;
-  meta.vm = rx.vm == RxQueue::kByMac ? kVmByMac : static_cast<flow::VmId>(rx.vm <= plan_.vms ? rx.vm : 0);
+  meta.vm = rx.vm == RxQueue::kByMac ? kVmByMac : VmOfPort(rx.vm, plan_.vms);
 }
 
 // The cores read a frame as one piece.
@@ -268,6 +290,8 @@ void Worker::Decide(rte_mbuf** frames, std::size_t count) {
       if (rte_ring_enqueue(plan_.inboxes[owner], frames[i]) != 0) Drop(frames[i], Reason::kStationFull);
       continue;
     }
+    arrival.decision = parsed.decidable ? DecisionOf(frames[i], meta.port) : nullptr;
+    if (arrival.decision != nullptr) ++count_.hardware_hits;
     // Frames that came by way of another worker may be older than those received here since.
     if (arrival.time < last_) arrival.time = arrival.sent = last_;
     last_ = arrival.time;

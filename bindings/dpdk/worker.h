@@ -13,6 +13,7 @@
 
 #include "bindings/dpdk/egress.h"
 #include "bindings/dpdk/frame.h"
+#include "bindings/dpdk/port_marks.h"
 #include "bindings/dpdk/switch.h"
 #include "models/path/lanes.h"
 #include "models/path/rule_set.h"
@@ -37,6 +38,11 @@ struct RxQueue {
   std::uint16_t port = 0;  // the runner's own
   int vm = 0;              // the VM that owns the port, 0 the uplink, or kByMac
 };
+
+// The VM that a frame is of when a VM's port received it: where there are `vms` profiled ones.
+constexpr flow::VmId VmOfPort(int vm, std::uint16_t vms) {
+  return static_cast<flow::VmId>(vm <= vms ? vm : 0);
+}
 
 // Another worker's frames for a port on which this one transmits.
 struct Outbox {
@@ -70,7 +76,8 @@ struct WorkerCount {
   std::array<Port, kMostPorts> ports{};
   std::array<std::uint64_t, kReasons> dropped{};
   std::uint64_t decided = 0;
-  std::uint64_t handed_over = 0;  // received here, decided by another worker
+  std::uint64_t hardware_hits = 0;  // of these, those for which the port had looked up the rules
+  std::uint64_t handed_over = 0;    // received here, decided by another worker
   std::uint64_t flooded = 0;
   std::uint64_t mirrored = 0;
   std::uint64_t copies_made = 0;
@@ -146,15 +153,22 @@ class Worker {
   // The same with tag keys.
   void OfferTagKeys(const TagKeys* keys);
   bool TookTagKeys();
+  // The same with what marks of frames mean, by port: of the rules in use then. Null: nothing. They must stay
+  // until TookMarks is true of later ones.
+  void OfferMarks(const std::vector<PortMarks>* marks);
+  bool TookMarks();
 
  private:
   void SwapRules();
   void AdoptTable();
   void RotateTagKeys();
+  void AdoptMarks();
   bool HasRoom() const;
   std::size_t Receive(const RxQueue& rx);
   std::size_t TakeInbox();
   void Describe(const rte_mbuf* frame, const RxQueue& rx, FrameMeta& meta);
+  // What the port says all rules decide of the frame, or nullptr.
+  const rules::Decision* DecisionOf(const rte_mbuf* frame, std::uint16_t port) const;
   // Of frames whose metas_ are written.
   void Decide(rte_mbuf** frames, std::size_t count);
   void Record(std::size_t i, const FrameMeta& meta);
@@ -195,6 +209,9 @@ class Worker {
   std::atomic<std::vector<path::RuleSet>*> offered_{nullptr};
   std::atomic<const rules::RuleTable*> offered_table_{nullptr};
   std::atomic<const TagKeys*> offered_keys_{nullptr};
+  std::atomic<const std::vector<PortMarks>*> offered_marks_{nullptr};
+  std::atomic<bool> has_offered_marks_{false};
+  const std::vector<PortMarks>* marks_ = nullptr;  // by port
 };
 
 }  // namespace foreflow::dpdk

@@ -9,6 +9,7 @@
 #include "models/base/reason.h"
 #include "models/base/units.h"
 #include "models/flow/flow_key.h"
+#include "models/rules/rule.h"
 #include "models/wire/dissect.h"
 
 namespace foreflow::path {
@@ -27,6 +28,9 @@ struct Arrival {
   // The same moment on the sender's clock, which behaviour (gaps, horizons, labels) is read from; never runs
   // backwards. Equal to `time`, except where a capture is replayed faster than it was recorded.
   Nanos sent;
+  // What all standard rules in use decide of the packet, where hardware has looked them up: spares that work
+  // and changes no verdict.
+  const rules::Decision* decision = nullptr;
 };
 
 // A packet that was taken apart and found decidable, or why not.

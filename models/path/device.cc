@@ -138,6 +138,16 @@ tag::TagStatus Device::CheckTag(DevicePacket& packet, tag::PredictionTag& tag, W
   return tag::TagStatus::kValid;
 }
 
+// By the host's table, on the slow path.
+rules::Decision Device::Classify(const DevicePacket& packet) const {
+  Work& work = (*packet.work)[Stage::kSlowPath];
+  if (packet.arrival->decision != nullptr) {
+    work.Add(WorkItem::kCacheLine);
+    return *packet.arrival->decision;
+  }
+  return table_->Classify(packet.current->parsed->key, work);
+}
+
 // Where the standard table's verdict comes from: the device's flow entry, its rule table, or the host.
 void Device::LookUp(DevicePacket& packet) {
   const CurrentPacket& current = *packet.current;
@@ -147,7 +157,7 @@ void Device::LookUp(DevicePacket& packet) {
   if (config_.arm == Arm::kOff) {
     verdict.punted = true;
     verdict.reason = Reason::kNotOffloaded;
-    packet.decision = table_->Classify(current.parsed->key, work[Stage::kSlowPath]);
+    packet.decision = Classify(packet);
   } else if (config_.flow_entries == 0 || !LookUpEntry(packet)) {
     RuleTier* const tier = set_.tier.get();
     std::uint32_t rank = RuleTier::kNone;
@@ -155,7 +165,7 @@ void Device::LookUp(DevicePacket& packet) {
     if (!is_hit) {
       verdict.punted = true;
       if (tier == nullptr) verdict.reason = Reason::kCacheMiss;
-      packet.decision = table_->Classify(current.parsed->key, work[Stage::kSlowPath]);
+      packet.decision = Classify(packet);
       // An entry that is on its way must not be sent for again: that would only delay it.
       if (config_.flow_entries > 0 &&
           !cache_.Contains(current.entry, current.device_hash, table_->changes())) {

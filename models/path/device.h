@@ -118,6 +118,7 @@ class Device {
   void CheckTags(DevicePacket* packets, std::size_t count);
   tag::TagStatus CheckTag(DevicePacket& packet, tag::PredictionTag& tag, Work& work);
   void CountType(const DevicePacket& packet, const tag::PredictionTag& tag);
+  rules::Decision Classify(const DevicePacket& packet) const;
   void LookUp(DevicePacket& packet);
   bool LookUpEntry(DevicePacket& packet);
   bool LookUpRule(DevicePacket& packet, std::uint32_t& rank);
