@@ -222,6 +222,7 @@ class _BeforeEalArguments(click.Command):
 @click.option("--mirror", default="none", show_default=True, help="Port that gets copies of mirrored packets.")
 @click.option("--switch", "switching", type=click.Choice(["learn", "pair"]), default="learn", show_default=True, help="A bridge, or wires between ports 0 and 1, 2 and 3, ...")
 @click.option("--mtu", type=click.IntRange(68, 65000), help="Of all ports, in bytes.  [default: as they have it]")
+@click.option("--offload-rules", "offload", type=click.Choice(["off", "mark", "drop"]), default="off", show_default=True, help="What ports do with the rules, as far as they can: look them up and mark frames, or also drop what rules drop.")
 @click.option("--clock", type=click.Choice(["live", "virtual"]), default="live", show_default=True, help="Time of arrival: the core's counter, or the time stamps of a net_pcap port.")
 @click.option("--seconds", type=click.FloatRange(0.001), help="How long to run.  [default: until SIGINT or SIGTERM]")
 @click.option("--trace", is_flag=True, help="Write a row for every packet to trace.h5 in the run's folder, as far as the disk keeps up.")
@@ -231,7 +232,7 @@ class _BeforeEalArguments(click.Command):
 @click.pass_obj
 def nic(
     eal: list[str], scenario: str, overrides: tuple[str, ...], arm: str, workers: int, uplink: str, mirror: str, switching: str,
-    mtu: int | None, clock: str, seconds: float | None, trace: bool, control_file: Path | None, out: Path | None, as_json: bool,
+    mtu: int | None, offload: str, clock: str, seconds: float | None, trace: bool, control_file: Path | None, out: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Switch live traffic between all ports of DPDK, every packet decided by SCENARIO's host, device and rules.
 
@@ -241,7 +242,7 @@ def nic(
     """
     from foreflow.live import nic as live
 
-    options = ["--workers", str(workers), "--uplink", uplink, "--mirror", mirror, "--switch", switching, "--clock", clock]
+    options = ["--workers", str(workers), "--uplink", uplink, "--mirror", mirror, "--switch", switching, "--clock", clock, "--offload-rules", offload]
     options += ["--mtu", str(mtu)] * (mtu is not None) + ["--seconds", str(seconds)] * (seconds is not None)
     options += ["--json"] * as_json
     wanted = live.Nic(scenario, list(overrides), arm, (out or live.new_folder(scenario)).absolute(), control_file)

@@ -57,6 +57,13 @@ void AddNic(CLI::App& app, dpdk::NicRunOptions& options) {
                   "learn: by destination MAC, as a bridge; pair: ports 0 and 1, 2 and 3, ... are wires")
       ->transform(CLI::CheckedTransformer(std::map<std::string, dpdk::Switching>{
           {"learn", dpdk::Switching::kLearn}, {"pair", dpdk::Switching::kPair}}));
+  nic->add_option(
+         "--offload-rules", options.nic.offload,
+         "what ports do with the rules: off; mark: look them up; drop: besides, drop what rules drop")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, dpdk::OffloadMode>{{"off", dpdk::OffloadMode::kOff},
+                                                   {"mark", dpdk::OffloadMode::kMark},
+                                                   {"drop", dpdk::OffloadMode::kDrop}}));
   nic->add_option("--clock", options.nic.live, "live, or virtual: the time stamps of the ports' frames")
       ->transform(CLI::CheckedTransformer(std::map<std::string, bool>{{"live", true}, {"virtual", false}}));
   nic->add_option("--seconds", options.seconds, "how long to run; without: until SIGINT or SIGTERM")

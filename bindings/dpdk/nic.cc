@@ -51,6 +51,44 @@ int RunWorker(void* worker) {
   return 0;
 }
 
+config::Json ToJson(const RuleOffload& rule) {
+  const bool is_whole = rule.why == FlowRefusal::kNone;
+  return {{"rule", rule.rule},
+          {"kinds", rule.kinds},
+          {"in_port", rule.in_port},
+          {"entries", rule.entries},
+          {"why", is_whole ? config::Json() : config::Json(Name(rule.why))},
+          {"answer", rule.answer.empty() ? config::Json() : config::Json(rule.answer)}};
+}
+
+config::Json ToJson(const PortFlows& flows, bool with_rules) {
+  const FlowAbilities& can = flows.abilities();
+  const OffloadPlan& plan = flows.plan();
+  const std::optional<std::uint64_t> dropped = flows.Dropped();
+  std::size_t whole = 0;
+  std::size_t part = 0;
+  config::Json rules = config::Json::array();
+  for (const RuleOffload& rule : plan.rules) {
+    if (rule.in_port > 0) ++(rule.in_port == rule.kinds ? whole : part);
+    if (with_rules) rules.push_back(ToJson(rule));
+  }
+  config::Json json = {{"name", flows.port().facts().name},
+                       {"takes",
+                        {{"marks", can.marks},
+                         {"drops", can.drops},
+                         {"counts", can.counts},
+                         {"fragments", can.patterns.fragments},
+                         {"ranges", can.patterns.ranges}}},
+                       {"answer", can.answer.empty() ? config::Json() : config::Json(can.answer)},
+                       {"entries", plan.entries},
+                       {"rules_whole", whole},
+                       {"rules_in_part", part},
+                       {"rules_in_software", plan.rules.size() - whole - part},
+                       {"dropped", dropped ? config::Json(*dropped) : config::Json()}};
+  if (with_rules) json["rules"] = std::move(rules);
+  return json;
+}
+
 config::Json VmJson(int vm) {
   if (vm == RxQueue::kByMac) return "by source MAC";
   if (vm == kMirrorVm) return "mirror";
@@ -60,7 +98,7 @@ config::Json VmJson(int vm) {
 }  // namespace
 
 Nic::Nic(const Eal& eal, const config::RunConfig& config, const NicOptions& options)
-    : eal_(eal), lanes_(config.path, nullptr) {
+    : eal_(eal), lanes_(config.path, nullptr), vms_(config.path.vms), offload_(options.offload) {
   PlacePorts(config, options);
   const std::size_t workers = std::min<std::size_t>(options.workers, lanes_.size());
   if (workers < options.workers) {
@@ -69,6 +107,7 @@ Nic::Nic(const Eal& eal, const config::RunConfig& config, const NicOptions& opti
   }
   MakePoolAndPorts(config, options, workers);
   MakeWorkers(config, options, workers);
+  MakeFlows(config.path);
 }
 
 Nic::~Nic() {
@@ -139,6 +178,7 @@ void Nic::MakePoolAndPorts(const config::RunConfig& config, const NicOptions& op
     place.setup.steers = all && wanted > 1 && facts.rss_entries >= lanes_.size() && place.vm != kMirrorVm;
     place.setup.lanes = static_cast<std::uint16_t>(lanes_.size());
     place.setup.mtu = options.mtu;
+    place.setup.marks = options.offload != OffloadMode::kOff && place.vm != kMirrorVm;
     if (!place.setup.steers && wanted > 1 && place.vm != kMirrorVm) {
       software += (software.empty() ? "" : ", ") + facts.name;
     }
@@ -224,6 +264,67 @@ void Nic::MakeWorkers(const config::RunConfig& config, const NicOptions& options
   }
 }
 
+// What a port drops no tag rule sees.
+void Nic::CheckTagRules(const path::PathConfig& config) const {
+  if (offload_ != OffloadMode::kDrop) return;
+  const auto mirrors = [](const tag::TagRule& rule) { return rule.action.mirror; };
+  if (config.tag_authority == path::TagAuthority::kLiteral) {
+    throw Refusal(
+        "command line: --offload-rules drop is not for tags.authority literal, where a tag rule may forward "
+        "what a rule drops; give mark");
+  }
+  if (std::any_of(config.tag_rules.begin(), config.tag_rules.end(), mirrors)) {
+    throw Refusal(
+        "command line: --offload-rules drop is not for tag rules that mirror, which see no packet that a "
+        "port drops; give mark");
+  }
+}
+
+void Nic::MakeFlows(const path::PathConfig& config) {
+  if (offload_ == OffloadMode::kOff) return;
+  CheckTagRules(config);
+  for (std::size_t port = 0; port < places_.size(); ++port) {
+    const bool is_mirror = places_[port].vm == kMirrorVm;
+    flows_.push_back(is_mirror ? nullptr : std::make_unique<PortFlows>(*ports_[port]));
+  }
+  OffloadRules();
+}
+
+void Nic::GiveMarks(const std::vector<PortMarks>* marks) {
+  for (const auto& worker : workers_) worker->OfferMarks(marks);
+  for (const auto& worker : workers_) {
+    while (!worker->TookMarks()) ::usleep(kPollMicroseconds);
+  }
+}
+
+void Nic::OffloadRules() {
+  if (offload_ == OffloadMode::kOff) return;
+  WithdrawRules();
+  const std::vector<rules::Rule> rules = lanes_.lane(0).rules().Rules();
+  const std::lock_guard<std::mutex> lock(flows_in_use_);
+  marks_.assign(places_.size(), {});
+  for (std::size_t port = 0; port < places_.size(); ++port) {
+    if (flows_[port] == nullptr) continue;
+    std::optional<flow::VmId> vm;
+    if (places_[port].vm != RxQueue::kByMac) vm = VmOfPort(places_[port].vm, vms_);
+    flows_[port]->Install(rules, vm, offload_ == OffloadMode::kDrop);
+    marks_[port] = flows_[port]->marks();
+  }
+  GiveMarks(&marks_);
+  awaits_offload_ = false;
+}
+
+// First nobody believes marks any more, then there are none, and then rules may change.
+void Nic::WithdrawRules() {
+  if (offload_ == OffloadMode::kOff || awaits_offload_) return;
+  GiveMarks(nullptr);
+  const std::lock_guard<std::mutex> lock(flows_in_use_);
+  for (const auto& flows : flows_) {
+    if (flows != nullptr) flows->Remove();
+  }
+  awaits_offload_ = true;
+}
+
 void Nic::Start() {
   phase_.store(Phase::kRun, std::memory_order_release);
   for (std::size_t i = 0; i < workers_.size(); ++i) {
@@ -264,6 +365,10 @@ std::uint64_t Nic::FreeRing(rte_ring* ring, bool is_packed, std::uint64_t& copie
 std::uint64_t Nic::Close() {
   Stop();
   workers_.clear();
+  {
+    const std::lock_guard<std::mutex> lock(flows_in_use_);
+    flows_.clear();
+  }
   ports_.clear();
   const std::uint64_t lost = pool_ ? mbufs_ - rte_mempool_avail_count(pool_.get()) : 0;
   pool_.reset();
@@ -273,10 +378,12 @@ std::uint64_t Nic::Close() {
 void Nic::ReplaceRules(const path::PathConfig& config) {
   path::PathConfig whole = config;
   whole.lanes = static_cast<std::uint16_t>(lanes_.size());
+  CheckTagRules(config);
   const path::PathConfig share = path::LaneShare(whole);
   std::vector<path::RuleSet> sets;
   sets.reserve(lanes_.size());
   for (std::size_t lane = 0; lane < lanes_.size(); ++lane) sets.emplace_back(share);
+  WithdrawRules();
   for (const auto& worker : workers_) worker->OfferRules(&sets);
   for (const auto& worker : workers_) {
     while (!worker->TookRules()) ::usleep(kPollMicroseconds);
@@ -288,6 +395,7 @@ void Nic::ApplyRules(const rules::RuleBatch& batch) {
   lanes_.lane(0).CheckRules(batch);
   if (!tables_) tables_.emplace(lanes_.lane(0).rules());
   tables_->Apply(batch);
+  WithdrawRules();
   for (const auto& worker : workers_) worker->OfferTable(&tables_->published());
   for (const auto& worker : workers_) {
     while (!worker->TookTable()) ::usleep(kPollMicroseconds);
@@ -342,6 +450,7 @@ NicCount Nic::Count() {
     sum.copies_made += count.copies_made;
     sum.copies_dropped += count.copies_dropped;
     sum.decided += count.decided;
+    sum.hardware_hits += count.hardware_hits;
     sum.handed_over += count.handed_over;
     sum.rows_lost += count.rows_lost;
     sum.busy_cycles += count.busy_cycles;
@@ -391,6 +500,17 @@ config::Json ToJson(const NicCount& count) {
            count.decided == 0
                ? config::Json()
                : config::Json(static_cast<double>(count.busy_cycles) / static_cast<double>(count.decided))}};
+}
+
+config::Json Nic::OffloadReport(bool with_rules) {
+  if (offload_ == OffloadMode::kOff) return nullptr;
+  const std::uint64_t hits = Count().hardware_hits;
+  const std::lock_guard<std::mutex> lock(flows_in_use_);
+  config::Json ports = config::Json::array();
+  for (const auto& flows : flows_) {
+    if (flows != nullptr) ports.push_back(ToJson(*flows, with_rules));
+  }
+  return {{"mode", offload_ == OffloadMode::kMark ? "mark" : "drop"}, {"hits", hits}, {"ports", ports}};
 }
 
 config::Json Nic::Statistics() const { return config::StatisticsOf(lanes_); }

@@ -15,12 +15,20 @@
 #include "bindings/config/strict_json.h"
 #include "bindings/dpdk/eal.h"
 #include "bindings/dpdk/port.h"
+#include "bindings/dpdk/port_flows.h"
 #include "bindings/dpdk/ring_port.h"
 #include "bindings/dpdk/switch.h"
 #include "bindings/dpdk/worker.h"
 #include "models/rules/table_pair.h"
 
 namespace foreflow::dpdk {
+
+// What ports do with the standard rules, where they have flow rules (rte_flow).
+enum class OffloadMode : std::uint8_t {
+  kOff,
+  kMark,  // look them up, and mark frames with what they decide; software does it
+  kDrop,  // besides, drop what rules drop
+};
 
 struct NicOptions {
   unsigned workers = 1;
@@ -33,6 +41,7 @@ struct NicOptions {
   // a packet of its file each.
   unsigned spare_mbufs = 0;
   bool with_rows = false;  // workers write DecidedRows
+  OffloadMode offload = OffloadMode::kOff;
 };
 
 // Where everything went that came in, at one moment. Workers are counted one after the other, so that while
@@ -53,6 +62,7 @@ struct NicCount {
   std::uint64_t copies_dropped = 0;
   std::uint64_t copies_held = 0;
   std::uint64_t decided = 0;
+  std::uint64_t hardware_hits = 0;  // of these, those for which ports had looked up the rules
   std::uint64_t handed_over = 0;
   std::uint64_t rows_lost = 0;
   std::uint64_t busy_cycles = 0;  // of all workers
@@ -92,6 +102,14 @@ class Nic {
   // until the overlap has passed (PacketPath::RotateTagKeys). False, and nothing done, where the epoch is not
   // later than the one in use. Waits until the workers have them.
   bool RotateTagKeys(const TagKeys& keys);
+  // Puts the rules in use into the ports, as far as they take them. After ReplaceRules and ApplyRules, which
+  // take them out before workers have the new ones, none are there: to be called when rules have been still
+  // for a while. Takes as long as the ports do.
+  void OffloadRules();
+  bool AwaitsOffload() const { return awaits_offload_; }
+  // {mode, hits, ports}: by port what it can do, what it holds and dropped, and of each rule whether it is
+  // there or why not (see PortFlows); null where nothing is offloaded. From any thread.
+  config::Json OffloadReport(bool with_rules);
   // Of the rules in use: what the next batch is for.
   std::uint64_t rule_generation() { return lanes_.lane(0).rules().generation(); }
   // From any thread; while workers run they are asked, which takes them a moment of their loop.
@@ -114,6 +132,10 @@ class Nic {
   void MakePoolAndPorts(const config::RunConfig& config, const NicOptions& options, std::size_t workers);
   void MakeWorkers(const config::RunConfig& config, const NicOptions& options, std::size_t workers);
   std::uint64_t FreeRing(rte_ring* ring, bool is_packed, std::uint64_t& copies);
+  void CheckTagRules(const path::PathConfig& config) const;
+  void MakeFlows(const path::PathConfig& config);
+  void GiveMarks(const std::vector<PortMarks>* marks);
+  void WithdrawRules();
 
   const Eal& eal_;
   std::vector<std::string> notes_;
@@ -122,6 +144,8 @@ class Nic {
   unsigned mbufs_ = 0;
   Pool pool_;
   path::Lanes lanes_;
+  std::uint16_t vms_;
+  OffloadMode offload_;
   std::uint64_t tag_epoch_ = 0;
   std::optional<rules::TablePair> tables_;  // of all lanes, since the first batch
   std::unique_ptr<Switch> fabric_;
@@ -131,6 +155,11 @@ class Nic {
   std::size_t next_row_ = 0;
   std::atomic<Phase> phase_{Phase::kStop};
   std::vector<std::unique_ptr<Port>> ports_;
+  std::mutex flows_in_use_;
+  std::vector<std::unique_ptr<PortFlows>>
+      flows_;                     // by port, where rules are offloaded; the mirror port's none
+  std::vector<PortMarks> marks_;  // the same
+  bool awaits_offload_ = false;
   std::vector<std::unique_ptr<Worker>> workers_;
   bool running_ = false;
   std::mutex counting_;

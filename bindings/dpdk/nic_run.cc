@@ -23,6 +23,7 @@ namespace {
 
 constexpr unsigned kRoundMicroseconds = 1000;
 constexpr std::size_t kRowsAtOnce = 4096;
+constexpr double kStillSeconds = 0.2;  // of rules, before ports are given them
 
 std::atomic<bool> stop_wanted{false};
 std::atomic<bool> reload_wanted{false};
@@ -81,14 +82,57 @@ class Stopwatch {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
+// Says what the ports took of the rules.
+void TellOffload(Nic& nic) {
+  const config::Json report = nic.OffloadReport(true);
+  if (report.is_null()) return;
+  for (const config::Json& port : report["ports"]) {
+    std::string line = port["name"].get<std::string>() + " decides " + port["rules_whole"].dump() + " of " +
+                       std::to_string(port["rules"].size()) + " rules and " + port["rules_in_part"].dump() +
+                       " in part, with " + port["entries"].dump() + " entries";
+    for (const config::Json& rule : port["rules"]) {
+      if (rule["why"].is_null()) continue;
+      line += "; rule " + rule["rule"].dump() + " is software's: " + rule["why"].get<std::string>();
+      if (rule["answer"].is_string()) line += " (" + rule["answer"].get<std::string>() + ")";
+      break;
+    }
+    if (port["answer"].is_string()) line += "; the port says: " + port["answer"].get<std::string>();
+    std::fprintf(stderr, "foreflow-dpdk: %s\n", line.c_str());
+  }
+}
+
+// Gives ports the rules again once these have been still.
+class Offloading {
+ public:
+  explicit Offloading(Nic& nic) : nic_(nic) {}
+
+  void Poll(double seconds) {
+    if (!nic_.AwaitsOffload()) return;
+    const std::uint64_t generation = nic_.rule_generation();
+    if (generation != generation_) {
+      generation_ = generation;
+      still_since_ = seconds;
+    } else if (seconds - still_since_ >= kStillSeconds) {
+      nic_.OffloadRules();
+      TellOffload(nic_);
+    }
+  }
+
+ private:
+  Nic& nic_;
+  std::uint64_t generation_ = 0;
+  double still_since_ = 0;
+};
+
 void Print(const NicRunOptions& options, const config::RunConfig& config, const NicCount& count,
-           const config::Json& statistics, double seconds, std::size_t workers, std::uint64_t lost_mbufs,
-           std::uint64_t reloads, const NicControl* control) {
+           const config::Json& statistics, const config::Json& offload, double seconds, std::size_t workers,
+           std::uint64_t lost_mbufs, std::uint64_t reloads, const NicControl* control) {
   const double pps = seconds > 0 ? static_cast<double>(count.packets.in) / seconds : 0;
   if (options.json) {
     config::Json json = ToJson(count);
     json["config"] = config::ToJson(config.path);
     json["statistics"] = statistics;
+    json["offload"] = offload;
     json["seconds"] = seconds;
     json["workers"] = workers;
     json["clock"] = options.nic.live ? "live" : "virtual";
@@ -135,6 +179,7 @@ void RunNic(const NicRunOptions& options) {
                  static_cast<unsigned long long>(kLiveFlows), config.path.flow_entries);
   }
   for (const std::string& note : nic.notes()) std::fprintf(stderr, "note: %s\n", note.c_str());
+  TellOffload(nic);
 
   std::optional<LiveTrace> trace;
   if (!options.trace.empty()) {
@@ -165,6 +210,7 @@ void RunNic(const NicRunOptions& options) {
   std::fprintf(stderr, "foreflow-dpdk: running\n");
   double next_line = display.interval();
   std::uint64_t reloads = 0;
+  Offloading offloading(nic);
   while (!stop_wanted.load(std::memory_order_relaxed)) {
     const double seconds = watch.seconds();
     if (options.seconds > 0 && seconds >= options.seconds) break;
@@ -175,6 +221,7 @@ void RunNic(const NicRunOptions& options) {
         ++reloads;
       }
     }
+    offloading.Poll(seconds);
     if (seconds >= next_line) {
       display.Show(seconds, nic.Count());
       next_line += display.interval();
@@ -194,10 +241,12 @@ void RunNic(const NicRunOptions& options) {
   if (trace) trace->End();
   const NicCount count = nic.Count();
   const config::Json statistics = nic.Statistics();
+  const config::Json offload = nic.OffloadReport(true);
   const std::size_t workers = nic.workers();
   telemetry.reset();
   const std::uint64_t lost = nic.Close();
-  Print(options, config, count, statistics, seconds, workers, lost, reloads, control ? &*control : nullptr);
+  Print(options, config, count, statistics, offload, seconds, workers, lost, reloads,
+        control ? &*control : nullptr);
   if (!count.Balanced()) throw std::logic_error("packets in are not out + held + dropped");
   if (lost > 0) throw std::logic_error(std::to_string(lost) + " mbufs were lost");
 }

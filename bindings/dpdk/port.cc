@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "bindings/dpdk/port.h"
 
-#include <rte_ethdev.h>
 #include <rte_ether.h>
 
 #include <algorithm>
@@ -95,8 +94,21 @@ void CheckMtu(const PortFacts& facts, std::uint16_t mtu) {
   if (mtu < facts.least_mtu || mtu > facts.most_mtu) RefuseMtu(facts, mtu);
 }
 
+rte_eth_rss_conf AddressRss(const rte_eth_dev_info& info) {
+  static std::array<std::uint8_t, kMostKey> key = [] {
+    std::array<std::uint8_t, kMostKey> bytes;
+    for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = i % 2 == 0 ? 0x6d : 0x5a;
+    return bytes;
+  }();
+  rte_eth_rss_conf rss{};
+  rss.rss_key = key.data();
+  rss.rss_key_len = info.hash_key_size;
+  rss.rss_hf = kAddressHashes & info.flow_type_rss_offloads;
+  return rss;
+}
+
 Port::Port(const PortFacts& facts, const PortSetup& setup)
-    : facts_(facts), queues_(setup.queues), sockets_(facts.interface) {
+    : facts_(facts), setup_(setup), sockets_(facts.interface) {
   const auto check = [&](int error, const char* what) {
     if (error >= 0) return;
     rte_eth_dev_close(facts.device);
@@ -107,15 +119,16 @@ Port::Port(const PortFacts& facts, const PortSetup& setup)
 
   rte_eth_conf config{};
   config.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
-  std::array<std::uint8_t, kMostKey> key;
-  for (std::size_t i = 0; i < key.size(); ++i) key[i] = i % 2 == 0 ? 0x6d : 0x5a;
   if (setup.steers) {
     config.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-    config.rx_adv_conf.rss_conf.rss_key = key.data();
-    config.rx_adv_conf.rss_conf.rss_key_len = info.hash_key_size;
-    config.rx_adv_conf.rss_conf.rss_hf = kAddressHashes & info.flow_type_rss_offloads;
+    config.rx_adv_conf.rss_conf = AddressRss(info);
   }
   if (setup.mtu != 0) config.rxmode.mtu = setup.mtu;
+  if (setup.marks) {
+    // A driver that need not be asked has no such call; one that says no refuses the flow rules later.
+    std::uint64_t features = RTE_ETH_RX_METADATA_USER_MARK;
+    rte_eth_rx_metadata_negotiate(facts.device, &features);
+  }
   check(rte_eth_dev_configure(facts.device, setup.queues, setup.queues, &config),
         "it does not take the wanted queues");
   std::uint16_t rx_descriptors = kDescriptors;
@@ -152,7 +165,7 @@ Port::~Port() {
   // What a port made of software still carries, a ring that feeds itself for one, its driver would not free.
   constexpr std::size_t kMostBursts = 4096;
   std::array<rte_mbuf*, 32> frames;
-  for (std::uint16_t queue = 0; queue < queues_; ++queue) {
+  for (std::uint16_t queue = 0; queue < setup_.queues; ++queue) {
     for (std::size_t burst = 0; burst < kMostBursts; ++burst) {
       const std::uint16_t count = rte_eth_rx_burst(facts_.device, queue, frames.data(), frames.size());
       if (count == 0) break;

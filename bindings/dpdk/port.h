@@ -2,6 +2,7 @@
 #ifndef FOREFLOW_BINDINGS_DPDK_PORT_H_
 #define FOREFLOW_BINDINGS_DPDK_PORT_H_
 
+#include <rte_ethdev.h>
 #include <rte_mempool.h>
 
 #include <cstdint>
@@ -33,11 +34,15 @@ std::vector<PortFacts> FindPorts(const Eal& eal);
 // Throws Refusal, with the MTUs the port takes, unless `mtu` is one of them.
 void CheckMtu(const PortFacts& facts, std::uint16_t mtu);
 
+// How a port that steers hashes: by addresses alone, with the key that LaneOf has.
+rte_eth_rss_conf AddressRss(const rte_eth_dev_info& info);
+
 struct PortSetup {
   std::uint16_t queues = 1;  // to receive, and as many to transmit
   bool steers = false;       // lane i goes to queue i mod queues; else the driver spreads frames as it likes
   std::uint16_t lanes = 1;
   std::uint16_t mtu = 0;  // 0: as it is
+  bool marks = false;     // frames may carry marks of flow rules, where the driver has such
   rte_mempool* pool = nullptr;
 };
 
@@ -54,13 +59,14 @@ class Port {
   Port& operator=(const Port&) = delete;
 
   const PortFacts& facts() const { return facts_; }
+  const PortSetup& setup() const { return setup_; }
   // Frames that the port received and could not hand over, for want of descriptors or mbufs, so far. One
   // thread at a time.
   std::uint64_t Missed();
 
  private:
   PortFacts facts_;
-  std::uint16_t queues_;
+  PortSetup setup_;
   PacketSockets sockets_;
 };
 

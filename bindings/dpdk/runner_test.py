@@ -257,7 +257,7 @@ def ask(path: Path, *commands: str) -> list[Any]:
         answers = []
         for command in commands:
             telemetry.send(command.encode())
-            answers.append(json.loads(telemetry.recv(16384))[command])
+            answers.append(json.loads(telemetry.recv(16384))[command.split(",")[0]])
         return answers
 
 
@@ -273,7 +273,7 @@ def _telemetry() -> Iterator[Path]:
 def test_telemetry_answers_on_its_socket(capture: Path, tmp_path: Path, telemetry: Path) -> None:
     ports = eal(f"net_pcap0,rx_pcap={capture},infinite_rx=1", "net_null0,no-rx=1", prefix=telemetry.parent.name)
     with running(resolved(tmp_path / "r.json", rules=RULES), "--switch", "pair", "--json", *ports) as process:
-        first, by_port, drops, path = ask(telemetry, "/foreflow/stats", "/foreflow/ports", "/foreflow/drops", "/foreflow/path")
+        first, by_port, drops, path, offload = ask(telemetry, "/foreflow/stats", "/foreflow/ports", "/foreflow/drops", "/foreflow/path", "/foreflow/offload")
         time.sleep(0.2)
         (second,) = ask(telemetry, "/foreflow/stats")
         process.terminate()
@@ -285,6 +285,7 @@ def test_telemetry_answers_on_its_socket(capture: Path, tmp_path: Path, telemetr
     assert set(by_port) == {"net_pcap0", "net_null0"} and by_port["net_null0"]["out"] > 0
     assert set(drops) == {"deny_rule"}
     assert path["packets"] > 0 and path["tags_forged"] == 0
+    assert offload is None or offload == {}, "nothing is offloaded"
 
 
 def test_rules_are_replaced_while_frames_flow(capture: Path, tmp_path: Path, telemetry: Path) -> None:
@@ -451,3 +452,85 @@ def test_rules_change_what_leaves_and_scapy_makes_the_same(capture: Path, tmp_pa
     counted = {row["id"]: row["packets"] for row in report["statistics"]["rules"]}
     assert counted[2] == sum(is_to(frame, 443) for frame in sent) and counted[3] == sum(is_to(frame, 80) for frame in sent)
     assert sum(counted.values()) == len(sent)
+
+
+def test_a_port_without_flow_rules_says_so_and_decides_the_same(capture: Path, tmp_path: Path) -> None:
+    configuration = resolved(tmp_path / "r.json", rules=RULES)
+    tables = {}
+    for mode in ("off", "mark", "drop"):
+        trace = tmp_path / f"{mode}.h5"
+        done = nic(configuration, "--offload-rules", mode, "--clock", "virtual", "--seconds", "1", "--json", "--trace", trace, *eal(f"net_pcap0,rx_pcap={capture}"))
+        assert done.returncode == 0, done.stderr
+        report = json.loads(done.stdout)
+        check_balance(report)
+        with h5py.File(trace) as file:
+            tables[mode] = {table: file[table][:].tobytes() for table in ("packets", "decisions", "predictions", "flows", "work")}
+        if mode == "off":
+            assert report["offload"] is None
+            continue
+        assert report["offload"]["mode"] == mode and report["offload"]["hits"] == 0
+        (port,) = report["offload"]["ports"]
+        assert port["takes"] == dict.fromkeys(("marks", "drops", "counts", "fragments", "ranges"), False)
+        assert "not implemented" in port["answer"] and "net_pcap0 decides 0 of 3 rules" in done.stderr
+        assert [row["rule"] for row in port["rules"]] == [2, 3, 1], "the highest-ranking first"
+        assert {row["why"] for row in port["rules"]} == {"action"}
+    assert tables["off"] == tables["mark"] == tables["drop"]
+
+
+def test_dropping_in_the_port_is_refused_where_tags_have_a_say(tmp_path: Path) -> None:
+    configuration = resolved(tmp_path / "r.json")
+    document = json.loads(configuration.read_text())
+    document["tags"]["authority"] = "literal"
+    configuration.write_text(json.dumps(document))
+    done = nic(configuration, "--offload-rules", "drop", "--seconds", "1", *eal("net_null0"))
+    assert done.returncode == 2 and "give mark" in done.stderr, done.stderr
+
+
+DENIED_NET = "198.51.100.0/24"
+
+
+@pytest.mark.skipif(os.getuid() != 0 or not Path("/dev/net/tun").exists(), reason="a tap port needs root and /dev/net/tun")
+def test_a_tap_port_takes_what_its_kernel_takes(tmp_path: Path, telemetry: Path) -> None:
+    """Rules of addresses alone, which the driver's patterns can express: it can drop, and neither mark nor count."""
+    everything = rule(1, None)
+    denied = {**rule(2, None, verb="drop"), "priority": 10, "l3": "ipv4", "source": DENIED_NET}
+    by_port = rule(3, DENIED, verb="drop")
+    configuration = resolved(tmp_path / "r.json", rules=[everything, denied, by_port])
+    name = f"fft{secrets.token_hex(3)}"
+    ports = eal(f"net_tap0,iface={name}", prefix=telemetry.parent.name)
+    frames = [
+        bytes(scapy.Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02") / scapy.IP(src=source) / scapy.UDP(sport=1, dport=port) / bytes(30))
+        for source in ("10.0.0.1", "198.51.100.7")
+        for port in (53, DENIED)
+    ]
+    with running(configuration, "--offload-rules", "drop", "--json", *ports) as process:
+        subprocess.run(["ip", "link", "set", name, "up"], check=True)
+        summary, of_rule = ask(telemetry, "/foreflow/offload", "/foreflow/offload,2")
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as wire:
+            wire.bind((name, 0))
+            wire.settimeout(0.5)
+            for frame in frames * 10:
+                wire.send(frame)
+            returned = []
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    data, address = wire.recvfrom(2048)
+                    if address[2] != socket.PACKET_OUTGOING and data in frames:
+                        returned.append(data)
+        process.terminate()
+        output, errors = process.communicate(timeout=30)
+    assert process.returncode == 0, errors
+    report = json.loads(output)
+    check_balance(report)
+    assert returned == [frames[0]] * 10, "what no rule drops came back, and nothing else"
+    (port,) = report["offload"]["ports"]
+    assert port["takes"] == {"marks": False, "drops": True, "counts": False, "fragments": False, "ranges": False}
+    rows = {row["rule"]: row for row in port["rules"]}
+    assert rows[1]["why"] == "action" and rows[3]["why"] == "fragments"
+    assert summary["net_tap0"]["drops"] == 1 and summary["net_tap0"]["entries"] == port["entries"]
+    assert of_rule["net_tap0"]["kinds"] == rows[2]["kinds"] == 3
+    if rows[2]["in_port"] == 0:
+        assert rows[2]["why"] == "port" and rows[2]["answer"], "the driver validated it and the kernel did not take it"
+        assert report["packets"]["in"] >= 40
+        pytest.skip(f"rules ran in software: the kernel took none of them ({rows[2]['answer']}); it has no tc flower")
+    assert report["packets"]["dropped"].get("deny_rule", 0) == 10, "only what a port's rule cannot express came to software"

@@ -98,6 +98,46 @@ int AnswerPath(const char*, const char*, rte_tel_data* answer) {
   return 0;
 }
 
+// What is no object and no array of them.
+void AddScalars(rte_tel_data* dictionary, const config::Json& object) {
+  for (const auto& [name, value] : object.items()) {
+    if (value.is_number()) {
+      rte_tel_data_add_dict_u64(dictionary, name.c_str(), value.get<std::uint64_t>());
+    } else if (value.is_boolean()) {
+      rte_tel_data_add_dict_int(dictionary, name.c_str(), value.get<bool>() ? 1 : 0);
+    } else if (value.is_string()) {
+      rte_tel_data_add_dict_string(dictionary, name.c_str(), value.get<std::string>().c_str());
+    }
+  }
+}
+
+int AnswerOffload(const char*, const char* rule, rte_tel_data* answer) {
+  config::Json report;
+  {
+    const std::lock_guard<std::mutex> lock(asked_nic_mutex);
+    if (asked_nic == nullptr) return -1;
+    report = asked_nic->OffloadReport(rule != nullptr);
+  }
+  rte_tel_data_start_dict(answer);
+  if (report.is_null()) return 0;
+  AddScalars(answer, report);
+  for (const config::Json& port : report["ports"]) {
+    rte_tel_data* one = rte_tel_data_alloc();
+    if (one == nullptr) return -1;
+    rte_tel_data_start_dict(one);
+    if (rule == nullptr) {
+      AddScalars(one, port);
+      AddScalars(one, port["takes"]);
+    } else {
+      for (const config::Json& held : port["rules"]) {
+        if (held["rule"].dump() == rule) AddScalars(one, held);
+      }
+    }
+    rte_tel_data_add_dict_container(answer, port["name"].get<std::string>().c_str(), one, 0);
+  }
+  return 0;
+}
+
 }  // namespace
 
 Telemetry::Telemetry(Nic& nic) {
@@ -106,6 +146,8 @@ Telemetry::Telemetry(Nic& nic) {
                              "Frames and bytes by port; vm -1 is by source MAC.");
   rte_telemetry_register_cmd("/foreflow/drops", AnswerDrops, "Dropped packets by reason.");
   rte_telemetry_register_cmd("/foreflow/path", AnswerPath, "What host and device did.");
+  rte_telemetry_register_cmd("/foreflow/offload", AnswerOffload,
+                             "What of the rules ports decide. Parameters: int rule_id (optional)");
   const std::lock_guard<std::mutex> lock(asked_nic_mutex);
   asked_nic = &nic;
 }

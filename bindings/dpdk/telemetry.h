@@ -11,6 +11,7 @@ namespace foreflow::dpdk {
 //   /foreflow/ports  by port: VM, frames and bytes in and out, missed
 //   /foreflow/drops  drops by reason
 //   /foreflow/path   what host and device did: punts, installs, tags
+//   /foreflow/offload  by port: what of the rules it decides; with a rule's id: whether it does, or why not
 // Where the EAL runs without telemetry nobody asks. One at a time in a process.
 class Telemetry {
  public:
