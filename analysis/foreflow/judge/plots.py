@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The figures of a run, PNG and PDF, with units, 95 % intervals and n in the caption."""
+"""The figures of a run, PNG and PDF, with units, 95 % intervals and n in the caption; what they draw is beside them as CSV."""
 
 from __future__ import annotations
 
+import csv
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,23 @@ def save(figure: Any, folder: Path, name: str) -> list[Path]:
     figure.savefig(paths[1], metadata={"CreationDate": None})
     plt.close(figure)
     return paths
+
+
+def write_csv(path: Path, head: list[str], rows: Iterable[Iterable[Any]]) -> None:
+    """The numbers of a figure."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(head)
+        table.writerows(rows)
+
+
+def _write_points(path: Path, document: dict[str, Any], metrics: tuple[str, ...]) -> None:
+    rows = [
+        (metric, estimates[metric]["unit"], arm, estimates[metric]["mean"], *estimates[metric]["ci95"], estimates[metric]["n"])
+        for metric in metrics
+        for arm, estimates in document["arms"].items()
+    ]
+    write_csv(path, ["metric", "unit", "arm", "mean", "low", "high", "n"], rows)
 
 
 def _points(axes: Any, document: dict[str, Any], metric: str, label: str) -> None:
@@ -75,21 +94,35 @@ def fast_path(document: dict[str, Any], folder: Path) -> list[Path]:
         figure, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3.1))
         _points(left, document, "hit_ratio", "fast-path hit ratio [share of packets]")
         _points(right, document, "punts_per_thousand", "slow-path punts [per 1000 packets]")
+        _write_points(folder / "fast_path.csv", document, ("hit_ratio", "punts_per_thousand"))
         _caption(figure, document, f"device holds {document['config']['device']['flow_entries']} flow entries")
         return save(figure, folder, "fast_path")
+
+
+RANKS = 600  # drawn of a distribution
+
+
+def ranks(n: int) -> np.ndarray:
+    """At most RANKS places of n sorted values: half of them even, half denser towards the largest."""
+    even = np.linspace(0, n - 1, min(n, RANKS // 2))
+    tail = n - np.geomspace(1, n, min(n, RANKS // 2))
+    return np.unique(np.concatenate([even, tail]).astype(int))
 
 
 def latency(document: dict[str, Any], by_arm: dict[str, list[np.ndarray]], folder: Path) -> list[Path]:
     """Distribution of request/response latency for each arm, all seeds together, and the p99 with its interval."""
     with plt.rc_context(STYLE):
         figure, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3.1), width_ratios=(1.4, 1))
+        drawn: list[tuple[Any, ...]] = []
         for arm, samples in by_arm.items():
             values = np.sort(np.concatenate(samples)) if samples else np.empty(0)
             if len(values):
-                # The share of packets that took longer, on a grid of at most 2000 ranks.
-                ranks = np.unique(np.linspace(0, len(values) - 1, min(len(values), 2000)).astype(int))
+                places = ranks(len(values))
+                # The share of packets that took longer; the longest is shown at the share of one packet.
+                shares = 1 - places / len(values)
+                drawn += [(arm, value, share) for value, share in zip(values[places].tolist(), shares.tolist())]
                 left.step(
-                    values[ranks], 1 - ranks / len(values), color=COLOURS[arm], linestyle=DASHES[arm],
+                    values[places], shares, color=COLOURS[arm], linestyle=DASHES[arm],
                     where="post", label=arm.replace("_", "-"), linewidth=1.4,
                 )  # fmt: skip
         left.axhline(0.01, color="#999999", linewidth=0.7)
@@ -101,6 +134,7 @@ def latency(document: dict[str, Any], by_arm: dict[str, list[np.ndarray]], folde
         if left.get_legend_handles_labels()[1]:
             left.legend(frameon=False, fontsize=8)
         _points(right, document, "request_response_p99_us", "request/response p99 [µs]")
+        write_csv(folder / "latency.csv", ["arm", "latency_us", "share_above"], drawn)
         _caption(figure, document, f"offered load {document['config']['traffic']['load']:g} of the link")
         return save(figure, folder, "latency")
 
@@ -116,6 +150,7 @@ def work(document: dict[str, Any], folder: Path) -> list[Path]:
             strict=True,
         ):
             _points(part, document, metric, f"{label} [cycles/packet]")
+        _write_points(folder / "work.csv", document, ("device_cycles_per_packet", "host_cycles_per_packet", "prediction_cycles_per_packet"))
         _caption(figure, document, "work charged by the profiles")
         return save(figure, folder, "work")
 
@@ -156,6 +191,11 @@ def models(document: dict[str, Any], results: list[Any], folder: Path) -> list[P
             for axes in (upper, lower):
                 axes.axvline(shift, color="#555555", linewidth=0.9, linestyle=(0, (6, 3)))
             upper.annotate("another input", (shift, 0.88), xycoords=("data", "axes fraction"), xytext=(3, 0), textcoords="offset points", fontsize=7.5)
+        rows = [
+            (middle, width, *("" if cell[key] is None else cell[key] for key in LOSSES), cell["alarms"], *own)
+            for middle, width, cell, own in zip(middles.tolist(), widths.tolist(), cells, shares.tolist())
+        ]
+        write_csv(folder / "models.csv", ["packets_until_middle", "packets", *LOSSES, "alarms", *(f"{tier}_share" for tier in TIERS)], rows)
         upper.set_ylabel("log loss of types [bits]")
         lower.set_ylabel("weighed most")
         lower.set_xlabel("packets whose type has become known")

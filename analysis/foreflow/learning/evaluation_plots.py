@@ -3,15 +3,13 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 
-from foreflow.judge.plots import STYLE, save
+from foreflow.judge.plots import STYLE, save, write_csv
 
 # Okabe and Ito (2008), then dashes.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -20,13 +18,6 @@ DASHES = ("-", "--", "-.", ":")
 
 def _style(place: int) -> dict[str, Any]:
     return {"color": COLOURS[place % len(COLOURS)], "linestyle": DASHES[place // len(COLOURS) % len(DASHES)]}
-
-
-def _write(path: Path, head: list[str], rows: Iterable[Iterable[Any]]) -> None:
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(head)
-        writer.writerows(rows)
 
 
 def reliability(models: dict[str, list[Any]], caption: str, folder: Path) -> list[Path]:
@@ -42,7 +33,7 @@ def reliability(models: dict[str, list[Any]], caption: str, folder: Path) -> lis
             low = np.array([each.accuracy.mean if each.accuracy.low is None else each.accuracy.low for each in bins])
             high = np.array([each.accuracy.mean if each.accuracy.high is None else each.accuracy.high for each in bins])
             axis.errorbar(x, y, [np.maximum(y - low, 0), np.maximum(high - y, 0)], fmt="o", markersize=3.5, capsize=2, color=COLOURS[place % len(COLOURS)])
-            axis.set_title(f"{name} ({sum(each.rows for each in bins)} predictions, {len(bins)} bins)", fontsize=7.5)
+            axis.set_title(f"{name}\n{sum(each.rows for each in bins)} predictions, {len(bins)} bins", fontsize=7.5)
             axis.set_xlim(0, 1.02)
             axis.set_ylim(0, 1.02)
         for axis in axes.flat[len(models) :]:
@@ -51,7 +42,7 @@ def reliability(models: dict[str, list[Any]], caption: str, folder: Path) -> lis
         figure.supylabel("share that was right (95 % interval)", fontsize=8)
         paths = save(figure, folder, "reliability")
     rows = [(name, b.confidence, b.accuracy.mean, b.accuracy.low, b.accuracy.high, b.rows) for name, bins in models.items() for b in bins]
-    _write(folder / "reliability.csv", ["model", "confidence", "accuracy", "low", "high", "rows"], rows)
+    write_csv(folder / "reliability.csv", ["model", "confidence", "accuracy", "low", "high", "rows"], rows)
     return paths
 
 
@@ -72,7 +63,7 @@ def quantiles(models: dict[str, list[tuple[float, Any]]], caption: str, folder: 
         axis.legend(fontsize=7, frameon=False)
         paths = save(figure, folder, "quantiles")
     rows = [(name, level, e.mean, e.low, e.high) for name, points in models.items() for level, e in points]
-    _write(folder / "quantiles.csv", ["model", "level", "share", "low", "high"], rows)
+    write_csv(folder / "quantiles.csv", ["model", "level", "share", "low", "high"], rows)
     return paths
 
 
@@ -92,7 +83,7 @@ def risk_coverage(models: dict[str, list[tuple[float, Any]]], caption: str, fold
         axis.legend(fontsize=7, frameon=False)
         paths = save(figure, folder, "risk-coverage")
     rows = [(name, coverage, e.mean, e.low, e.high) for name, curve in models.items() for coverage, e in curve]
-    _write(folder / "risk-coverage.csv", ["model", "coverage", "error", "low", "high"], rows)
+    write_csv(folder / "risk-coverage.csv", ["model", "coverage", "error", "low", "high"], rows)
     return paths
 
 
@@ -113,6 +104,7 @@ def score_over_time(models: dict[str, dict[str, Any]], label: str, caption: str,
         axis.set_ylabel(label)
         axis.legend(fontsize=7, frameon=False)
         paths = save(figure, folder, "score-over-time")
-    rows = [(name, x, y) for name, one in models.items() for x, y in zip(one["rows"], one["loss"])]
-    _write(folder / "score-over-time.csv", ["model", "row", "loss"], rows)
+    rows = [(name, "loss", x, y) for name, one in models.items() for x, y in zip(one["rows"], one["loss"])]
+    rows += [(name, f"alarm of {detector}", x, "") for name, one in models.items() for detector, alarms in one["alarms"].items() for x in alarms]
+    write_csv(folder / "score-over-time.csv", ["model", "what", "row", "loss"], rows)
     return paths
