@@ -147,20 +147,62 @@ def _complain(failed: list[Any]) -> None:
 
 
 @commands.command()
-@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="RUN|STORE|SWEEP", type=click.Path(path_type=Path))
 @JSON_OPTION
 def report(folder: Path, as_json: bool) -> None:
-    """Draw table, figures and report of the result folder RUN again, from its traces."""
-    from foreflow.judge import table
+    """Draw the report of a result of `run` again, from its traces; or write that of a store or a sweep.
+
+    The page of a store or a sweep (STORE/sweeps/NAME) has figures, tables, what was set, and what failed with its log.
+    """
+    from foreflow.judge import store_report, table
+    from foreflow.results.load import kind_of
     from foreflow.runs import scenario as scenarios
 
-    finished = scenarios.redraw(folder.absolute())
+    place = folder.absolute()
+    if place.is_dir() and not (place / "result.json").exists() and kind_of(place) in ("store", "sweep"):
+        document = store_report.write(place)
+        print_json(document) if as_json else print(store_report.text_of(document))
+        return
+    finished = scenarios.redraw(place)
     if as_json:
         print_json(finished.document)
     else:
         print(table.of_document(finished.document))
         print(f"\nReport   {finished.document['outputs']['report']}")
     _complain(finished.failed)
+
+
+@commands.command()
+@click.argument("a", type=click.Path(path_type=Path))
+@click.argument("b", type=click.Path(path_type=Path))
+@JSON_OPTION
+def compare(a: Path, b: Path, as_json: bool) -> None:
+    """Say what was set otherwise in B than in A, and what came out otherwise.
+
+    A and B are two runs, results of `run`, sweeps or stores. Runs of one seed are pairs: metrics get the mean difference with
+    its 95 % interval, Hedges' g and a paired t-test, corrected for their number (Holm).
+    """
+    from foreflow.judge import compare as comparison
+
+    document = comparison.compare(a.absolute(), b.absolute())
+    print_json(document) if as_json else print(comparison.text_of(document))
+
+
+@commands.command()
+@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("changes", nargs=-1, metavar="[seed=N] [arm=ARM]")
+@JSON_OPTION
+def rerun(folder: Path, changes: tuple[str, ...], as_json: bool) -> None:
+    """Run RUN once more, from its manifest, and say whether its fingerprint is the same.
+
+    RUN is a folder of one arm and seed of run, or of replay --out. With seed=N or arm=ARM it says what that changed. Exit code
+    1: nothing was changed, and yet the fingerprint is another.
+    """
+    from foreflow.runs import rerun as again
+
+    document = again.rerun(folder.absolute(), list(changes))
+    print_json(document) if as_json else print(again.text_of(document))
+    sys.exit(0 if document["same"] or document["changed"] else 1)
 
 
 @commands.command()

@@ -79,7 +79,11 @@ def keep(replay: Replay, out: Path, fingerprint: bool, as_json: bool) -> int:
     """
     if replay.loops > 1:
         raise Refused("command line: --out keeps a row for each packet of one pass; leave --loop or --out out")
-    config = replay.resolve()
+    return keep_resolved(replay, replay.resolve(), 1, out, _output_options(fingerprint, as_json))
+
+
+def keep_resolved(replay: Replay, config: dict[str, Any], seed: int, out: Path, options: list[str] | None = None, quiet: bool = False) -> int:
+    """As `keep`, of a configuration that is resolved already; `quiet`: what the program prints is for nobody."""
     out = out.absolute()
     if out.exists():
         raise Refused(f"{out}: is there already; name a new folder, or remove it")
@@ -87,20 +91,20 @@ def keep(replay: Replay, out: Path, fingerprint: bool, as_json: bool) -> int:
     work = out.with_name(f"{out.name}.{os.getpid()}.tmp")
     work.mkdir(parents=True)
     capture = replay.capture.resolve()
-    resolved = configuration.resolved_for_run(config, replay.arm, 1, capture, out)
+    resolved = configuration.resolved_for_run(config, replay.arm, seed, capture, out)
     (work / "RESOLVED.json").write_text(json.dumps(resolved, indent=1) + "\n")
     command = [
         *replay.command(binary, work / "RESOLVED.json"),
         "--trace", str(work / "trace.h5"), "--summary", str(work / "summary.json"),
-        *_output_options(fingerprint, as_json),
+        *(options or []),
     ]  # fmt: skip
     started = runner.now()
     with (work / "log.txt").open("w") as log:
-        done = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True, errors="replace")
+        done = subprocess.run(command, check=False, stdout=subprocess.DEVNULL if quiet else None, stderr=subprocess.PIPE, text=True, errors="replace")
         log.write(done.stderr)
     sys.stderr.write(done.stderr)
     exit_reason = "done" if done.returncode == 0 else f"exit code {done.returncode}"
-    run = runner.plan(config, replay.arm, 1, capture, binary)
+    run = runner.plan(config, replay.arm, seed, capture, binary)
     carried = {"door": replay.door, "times": "recorded", "workers": replay.workers}
     runner.write_manifest(work, run, binary, resolved, started, exit_reason, carried)
     target = out if done.returncode == 0 else out.with_name(f"{out.name}.failed")
