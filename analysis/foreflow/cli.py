@@ -206,6 +206,31 @@ def rerun(folder: Path, changes: tuple[str, ...], as_json: bool) -> None:
 
 
 @commands.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--update", is_flag=True, help="Make what comes out the expected figure.")
+@JSON_OPTION
+def figure(names: tuple[str, ...], update: bool, as_json: bool) -> None:
+    """Make figures that the documentation shows again, in runs/figures; without NAME, list them.
+
+    Exit code 1: the numbers of one (its CSV) are not the expected ones, those in scenarios/figures.
+    """
+    from foreflow.results import recipes
+
+    loaded = [recipes.load(name) for name in names or recipes.names()]
+    if not names:
+        listed = [{"figure": each.name, "seconds": each.seconds, "shown_in": list(each.shown_in), "about": each.about} for each in loaded]
+        if as_json:
+            print_json(listed)
+        else:
+            print("\n".join(f"{each['figure']:<24} {each['seconds']:>6.0f} s  {each['about']}" for each in listed))
+        return
+    documents = [recipes.make(name, update) for name in names]
+    print_json(documents) if as_json else print("\n".join(map(recipes.text_of, documents)))
+    if not update and not all(each["same"] for each in documents):
+        raise Failed("a figure is not as expected, see above")
+
+
+@commands.command()
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the recording.  [default: runs/recorded]")
 @click.option("--plan", default="office", show_default=True, help="Who is there and what they do: see datasets/record/README.md.")
 @click.option("--seconds", type=click.IntRange(1, 3600), default=60, show_default=True)
