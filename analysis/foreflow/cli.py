@@ -154,12 +154,13 @@ def report(folder: Path, as_json: bool) -> None:
 
     The page of a store or a sweep (STORE/sweeps/NAME) has figures, tables, what was set, and what failed with its log.
     """
-    from foreflow.judge import store_report, table
-    from foreflow.results.load import kind_of
+    from foreflow.judge import table
     from foreflow.runs import scenario as scenarios
 
     place = folder.absolute()
-    if place.is_dir() and not (place / "result.json").exists() and kind_of(place) in ("store", "sweep"):
+    if not (place / "result.json").exists() and any((place / name).exists() for name in ("VERSION", "sweep.json")):
+        from foreflow.judge import store_report
+
         document = store_report.write(place)
         print_json(document) if as_json else print(store_report.text_of(document))
         return

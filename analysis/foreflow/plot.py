@@ -81,7 +81,8 @@ def _check(rows: Frame, role: str, name: str, allowed: Sequence[str]) -> None:
 def _label(name: str) -> str:
     """An axis' words: a metric or a parameter with its unit."""
     if name in METRICS:
-        return f"{name.replace('_', ' ')} [{METRICS[name].unit}]".replace("[us]", "[µs]")
+        unit = METRICS[name].unit
+        return f"{name.removesuffix(f'_{unit}').replace('_', ' ')} [{unit}]".replace("[us]", "[µs]")
     if name == "gap_closed":
         return "share of the oracle's gap closed"
     part: Any = configuration.schema()

@@ -37,6 +37,8 @@ def store(folder: Path, rows: list[dict[str, Any]], inputs: str = "aa") -> Path:
         run = folder / (whole["key"] if whole["status"] == "done" else f"{whole['key']}.failed")
         run.mkdir()
         (run / "trace.h5").write_bytes(b"x")
+        (run / "summary.json").write_text("{}")
+        (run / "RESOLVED.json").write_text("{}")
         (run / "row.json").write_text(json.dumps(whole))
         (run / "manifest.json").write_text(json.dumps({"run": whole["key"], "inputs_sha256": {"c": f"{inputs}{whole['seed']}"}, "commit": "c0", "binary_sha256": "b0", "diff_sha256": None}))
     return folder

@@ -70,6 +70,8 @@ def row_of(folder: Path) -> dict[str, Any]:
     row = rows.read(folder) or rows.rebuilt(folder)
     if row is None:
         raise Refused(f"{folder}: is no whole run: row.json and manifest.json cannot be read; run it again")
+    if row["status"] == "done" and (lacks := rows.missing(folder, row)) is not None:
+        raise Refused(f"{folder}: is no whole run: {lacks}; run it again")
     return row
 
 
