@@ -92,7 +92,7 @@ struct ShardFeedback {
   std::uint32_t marked = 0;          // messages with the mark congestion experienced
   std::uint32_t spurious = 0;        // numbers asked for that had not been lost
   std::uint32_t held_us = 0;         // from the arrival of `highest` to this message
-  std::uint32_t sent_us = 0;         // of `highest`, 24 bits
+  std::uint32_t sent_us = 0;         // of `highest`, 24 bits; 0: it has none
   std::uint8_t words = 0;  // rows of 8 B: bit i of row w, number highest - 64 w - i has been received
   std::uint8_t gaps = 0;   // FragmentGap rows, after those
 };

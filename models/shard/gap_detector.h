@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#ifndef FOREFLOW_MODELS_SHARD_GAP_DETECTOR_H_
+#define FOREFLOW_MODELS_SHARD_GAP_DETECTOR_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "models/base/units.h"
+#include "models/base/work.h"
+#include "models/flow/expiry_wheel.h"
+#include "models/shard/loss_predictor.h"
+
+namespace foreflow::shard {
+
+enum class GapRule : std::uint8_t {
+  kNone,     // never asks
+  kFixed,    // `wait` after a number was found missing
+  kThree,    // once three later numbers have come (RFC 5681's three duplicates)
+  kRack,     // a reordering window in time that adapts (RFC 8985, section 6.2)
+  kLearned,  // as kRack, or earlier where the predictor says so
+};
+
+struct GapDetectorConfig {
+  GapRule rule = GapRule::kRack;
+  std::size_t numbers = 8192;  // that are remembered, back from the highest: a power of two, 64 .. 2^20; more
+                               // than arrive in a round trip
+  std::size_t gaps = 1024;     // missing numbers watched at once, 1 .. numbers
+  Nanos wait = Millis(1);      // of kFixed
+  Nanos tick = Micros(1);      // grain of time
+  unsigned asks = 3;           // for a number at most: 1 .. 15
+  Nanos start;
+  LossPredictorConfig predictor;
+};
+
+// Finds at the receiver, for one session, which numbers were lost, and says when to ask for them. A number is
+// missing when a later one comes; it is asked for when it has been missing for a time (see GapRule), and
+// again, up to `asks` times, a round trip and a window later, twice that, and so on. RFC 8985's window: a
+// quarter of the least round trip, as much more for every round trip in which something asked for came after
+// all, at most a smoothed round trip; back to a quarter after 16 round trips without.
+//
+// The numbers after the last that came are missing too if a packet has them: its fragments tell how many
+// there are. They are asked for when nothing has come for two windows and a quarter of the round trip (the
+// tail).
+//
+// Memory: 5 B a number, 56 B a gap, taken at set-up. What is missing beyond `gaps` is not watched and left to
+// the sender's own probes; it is counted. One thread. Work: an update each number found missing or asked for.
+class GapDetector {
+ public:
+  // Throws Refusal on values outside the ranges above.
+  explicit GapDetector(const GapDetectorConfig& config);
+
+  // The least and the smoothed round trip; 1 ms each until then.
+  void SetRoundTrip(Nanos least, Nanos smoothed);
+
+  // A verified message with this number came. Calls must be in order of time.
+  void OnNumber(std::uint64_t number, Nanos now, Work& work);
+  // A fragment with the number `original` came under another number: it need not be asked for any more, and
+  // had been lost, or delayed until now.
+  void OnSentAgain(std::uint64_t original, Nanos now);
+  // Numbers up to `last` were sent: those of a packet, one of whose fragments came.
+  void Expect(std::uint64_t last, Nanos now);
+
+  // The next number to ask for by `now`; false where there is none. The earliest first.
+  bool NextAsk(Nanos now, std::uint64_t& number, Work& work);
+
+  std::uint64_t highest() const { return highest_; }  // of the numbers that came
+  bool HasAny() const { return has_any_; }
+  // Bit i: number highest - 64 * word - i came. Beyond what is remembered: 0.
+  std::uint64_t ReceivedWord(std::size_t word) const;
+  Nanos window() const { return window_; }
+
+  struct Counts {
+    std::uint64_t received = 0;
+    std::uint64_t missing = 0;    // found missing
+    std::uint64_t asked = 0;      // asked for at least once
+    std::uint64_t requests = 0;   // with those asked for again
+    std::uint64_t late = 0;       // missing, and came before being asked for
+    std::uint64_t spurious = 0;   // asked for, and came after all
+    std::uint64_t unwatched = 0;  // missing while all gaps were taken
+  };
+  const Counts& counts() const { return counts_; }
+  const LossPredictor& predictor() const { return predictor_; }
+
+ private:
+  using Gap = std::uint32_t;
+  static constexpr Gap kNone = 0xffffffffu;
+  struct Watched {
+    std::uint64_t number = 0;
+    Nanos found;
+    std::uint8_t asks = 0;
+    std::uint8_t context = 0;
+    bool took_token = false;
+    Gap next_free = kNone;
+  };
+
+  struct InOrder {
+    std::uint64_t number = 0;
+    std::uint64_t received = 0;  // numbers that had come when it was found
+  };
+
+  std::size_t PlaceOf(std::uint64_t number) const { return number & (received_.size() * 64 - 1); }
+  bool IsReceived(std::uint64_t number) const {
+    return (received_[PlaceOf(number) / 64] >> number % 64 & 1) != 0;
+  }
+  void Advance(std::uint64_t next);
+  void AskAfterThree(Nanos now);
+  void Find(std::uint64_t first, std::uint64_t last, Nanos now, bool is_tail, Work& work);
+  void Release(Gap gap);
+  void Widen(Nanos now);
+  Gap GapOf(std::uint64_t number) const;
+
+  GapRule rule_;
+  Nanos wait_;
+  unsigned asks_;
+  LossPredictor predictor_;
+  std::vector<std::uint64_t> received_;
+  std::vector<Gap> gap_of_;  // a number's place: the gap that watches it
+  std::vector<Watched> watched_;
+  std::vector<InOrder> in_order_;  // of kThree: a ring of what was found
+  std::uint64_t order_first_ = 0;
+  std::uint64_t order_last_ = 0;
+  flow::ExpiryWheel wheel_;
+  Gap free_ = 0;
+  std::uint64_t next_ = 0;  // numbers below came, or were found missing
+  std::uint64_t highest_ = 0;
+  bool has_any_ = false;
+  std::uint64_t expected_ = 0;      // numbers below were sent
+  Nanos quiet_until_;               // the tail is asked for then
+  std::uint64_t received_run_ = 0;  // numbers since the last gap
+  Nanos least_, smoothed_, window_;
+  unsigned quarters_ = 1;  // of the least round trip: the window
+  Nanos widened_;          // when the window last grew
+  Counts counts_;
+};
+
+}  // namespace foreflow::shard
+
+#endif  // FOREFLOW_MODELS_SHARD_GAP_DETECTOR_H_
