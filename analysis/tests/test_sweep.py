@@ -37,7 +37,7 @@ SPEC = {
     "name": "small",
     "scenario": "tag",
     "set": {"traffic.max_packets": PACKETS, "predictor": "markov1"},
-    "vary": {"load": [0.5, 0.9], "capacity": ["10%", "40%"]},
+    "vary": {"load": [0.5, 0.9]},
     "arms": ["reactive", "predictive"],
     "seeds": 2,
 }
@@ -107,9 +107,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_rows_traces_and_tables_are_those_of_the_runs(undisturbed: dict[str, Any], tmp_path: Path) -> None:
     rows, outputs = undisturbed["rows"], undisturbed["outputs"]
     store = Path(outputs["store"])
-    settings = [(load, capacity, arm, seed) for load in (0.5, 0.9) for capacity in ("10%", "40%") for seed in (1, 2) for arm in ("reactive", "predictive")]
-    found = [(row["parameters"].get("traffic.load", 0.9), row["parameters"].get("device.flow_entries", "10%"), row["arm"], row["seed"]) for row in rows]
-    assert sorted(found) == sorted(settings) and (undisturbed["runs"], undisturbed["done"], undisturbed["reused"]) == (16, 16, 0)
+    settings = [(load, seed, arm) for load in (0.5, 0.9) for seed in (1, 2) for arm in ("reactive", "predictive")]
+    assert [(row["parameters"].get("traffic.load", 0.9), row["seed"], row["arm"]) for row in rows] == settings
+    assert (undisturbed["runs"], undisturbed["done"], undisturbed["reused"]) == (8, 8, 0)
     for row in rows:
         folder = store / row["key"]
         summary = json.loads((folder / "summary.json").read_text())
@@ -125,7 +125,7 @@ def test_rows_traces_and_tables_are_those_of_the_runs(undisturbed: dict[str, Any
     with h5py.File(outputs["joined"]) as joined:
         runs = joined["runs"][()]
         assert [key.decode() for key in runs["key"]] == [row["key"] for row in rows]
-        assert joined["packets"].is_virtual and len(joined["packets"]) == 16 * PACKETS
+        assert joined["packets"].is_virtual and len(joined["packets"]) == 8 * PACKETS
         for name in ("packets", "decisions", "predictions", "work", "flows"):
             with_parts = [h5py.File(store / row["key"] / "trace.h5")[name][()] for row in rows]
             np.testing.assert_array_equal(joined[name][()], np.concatenate(with_parts))
@@ -133,7 +133,7 @@ def test_rows_traces_and_tables_are_those_of_the_runs(undisturbed: dict[str, Any
             np.testing.assert_array_equal(runs[f"{name}_rows"], [len(part) for part in with_parts])
     store.rename(tmp_path / "moved")  # names of traces are relative
     with h5py.File(tmp_path / "moved" / Path(outputs["joined"]).relative_to(store)) as joined:
-        assert np.count_nonzero(joined["packets"]["arrival_ns"]) > 10 * PACKETS
+        assert np.count_nonzero(joined["packets"]["arrival_ns"]) > 7 * PACKETS
     (tmp_path / "moved").rename(store)
 
 
@@ -144,7 +144,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_rows(undisturbed: dict[str, 
     for _ in range(3):
         process = start(spec, store, "-j", "2")
         kept = len(list(store.glob("*/row.json")))
-        wanted = kept + draw.randrange(1, 5)
+        wanted = kept + draw.randrange(1, 3)
         until(lambda: process.poll() is not None or len(list(store.glob("*/row.json"))) >= wanted)
         time.sleep(draw.random() * 0.05)
         os.kill(process.pid, signal.SIGKILL)
@@ -155,13 +155,13 @@ def test_killed_at_any_moment_it_ends_with_the_same_rows(undisturbed: dict[str, 
     assert 1 <= again["reused"] and again["failed"] == []
     assert not list(store.glob("*.failed*")) and not list(store.glob("*.2"))
     third = finished(start(spec, store))
-    assert third["reused"] == third["runs"] == 16 and facts(third) == facts(undisturbed)
+    assert third["reused"] == third["runs"] == 8 and facts(third) == facts(undisturbed)
 
 
 @real
 def test_workers_that_die_are_replaced_and_their_runs_repeated(undisturbed: dict[str, Any], spec: Path, tmp_path: Path) -> None:
     process = start(spec, tmp_path / "store", "-j", "2")
-    for number in (1, 3, 5):
+    for number in (1, 4):
         until(lambda: len(list((tmp_path / "store").glob("*/row.json"))) >= number)
         victims = children_of(process.pid)
         if victims:
@@ -175,7 +175,7 @@ def test_two_sweeps_on_one_store_share_the_work(undisturbed: dict[str, Any], spe
     one, other = start(spec, store, "-j", "1"), start(spec, store, "-j", "1")
     documents = finished(one), finished(other)
     assert [facts(document) for document in documents] == [facts(undisturbed)] * 2
-    assert sum(document["runs"] - document["reused"] for document in documents) == 16  # each run once
+    assert sum(document["runs"] - document["reused"] for document in documents) == 8  # each run once
     assert not list(store.glob("*.2"))
 
 
@@ -257,9 +257,9 @@ def test_a_slurm_array_meets_at_the_store(undisturbed: dict[str, Any], tmp_path:
     small.write_text(json.dumps({**SPEC, "where": "load < 0.9", "arms": ["reactive"]}))
     document = finished(start(small, store, "--slurm", path=f"{tools}:{os.environ['PATH']}"))
     wanted = [row for row in facts(undisturbed) if row["arm"] == "reactive" and "traffic.load" in row["parameters"]]
-    assert facts(document) == wanted and len(wanted) == 4
+    assert facts(document) == wanted and len(wanted) == 2
     jobs = sorted(store.glob("sweeps/small-*/slurm/*/job.sh"))
-    assert len(jobs) == 2 and "#SBATCH --array=0-3" in jobs[0].read_text() and "#SBATCH --array=0-0" in jobs[1].read_text()
+    assert len(jobs) == 2 and "#SBATCH --array=0-1" in jobs[0].read_text() and "#SBATCH --array=0-0" in jobs[1].read_text()
     assert subprocess.run(["bash", "-n", *jobs], check=False).returncode == 0
 
 
@@ -283,25 +283,25 @@ def fake_spec(folder: Path, capture: Path, **more: object) -> Path:
 
 
 def test_a_failed_run_is_a_row_and_the_sweep_goes_on(command: Command, capture: Callable[..., Path], tmp_path: Path) -> None:
-    spec, store = fake_spec(tmp_path, capture(fail={"predictive-2": 1, "reactive-1": 2})), tmp_path / "s"
+    spec, store = fake_spec(tmp_path, capture(fail={"predictive-2": 1, "reactive-1": 2}), vary={"load": [0.5]}), tmp_path / "s"
     for time_ in (1, 2):
         code, text, errors = command("sweep", str(spec), "--store", str(store), "--json")
         assert code == 1
         document = json.loads(text)
-        assert (document["runs"], document["done"], document["reused"]) == (8, 4, 0 if time_ == 1 else 4)
-        assert sorted((row["arm"], row["seed"]) for row in document["failed"]) == [("predictive", 2)] * 2 + [("reactive", 1)] * 2
+        assert (document["runs"], document["done"], document["reused"]) == (4, 2, 0 if time_ == 1 else 2)
+        assert sorted((row["arm"], row["seed"]) for row in document["failed"]) == [("predictive", 2), ("reactive", 1)]
         for row in document["failed"]:
             assert "record 7" in row["sentence"] and "record 7" in Path(row["log"]).read_text() and row["log"] in errors
-        assert errors.splitlines()[-1].startswith("foreflow: 4 of 8 runs failed")
+        assert errors.splitlines()[-1].startswith("foreflow: 2 of 4 runs failed")
         lines = list(csv.DictReader(Path(document["outputs"]["rows"]).open()))
-        assert [line["status"] for line in lines].count("failed") == 4 and len(lines) == 8
-    assert len(list(store.glob("*.failed"))) == len(list(store.glob("*.failed.2"))) == 4  # nothing is deleted
+        assert [line["status"] for line in lines].count("failed") == 2 and len(lines) == 4
+    assert len(list(store.glob("*.failed"))) == len(list(store.glob("*.failed.2"))) == 2  # nothing is deleted
     assert "1 of 2" in Path(document["outputs"]["table"]).read_text()
 
 
 def test_replications_stop_when_the_interval_is_narrow(command: Command, capture: Callable[..., Path], tmp_path: Path) -> None:
     """Predictive punts 100 + seed of 1000, so half widths are known: t(n - 1) * sd(1, ..., n) / sqrt(n)."""
-    for width, wanted, half in ((2.5, 3, 4.3027 * 1.0 / 3**0.5), (2.3, 4, 3.1824 * 1.2910 / 2), (1.5, 5, None)):
+    for width, wanted, half in ((2.5, 3, 4.3027 * 1.0 / 3**0.5), (2.3, 4, 3.1824 * 1.2910 / 2)):
         seeds = {"until": {"metric": "punts_per_thousand", "absolute": width}, "at_most": 5}
         spec = fake_spec(tmp_path, capture(), vary={}, seeds=seeds)
         code, text, errors = command("sweep", str(spec), "--store", str(tmp_path / "s"), "--json", "-j", "2")
@@ -310,7 +310,7 @@ def test_replications_stop_when_the_interval_is_narrow(command: Command, capture
         values = {arm: [row["metrics"]["punts_per_thousand"] for row in rows if row["arm"] == arm] for arm in ("predictive", "reactive")}
         assert values == {"predictive": [101.0 + n for n in range(wanted)], "reactive": [200.0] * wanted}
         estimate = stats.mean(values["predictive"])
-        assert half is None or (estimate.high - estimate.low) / 2 == pytest.approx(half, rel=1e-3)
+        assert (estimate.high - estimate.low) / 2 == pytest.approx(half, rel=1e-3)
 
 
 def test_a_dry_run_counts_and_starts_nothing(command: Command, capture: Callable[..., Path], tmp_path: Path) -> None:
@@ -387,10 +387,10 @@ def test_a_run_that_takes_every_worker_with_it_is_a_failed_row(command: Command,
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """Of 1 MiB."""
+    """Of half a mebibyte, a few runs."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True, text=True, check=False)
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", folder], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         pytest.skip(f"a file system cannot be mounted here: {done.stderr.strip()}")
     try:

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Scenarios run: every arm and seed a process of its own, kept in a folder named by its hash."""
+"""Scenarios run: worker processes that run every arm and seed, and the store that keeps them."""

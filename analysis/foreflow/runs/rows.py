@@ -4,7 +4,7 @@
     key, scenario, arm, seed
     parameters    what differs from the schema's defaults, by dotted key
     status        done, or failed with the reason as `sentence`
-    started       UTC; `seconds`: until it was measured
+    started       UTC; `seconds`: until it was measured and on the disk
     fingerprint   of all its decisions; null where it failed
     metrics       by name (judge.metrics.METRICS has the units); null where the run has no such packets
     trace         bytes of trace.h5, and rows of each of its tables

@@ -23,7 +23,7 @@ from foreflow import inputs, manifest
 from foreflow.errors import Failed, Refused
 from foreflow.inputs import sha256_of
 from foreflow.runs import rows
-from foreflow.runs.store import Store
+from foreflow.runs.store import Store, sync
 
 PARALLEL = 2  # runs at a time, of commands that do not ask
 PROGRESS = re.compile(r"^progress (\d+) (\d+)$")
@@ -230,6 +230,7 @@ def _execute(run: Run, program: Path, store: Store, progress: Progress) -> Resul
             log.write(sentence + "\n")
     reason = "done" if not sentence else f"refused: {sentence}" if code == 2 else f"exit code {code}: {sentence}"
     document = write_manifest(work, run, program, resolved, started, reason, {"door": "ns3", "times": "load"})
+    sync(work)
     row = rows.row(document, document["parameters"], time.monotonic() - begun, metrics, trace, sentence)
     rows.write(work, row)
     folder, aside = store.keep(work, run.key, not sentence)

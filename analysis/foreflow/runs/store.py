@@ -144,7 +144,7 @@ class Store:
 
     def keep(self, work: Path, key: str, done: bool) -> tuple[Path, Path | None]:
         """Gives the filled folder `work` its name; the folder, and where what had that name is now."""
-        _sync(work)
+        sync(work)
         if not done:
             return _first_free(work, f"{key}.failed"), None
         target = self.run(key)
@@ -234,7 +234,8 @@ def _first_free(folder: Path, name: str) -> Path:
         number += 1
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
+    """Returns when the files of `folder` are on the disk."""
     for path in [*folder.iterdir(), folder]:
         handle = os.open(path, os.O_RDONLY)
         try:
