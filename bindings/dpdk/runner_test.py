@@ -517,6 +517,13 @@ def test_a_tap_port_takes_what_its_kernel_takes(tmp_path: Path, telemetry: Path)
                     data, address = wire.recvfrom(2048)
                     if address[2] != socket.PACKET_OUTGOING and data in frames:
                         returned.append(data)
+            # New rules: the port's go at once, and it is asked again.
+            resolved(configuration, rules=[everything])
+            process.send_signal(signal.SIGHUP)
+            assert "net_tap0 decides 0 of 1 rules" in wait_for(process, "decides")
+            resolved(configuration, rules=[everything, denied, by_port])
+            process.send_signal(signal.SIGHUP)
+            wait_for(process, "of 3 rules")
         process.terminate()
         output, errors = process.communicate(timeout=30)
     assert process.returncode == 0, errors
