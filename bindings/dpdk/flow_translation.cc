@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <set>
 #include <type_traits>
 
@@ -246,8 +247,9 @@ std::vector<FlowKind> FlowKindsOf(const std::vector<Rule>& rules) {
           protocol == wire::kProtocolTcp || protocol == wire::kProtocolUdp || protocol == icmp;
       // What an extension header leads to is beyond a pattern.
       if (is_kind || (l3 == Layer3::kIpv6 && IsExtensionHeader(protocol))) continue;
-      if (named.size() < kNamedProtocols) named.insert(protocol);
+      named.insert(protocol);
     }
+    if (named.size() > kNamedProtocols) named.erase(std::next(named.begin(), kNamedProtocols), named.end());
     for (const std::uint8_t protocol : named) kinds.push_back({l3, protocol});
   }
   return kinds;
