@@ -85,19 +85,26 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
+def _workers(runs: int) -> Executor:
+    from foreflow.runs.workers import Workers  # here, since it imports this module
+
+    return Workers(min(runner.PARALLEL, runs))
+
+
 def drive(
     runs: list[Run],
     program: Path,
     store: Store,
     ended: Callable[[Result], list[Run]],
     *,
-    executor: Executor | None = None,
+    start: Callable[[int], Executor] | None = None,
     fresh: bool = False,
     expected: Callable[[Run], float | None] = lambda run: None,
 ) -> None:
     """Runs all, in their order, and what `ended` asks for besides; `ended` is called once for each.
 
-    `expected`: the seconds that a run will take, for the time left. Raises what `ended` raises, and Failed when the
+    `start` gives the executor, when there is something to run, for so many runs; otherwise a few workers of this machine. `expected`:
+    the seconds that a run will take, for the time left. Raises what `ended` raises, and Failed when the
     store takes no more; what runs then is ended and will be run again.
     """
     queue = list({run.key: run for run in runs}.values())[::-1]  # the next one is last
@@ -106,11 +113,11 @@ def drive(
     tasks: dict[str, Task] = {}  # given out
     losses: dict[str, int] = {}
     busy: list[tuple[float, Run]] = []
-    own: Executor | None = None
+    executor: Executor | None = None
 
     def end(result: Result) -> None:
         if result.status == "unwritable":
-            raise Failed(f"{result.sentence}; make room or name another folder, and start again: what is finished is kept")
+            raise Failed(f"{result.sentence}; start again when that is mended: what is finished is kept")
         bar.ended(result.run.key, failed=not result.ok)
         if result.note:
             bar.say(f"foreflow: {result.note}")
@@ -130,9 +137,7 @@ def drive(
                     end(Result(run, store.run(run.key), "reused", row=row))
                     continue
                 if executor is None:
-                    from foreflow.runs.workers import Workers  # here, since it starts none when all is kept
-
-                    executor = own = Workers(min(runner.PARALLEL, len(queue) + 1))
+                    executor = (start or _workers)(len(queue) + 1)
                 tasks[run.key] = Task(run, program, store.folder, fresh)
                 executor.submit(tasks[run.key])
             if not tasks:
@@ -156,7 +161,7 @@ def drive(
                 else:
                     end(event.result)
     finally:
-        if own is not None:
-            own.close()
+        if executor is not None:
+            executor.close()
         bar.close()
         sys.stderr.flush()

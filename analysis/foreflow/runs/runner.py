@@ -27,7 +27,6 @@ from foreflow.runs.store import Store, sync
 
 PARALLEL = 2  # runs at a time, of commands that do not ask
 PROGRESS = re.compile(r"^progress (\d+) (\d+)$")
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 LEAST_FREE_BYTES = 1 << 16  # of the store's disk: with less, a run that failed may have failed for that
 Progress = Callable[[int, int], None]
 
@@ -60,7 +59,7 @@ class Result:
     """How a run ended.
 
     Status: done; reused, as it was whole already; failed; refused, by the simulator; busy, as another process runs it;
-    unwritable, as the store takes nothing any more.
+    unwritable, as the store takes nothing any more, or a file that the run needs is gone.
     """
 
     run: Run
@@ -203,8 +202,7 @@ def execute(run: Run, program: Path, store: Store, fresh: bool = False, progress
                 return Result(run, store.run(run.key), "busy", "another process runs it")
             return _execute(run, program, store, progress)
     except OSError as error:
-        where = f"{store.folder}: cannot be written: {error.strerror or error}"
-        return Result(run, store.run(run.key), "unwritable" if error.errno in FULL else "failed", where)
+        return Result(run, store.run(run.key), "unwritable", f"{error.filename or store.folder}: {error.strerror or error}")
 
 
 def _execute(run: Run, program: Path, store: Store, progress: Progress) -> Result:

@@ -7,6 +7,7 @@ scheduler gives them to others, and a run that took several with it comes back a
 
 from __future__ import annotations
 
+import logging
 import queue
 import sys
 import time
@@ -40,6 +41,7 @@ class Dask:
             hosts = [host for host in rest.split(",") if host]
             if not hosts:
                 raise Refused(f"command line: --dask {address}; allowed is ssh:HOST,HOST,..., each reached without a password")
+            logging.getLogger("distributed.deploy.ssh").setLevel(logging.WARNING)
             self._cluster = distributed.SSHCluster([hosts[0], *hosts], remote_python=sys.executable, scheduler_options={"dashboard": False})
         try:
             self._client = distributed.Client(self._cluster or address, timeout=WAIT_S)

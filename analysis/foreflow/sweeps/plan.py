@@ -37,16 +37,17 @@ class Forecast:
     runs: int
     done: int
     at_most: int  # runs, where replications go on until an interval is narrow enough
-    seconds: float  # of those to do whose likes have run before, on `width` workers
+    seconds: float  # of those to do whose likes have run before
     unknown: int  # to do, with nothing like them in the store
-    width: int
+    width: int | None  # runs at a time; None: not known, and `seconds` are those of one after the other
 
     def text(self) -> str:
         more = f" at first, up to {self.at_most}" if self.at_most > self.runs else ""
         to_do = self.runs - self.done
         lines = [f"{self.points} points, {self.runs} runs{more}: {self.done} done, {to_do} to do"]
         if to_do > self.unknown:
-            lines.append(f"about {duration(self.seconds)} for {to_do - self.unknown} of them, {self.width} at a time, by past runs of the same arm that are most like them")
+            at_a_time = f"{self.width} at a time" if self.width else "if one ran after the other"
+            lines.append(f"about {duration(self.seconds)} for {to_do - self.unknown} of them, {at_a_time}, by past runs of the same arm that are most like them")
         if self.unknown:
             lines.append(f"{self.unknown} have nothing like them in the store: their time is not known")
         return "\n".join(lines)
@@ -62,7 +63,7 @@ class Plan:
         for settings in spec.points:
             config = spec.resolved(settings)
             self.points.append(Point(settings, config, configuration.parameters(config)))
-        self.runs: dict[str, Run] = {}  # by key, in order
+        self._runs: dict[str, Run] = {}  # by key
         self._runs_of: list[dict[tuple[str, int], str]] = [{} for _ in self.points]  # by point: (arm, seed) to key
         self._points_of: dict[str, list[int]] = {}
         self._seeds = [0] * len(self.points)  # replications asked for so far
@@ -73,6 +74,10 @@ class Plan:
         if any(point.config["input"] in inputs.GENERATED + inputs.OVER_RULES for point in self.points):
             print(f"foreflow: making or reusing the captures of {len(self.points)} points and {wanted} seeds", file=sys.stderr)
         return [run for index in range(len(self.points)) for run in self._up_to(index, wanted)]
+
+    def keys(self) -> list[str]:
+        """Of all runs, by point, seed and arm."""
+        return list(dict.fromkeys(key for keys in self._runs_of for key in keys.values()))
 
     def keys_of(self, index: int, arm: str) -> list[str]:
         """Of the runs of a point in an arm, by seed."""
@@ -87,8 +92,8 @@ class Plan:
                 run = runner.plan(point.config, arm, seed, captures[0], self.program, captures[1])
                 self._runs_of[index][arm, seed] = run.key
                 self._points_of.setdefault(run.key, []).append(index)
-                if run.key not in self.runs:
-                    self.runs[run.key] = run
+                if run.key not in self._runs:
+                    self._runs[run.key] = run
                     new.append(run)
         self._seeds[index] = seeds
         return new
@@ -109,7 +114,7 @@ class Plan:
                 new += self._up_to(index, replications(until, self._seeds[index], list(values.values())))
         return new
 
-    def forecast(self, durations: Durations, done: set[str], width: int) -> Forecast:
+    def forecast(self, durations: Durations, done: set[str], width: int | None) -> Forecast:
         """Nothing is made or run for it."""
         until, first = self.spec.seeds, self.spec.first_seeds()
         seen: set[str] = set()
@@ -134,7 +139,7 @@ class Plan:
                     else:
                         seconds, longest = seconds + expected, max(longest, expected)
         at_most = len(self.points) * len(self.spec.arms) * until.at_most if isinstance(until, Until) else runs
-        return Forecast(len(self.points), runs, finished, at_most, max(seconds / width, longest), unknown, width)
+        return Forecast(len(self.points), runs, finished, at_most, max(seconds / (width or 1), longest), unknown, width)
 
 
 def replications(until: Until, n: int, values: list[list[float | None]]) -> int:

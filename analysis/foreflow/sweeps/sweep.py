@@ -44,18 +44,19 @@ class Where:
     dask: str | None = None
     slurm: bool = False
 
-    def checked(self, cores: int) -> int:
-        """How many runs at a time, as far as that is known; refuses what cannot be."""
+    def checked(self, cores: int) -> int | None:
+        """How many runs at a time, None where another machine says; refuses what cannot be."""
         if self.dask is not None and self.slurm:
             raise Refused("command line: --dask and --slurm; a sweep runs in one place")
+        if self.dask is not None or self.slurm:
+            if self.jobs is not None:
+                raise Refused(f"command line: -j {self.jobs}; allowed without --dask and --slurm, where the cluster says how many")
+            return None
         if self.jobs is not None and self.jobs < cores:
             raise Refused(f"command line: -j {self.jobs}; allowed is {cores} or more, the cores that each run of this sweep is given")
-        jobs = self.jobs or max(driving.cores(), cores)
-        if self.dask is not None and self.dask.startswith("local:") and self.dask[6:].isdecimal():
-            jobs = max(1, int(self.dask[6:]))
-        return max(1, jobs // cores)
+        return (self.jobs or max(driving.cores(), cores)) // cores
 
-    def executor(self, width: int, spec: Spec, folder: Path) -> Executor:
+    def executor(self, spec: Spec, folder: Path, runs: int) -> Executor:
         if self.dask is not None:
             from foreflow.sweeps.dask import Dask
 
@@ -66,7 +67,7 @@ class Where:
             return Slurm(folder, spec.name, spec.cores)
         from foreflow.runs.workers import Workers
 
-        return Workers(width)
+        return Workers(min(self.checked(spec.cores) or 1, runs))
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,13 @@ def sweep(spec: str | Path | Mapping[str, Any], where: Where, store: Path | None
     width = where.checked(wanted.cores)
     plan = Plan(wanted, _simulator())
     kept = Store.of((store or RUNS).absolute())
+    try:
+        return _sweep(plan, kept, where, width)
+    except OSError as error:
+        raise Failed(f"{error.filename or kept.folder}: {error.strerror or error}; start again when that is mended: what is finished is kept") from None
+
+
+def _sweep(plan: Plan, kept: Store, where: Where, width: int | None) -> Swept:
     durations = Durations(kept.rows())
     first = plan.first()
 
@@ -124,11 +132,11 @@ def sweep(spec: str | Path | Mapping[str, Any], where: Where, store: Path | None
 
     unknown = max((seconds for run in first if (seconds := expected(run)) is not None), default=0.0)
     longest_first = sorted(first, key=lambda run: -(expected(run) or unknown))
-    folder = kept.folder / "sweeps" / f"{wanted.name}-{runner.hash_of(first)}"
+    folder = kept.folder / "sweeps" / f"{plan.spec.name}-{runner.hash_of(first)}"
     folder.mkdir(parents=True, exist_ok=True)
     _write_specification(folder, plan)
     rows: dict[str, dict[str, Any]] = {}
-    took = {"reused": 0, "seconds": 0.0, "seconds_of_runs": 0.0, "at_a_time": width}
+    took: dict[str, Any] = {"reused": 0, "seconds": 0.0, "seconds_of_runs": 0.0, "at_a_time": width}
 
     def ended(result: Result) -> list[Run]:
         assert result.row is not None
@@ -138,16 +146,10 @@ def sweep(spec: str | Path | Mapping[str, Any], where: Where, store: Path | None
         return plan.more(result.run.key, rows)
 
     begun = time.monotonic()
-    executor: Executor | None = None
-    if any(kept.finished(run.key) is None for run in first):
-        executor = where.executor(width, wanted, folder)
-    try:
-        driving.drive(longest_first, plan.program, kept, ended, executor=executor, expected=expected)
-    finally:
-        if executor is not None:
-            executor.close()
-    ordered = [rows[key] for key in plan.runs]
-    took["seconds"] = time.monotonic() - begun
+    driving.drive(longest_first, plan.program, kept, ended, start=lambda runs: where.executor(plan.spec, folder, runs), expected=expected)
+    ordered = [rows[key] for key in plan.keys()]
+    took["seconds"] = round(time.monotonic() - begun, 3)
+    took["seconds_of_runs"] = round(took["seconds_of_runs"], 3)
     return _finish(plan, kept, folder, ordered, took)
 
 
@@ -165,7 +167,7 @@ def _write_specification(folder: Path, plan: Plan) -> None:
         "seeds": spec.document.get("seeds", spec.seeds),
         "points": [point.settings for point in plan.points],
         "varied": list(plan.points[0].settings),
-        "runs": list(plan.runs),
+        "runs": plan.keys(),
         "units": {"seconds": "s"} | {name: metric.unit for name, metric in METRICS.items()},
     }
     replace_text(folder / "sweep.json", json.dumps(document, indent=1, default=str) + "\n")
@@ -188,19 +190,16 @@ def csv_of(rows: list[dict[str, Any]]) -> str:
     return file.getvalue()
 
 
-def _finish(plan: Plan, store: Store, folder: Path, rows: list[dict[str, Any]], took: dict[str, float]) -> Swept:
+def _finish(plan: Plan, store: Store, folder: Path, rows: list[dict[str, Any]], took: dict[str, Any]) -> Swept:
     from foreflow.sweeps import joined  # here, since it is slow to import
 
     done = [row for row in rows if row["status"] == "done"]
     text = table.of_rows(plan, rows)
-    try:
-        _write_specification(folder, plan)
-        replace_text(folder / "points.csv", csv_of(rows))
-        replace_text(folder / "table.txt", text + "\n")
-        if done:
-            joined.write(folder / "joined.h5", store.folder, done)
-    except OSError as error:
-        raise Failed(f"{folder}: cannot be written: {error.strerror or error}; the runs are kept, start again to join them") from None
+    _write_specification(folder, plan)
+    replace_text(folder / "points.csv", csv_of(rows))
+    replace_text(folder / "table.txt", text + "\n")
+    if done:
+        joined.write(folder / "joined.h5", store.folder, done)
     failed = [row for row in rows if row["status"] != "done"]
     document = {
         "sweep": plan.spec.name,
@@ -213,7 +212,7 @@ def _finish(plan: Plan, store: Store, folder: Path, rows: list[dict[str, Any]], 
             for row in failed
         ],
         "rows": rows,
-        **{key: round(value, 3) for key, value in took.items()},
+        **took,
         "outputs": {
             "folder": str(folder),
             "store": str(store.folder),
