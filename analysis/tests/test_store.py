@@ -83,13 +83,13 @@ def test_what_is_kept_sets_aside_and_never_replaces(tmp_path: Path) -> None:
     for n in range(3):
         work = store.new_folder(key)
         (work / "n").write_text(str(n))
-        folder, aside = store.keep(work, key, done=True)
+        folder = store.keep(work, key, done=True)
         assert (folder.name, (folder / "n").read_text()) == (key, str(n))
-        assert aside is None if n == 0 else (aside / "n").read_text() == str(n - 1)
+        assert n == 0 or (store.folder / f"{key}.{n + 1}" / "n").read_text() == str(n - 1)
     for n in range(3):
         work = store.new_folder(key)
         (work / "n").write_text(f"failed {n}")
-        assert store.keep(work, key, done=False)[0].name == f"{key}.failed" + (f".{n + 1}" if n else "")
+        assert store.keep(work, key, done=False).name == f"{key}.failed" + (f".{n + 1}" if n else "")
     assert sorted(path.read_text() for path in store.folder.glob("*/n")) == ["0", "1", "2", "failed 0", "failed 1", "failed 2"]
 
 
@@ -136,7 +136,7 @@ def test_a_spoiled_run_is_said_and_run_again_and_kept(tmp_path: Path) -> None:
     (row,) = store.rows()
     assert row["status"] == "corrupt" and "trace.h5 is not as the run left it" in row["sentence"] and str(first.folder) in row["sentence"]
     again = runner.execute(run, FAKE, store)
-    assert again.status == "done" and again.note == f"{first.folder}.2: what {run.key} was before is kept there"
+    assert again.status == "done" and again.note == f"{row['sentence']}; it is kept beside, and was run again"
     assert (store.folder / f"{run.key}.2" / "trace.h5").stat().st_size == trace.stat().st_size - 100
     # A row can be made again from the rest; without its manifest a folder is no run.
     (again.folder / "row.json").write_text("{")

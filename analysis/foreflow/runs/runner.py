@@ -200,7 +200,11 @@ def execute(run: Run, program: Path, store: Store, fresh: bool = False, progress
                 return Result(run, store.run(run.key), "reused", row=row)
             if not ours:
                 return Result(run, store.run(run.key), "busy", "another process runs it")
-            return _execute(run, program, store, progress)
+            spoiled = "" if fresh else store.spoiled(run.key)
+            result = _execute(run, program, store, progress)
+            if spoiled and result.ok:
+                result.note = f"{spoiled}; it is kept beside, and was run again"
+            return result
     except OSError as error:
         return Result(run, store.run(run.key), "unwritable", f"{error.filename or store.folder}: {error.strerror or error}")
 
@@ -231,9 +235,8 @@ def _execute(run: Run, program: Path, store: Store, progress: Progress) -> Resul
     sync(work)
     row = rows.row(document, document["parameters"], time.monotonic() - begun, metrics, trace, sentence)
     rows.write(work, row)
-    folder, aside = store.keep(work, run.key, not sentence)
-    note = "" if aside is None else f"{aside}: what {folder.name} was before is kept there"
-    return Result(run, folder, "done" if not sentence else "refused" if code == 2 else "failed", sentence, row, note)
+    folder = store.keep(work, run.key, not sentence)
+    return Result(run, folder, "done" if not sentence else "refused" if code == 2 else "failed", sentence, row)
 
 
 def lost(run: Run, program: Path, store: Store, sentence: str) -> Result:
@@ -245,7 +248,7 @@ def lost(run: Run, program: Path, store: Store, sentence: str) -> Result:
     document = write_manifest(work, run, program, resolved, now(), sentence, {"door": "ns3", "times": "load"})
     row = rows.row(document, document["parameters"], 0.0, {}, None, sentence)
     rows.write(work, row)
-    return Result(run, store.keep(work, run.key, False)[0], "failed", sentence, row)
+    return Result(run, store.keep(work, run.key, False), "failed", sentence, row)
 
 
 def run_all(runs: list[Run], program: Path, folder: Path, fresh: bool = False) -> list[Result]:

@@ -142,22 +142,26 @@ class Store:
         folder.mkdir()
         return folder
 
-    def keep(self, work: Path, key: str, done: bool) -> tuple[Path, Path | None]:
-        """Gives the filled folder `work` its name; the folder, and where what had that name is now."""
+    def spoiled(self, key: str) -> str:
+        """What is wrong with the folder of `key`, in a sentence; empty where there is none or it is whole."""
+        folder = self.run(key)
+        return self._row_in(folder, key)["sentence"] if folder.exists() else ""
+
+    def keep(self, work: Path, key: str, done: bool) -> Path:
+        """Gives the filled folder `work` its name and returns it; what had that name is kept as <key>.2, <key>.3, ..."""
         sync(work)
         if not done:
-            return _first_free(work, f"{key}.failed"), None
+            return _first_free(work, f"{key}.failed")
         target = self.run(key)
-        aside = None
         while True:
             try:
                 os.rename(work, target)
-                return target, aside
+                return target
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                     raise
             with contextlib.suppress(FileNotFoundError):  # another did the same
-                aside = _first_free(target, key)
+                _first_free(target, key)
 
     def rows(self) -> list[dict[str, Any]]:
         """A row for each key, sorted by key: its finished run, else its last failure.

@@ -203,6 +203,7 @@ def _finish(plan: Plan, store: Store, folder: Path, rows: list[dict[str, Any]], 
     failed = [row for row in rows if row["status"] != "done"]
     document = {
         "sweep": plan.spec.name,
+        "about": plan.spec.document.get("about", ""),
         "scenario": plan.spec.scenario,
         "points": len(plan.points),
         "runs": len(rows),
@@ -228,7 +229,8 @@ def _finish(plan: Plan, store: Store, folder: Path, rows: list[dict[str, Any]], 
 def text_of(swept: Swept) -> str:
     """What the command prints."""
     outputs = swept.document["outputs"]
-    lines = [swept.text, "", f"Rows     {outputs['rows']}"]
+    about = swept.document["about"]
+    lines = [*([about, ""] if about else []), swept.text, "", f"Rows     {outputs['rows']}"]
     if outputs["joined"]:
         lines.append(f"Traces   {outputs['joined']}")
     return "\n".join([*lines, f"Store    {outputs['store']}"])
