@@ -81,13 +81,15 @@ FragmentFate Reassembler::Input(const ArrivedFragment& fragment, Nanos now, Whol
   const wire::FragmentHeader& header = fragment.header;
   work.Add(WorkItem::kProbe);
   work.Add(WorkItem::kCacheLine, 2);
-  if (header.total > most_fragments_) return Refuse(FragmentFate::kTooMany);
-  if (header.total > 1 && wire::FragmentUnit(header.length, header.total) < least_bytes_)
-    return Refuse(FragmentFate::kTooSmall);
   const auto place = static_cast<Place>(PlaceOf(fragment.session, fragment.base));
   Slot& slot = slots_[place];
-  if (slot.state != State::kEmpty && slot.base != fragment.base) {
-    if (fragment.base < slot.base) return Refuse(FragmentFate::kStale);
+  const bool is_taken = slot.state != State::kEmpty;
+  if (!is_taken || slot.base != fragment.base) {
+    // A packet that is not known yet.
+    if (is_taken && fragment.base < slot.base) return Refuse(FragmentFate::kStale);
+    if (header.total > most_fragments_) return Refuse(FragmentFate::kTooMany);
+    if (header.total > 1 && wire::FragmentUnit(header.length, header.total) < least_bytes_)
+      return Refuse(FragmentFate::kTooSmall);
     if (slot.state == State::kUnderWay) Drop(place, FragmentFate::kOverrun, sink, work);
     slot.state = State::kEmpty;
   }
@@ -221,7 +223,7 @@ void Reassembler::MakeRoom(std::size_t newcomer, Place keep, FragmentSink& sink,
   Drop(oldest == keep ? slots_[oldest].newer : oldest, FragmentFate::kEvicted, sink, work);
 }
 
-void Reassembler::Count(std::size_t index, std::uint32_t held) {
+inline void Reassembler::Count(std::size_t index, std::uint32_t held) {
   Session& session = sessions_[index];
   const bool was_over = session.held > share_;
   held_ = held_ - session.held + held;

@@ -6,9 +6,7 @@ namespace {
 
 constexpr std::uint8_t kUuidBit = 8;
 
-std::uint32_t Load24(const std::uint8_t* at) {
-  return std::uint32_t{at[0]} << 16 | std::uint32_t{at[1]} << 8 | at[2];
-}
+std::uint32_t Load24(const std::uint8_t* at) { return std::uint32_t{Load16(at)} << 8 | at[2]; }
 void Store24(std::uint8_t* at, std::uint32_t value) {
   at[0] = static_cast<std::uint8_t>(value >> 16);
   at[1] = static_cast<std::uint8_t>(value >> 8);
@@ -180,7 +178,11 @@ ShardFault ReadShardMessage(BytesView datagram, ShardMessage& message) {
   if (datagram.size < clear + kShardTagBytes) return ShardFault::kShort;
   at = Decode(at, end, message.fragment);
   const FragmentHeader& fragment = message.fragment;
-  if (!IsGrid(fragment.length, fragment.total)) return ShardFault::kTotal;
+  if (fragment.total == 0 || fragment.total > kMostFragments || fragment.length == 0)
+    return ShardFault::kTotal;
+  const std::size_t unit = FragmentUnit(fragment.length, fragment.total);
+  const std::size_t before_last = (fragment.total - 1u) * unit;
+  if (before_last >= fragment.length) return ShardFault::kTotal;
   const bool is_repair = header.type == ShardType::kRepair;
   if (fragment.index >= fragment.total || (is_repair && fragment.index != 0)) return ShardFault::kIndex;
   // Fragments are numbered in order when they are sent first, repairs after them; later sendings come later.
@@ -191,9 +193,9 @@ ShardFault ReadShardMessage(BytesView datagram, ShardMessage& message) {
     at = Decode(at, end, uuid);
     if (!Equal(uuid.bytes, UuidOf(header.session, message.base()).bytes)) return ShardFault::kUuid;
   }
-  const std::size_t text = FragmentBytes(fragment.length, fragment.total, fragment.index);
+  const std::size_t text = fragment.index + 1 < fragment.total ? unit : fragment.length - before_last;
   if (datagram.size != clear + text + kShardTagBytes) return ShardFault::kSize;
-  message.associated = datagram.First(clear);
+  message.associated = {datagram.data, clear};
   message.sealed = {at, text};
   message.tag = at + text;
   return ShardFault::kNone;

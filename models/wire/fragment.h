@@ -60,7 +60,8 @@ std::uint8_t* Encode(std::uint8_t* at, const std::uint8_t* end, const FragmentHe
 
 // Bytes of every fragment but the last. total > 0.
 constexpr std::size_t FragmentUnit(std::size_t length, std::size_t total) {
-  return (length + total - 1) / total;
+  // In 32 bits, which take half the time; both are far below.
+  return static_cast<std::uint32_t>(length + total - 1) / static_cast<std::uint32_t>(total);
 }
 // Whether a packet of `length` bytes can be cut into `total` parts that all have bytes.
 constexpr bool IsGrid(std::size_t length, std::size_t total) {

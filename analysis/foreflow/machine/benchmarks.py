@@ -39,6 +39,10 @@ CRYPTO = [
 ] + [*(f"crypto/record_{size}" for size in RECORD_SIZES), "crypto/handshakes_per_s"]
 RULE_SETS = [f"{kind}{size}" for size in ("1k", "10k", "100k") for kind in ("acl", "fw", "ipc")]
 RULE_ROWS = ("lookup_uniform", "lookup_zipf", "build", "memory", "updates_per_s", "lookup_at_10k_updates")
+SHARD = [
+    *(f"shard/reassembly_{row}" for row in ("16", "16_verified", "8192", "8192_verified", "16_beside_rte_reorder")),
+    *(f"shard/whole_path_{row}" for row in ("1400_by_1400", "1400_by_350", "9000_by_1400")),
+]
 # The rows that each program prints: one of which none is wanted is neither built nor run.
 PROGRAMS = {
     "foreflow-bench-cores": ["parse", "tag_seal", "tag_check", "markov_step", "hdf5_rows_per_s", "vm_profile_bytes"],
@@ -47,9 +51,10 @@ PROGRAMS = {
     "foreflow-bench-predict": PREDICT,
     "foreflow-bench-crypto": CRYPTO,
     "foreflow-bench-rules": [f"rules/{row}_{name}" for name in RULE_SETS for row in RULE_ROWS],
+    "foreflow-bench-shard": SHARD,
     "foreflow-bench-sim": ["sim_packets_per_s"],
 }
-GROUPS = ("predict", "crypto", "rules", "runner")  # a group's name means its rows, not those that have the word in theirs
+GROUPS = ("predict", "crypto", "rules", "shard", "runner")  # a group's name means its rows, not those that have the word in theirs
 LIBTORCH_PEER = "foreflow-libtorch-peer"
 RUNNER = "foreflow-dpdk"
 KEYS = {"name", "unit", "value", "peer", "peer_value", "ratio"}
