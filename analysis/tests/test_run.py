@@ -177,3 +177,5 @@ def test_python_gives_the_document_that_the_command_prints(command: Command, cap
     assert document["arms"] == json.loads(printed)["arms"]
     with pytest.raises(Refused, match="load"):
         foreflow.run("quickstart", {"input": path, "load": -1})
+    with pytest.raises(Refused, match="load"):
+        foreflow.run("quickstart", input=path, load=-1)

@@ -62,7 +62,7 @@ def facts(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def processes_with(text: str) -> list[int]:
-    """Those whose command line or environment-free arguments name `text`, but for zombies."""
+    """Those whose command line names `text`."""
     found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdecimal():
@@ -149,7 +149,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_rows(undisturbed: dict[str, 
         time.sleep(draw.random() * 0.05)
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
-        until(lambda: not processes_with(str(store)), 5)  # no simulator goes on
+        until(lambda: not processes_with(str(store)), 15)  # no simulator goes on
     again = finished(start(spec, store))
     assert facts(again) == facts(undisturbed)
     assert 1 <= again["reused"] and again["failed"] == []
@@ -415,3 +415,14 @@ def test_a_disk_that_fills_stops_the_sweep_and_it_goes_on_when_there_is_room(spe
     out, errors = process.communicate(timeout=60)
     assert (process.returncode, out) == (2, "")
     assert errors.splitlines()[-1] == f"foreflow: {disk / 'store'}: cannot be written: Read-only file system; name another folder"
+
+
+@real
+def test_generated_traffic_is_the_same_in_every_arm_and_point_and_another_for_another_seed(tmp_path: Path) -> None:
+    spec, store = tmp_path / "made.yaml", tmp_path / "store"
+    made = {"input": "memoryless", "traffic.max_packets": 1000, "predictor": "markov1"}
+    spec.write_text(json.dumps({"scenario": "tag", "set": made, "vary": {"link.delay_us": [1, 2]}, "arms": ["off", "oracle"], "seeds": 2}))
+    document = finished(start(spec, store))
+    read = {row["key"]: json.loads((store / row["key"] / "manifest.json").read_text())["inputs_sha256"] for row in document["rows"]}
+    by_seed = {seed: {tuple(read[row["key"]].values()) for row in document["rows"] if row["seed"] == seed} for seed in (1, 2)}
+    assert len(document["rows"]) == 8 and [len(found) for found in by_seed.values()] == [1, 1] and by_seed[1] != by_seed[2]

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from foreflow import places
 from foreflow.errors import Refused
 from foreflow.sweeps import spec
 from foreflow.sweeps.condition import Condition
@@ -159,6 +160,15 @@ def test_a_specification_that_is_not_there_or_is_none(tmp_path: Path) -> None:
         spec.read(tmp_path / "list.yaml")
     with pytest.raises(Refused, match="sweep: key scenario is missing"):
         spec.read({"vary": {}})
+
+
+def test_the_example_of_the_readme(tmp_path: Path) -> None:
+    readme = (places.ROOT / "analysis" / "foreflow" / "sweeps" / "README.md").read_text()
+    path = tmp_path / "load.yaml"
+    path.write_text(readme.split("```yaml\n")[1].split("```")[0])
+    wanted = spec.read(path)
+    assert (wanted.name, len(wanted.points), wanted.arms, wanted.seeds) == ("load", 10, ["reactive", "predictive"], 5)
+    assert wanted.resolved(wanted.points[-1])["traffic"]["load"] == 0.9
 
 
 def test_replications_go_on_until_every_arm_is_narrow() -> None:

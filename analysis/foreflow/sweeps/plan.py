@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from foreflow import config as configuration
 from foreflow import inputs
 from foreflow.judge import stats
-from foreflow.runs import runner
+from foreflow.runs import captures, driving, runner
 from foreflow.runs.progress import duration
 from foreflow.runs.runner import Run
 from foreflow.sweeps.axes import Settings
@@ -71,8 +70,7 @@ class Plan:
     def first(self) -> list[Run]:
         """The runs that are certain; captures that they need are made."""
         wanted = self.spec.first_seeds()
-        if any(point.config["input"] in inputs.GENERATED + inputs.OVER_RULES for point in self.points):
-            print(f"foreflow: making or reusing the captures of {len(self.points)} points and {wanted} seeds", file=sys.stderr)
+        captures.make(((point.config, seed) for point in self.points for seed in range(1, wanted + 1)), driving.cores())
         return [run for index in range(len(self.points)) for run in self._up_to(index, wanted)]
 
     def keys(self) -> list[str]:
@@ -87,9 +85,9 @@ class Plan:
         """The runs of a point that are new when it has this many replications."""
         point, new = self.points[index], []
         for seed in range(self._seeds[index] + 1, seeds + 1):
-            captures = inputs.captures_of(point.config, seed)
+            first, shift = inputs.captures_of(point.config, seed)
             for arm in self.spec.arms:
-                run = runner.plan(point.config, arm, seed, captures[0], self.program, captures[1])
+                run = runner.plan(point.config, arm, seed, first, self.program, shift)
                 self._runs_of[index][arm, seed] = run.key
                 self._points_of.setdefault(run.key, []).append(index)
                 if run.key not in self._runs:
@@ -122,10 +120,10 @@ class Plan:
         seconds, longest = 0.0, 0.0
         for point in self.points:
             for seed in range(1, first + 1):
-                captures = inputs.kept_captures_of(point.config, seed)
+                kept = inputs.kept_captures_of(point.config, seed)
                 for arm in self.spec.arms:
-                    if captures is not None:
-                        key = runner.plan(point.config, arm, seed, captures[0], self.program, captures[1]).key
+                    if kept is not None:
+                        key = runner.plan(point.config, arm, seed, kept[0], self.program, kept[1]).key
                         if key in seen:
                             continue
                         seen.add(key)
