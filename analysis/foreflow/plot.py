@@ -213,7 +213,7 @@ def heat(source: Source, metric: str, x: str, y: str, arm: str = "predictive") -
     for cell in cells:
         grid[lines.index(cell[y]), columns.index(cell[x])] = np.nan if cell["mean"] is None else cell["mean"]
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(1.9 + 0.8 * len(columns), 1.6 + 0.5 * len(lines)))
+        figure, axes = plt.subplots(figsize=(max(5.0, 2.2 + 0.8 * len(columns)), max(3.4, 1.8 + 0.5 * len(lines))))
         axes.set_facecolor("#dddddd")
         drawn = axes.imshow(grid, cmap="cividis", aspect="auto", origin="lower")
         low, high = drawn.get_clim()

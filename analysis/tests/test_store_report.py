@@ -36,3 +36,16 @@ def test_a_store_that_another_version_wrote_is_refused(command: Command, tmp_pat
     (tmp_path / "VERSION").write_text("7\n")
     code, _, errors = command("report", str(tmp_path))
     assert code == 2 and "VERSION" in errors and len(errors.strip().splitlines()) == 1
+
+
+def test_a_store_is_divided_by_its_sweeps(command: Command, capture: Capture, tmp_path: Path) -> None:
+    results = kept_runs.make(capture(), tmp_path / "store", ["reactive", "oracle"], 1)
+    sweep = tmp_path / "store" / "sweeps" / "mine-01"
+    sweep.mkdir(parents=True)
+    (sweep / "sweep.json").write_text(json.dumps({"spec": {"scenario": "tag", "seeds": 1}, "runs": [results[0].run.key]}))
+    assert command("report", str(tmp_path / "store"))[0] == 0
+    page = (tmp_path / "store" / "report.html").read_text()
+    assert "<h2>Sweep mine-01</h2>" in page and "<h2>Scenario tag, outside of sweeps</h2>" in page
+    assert command("report", str(sweep))[0] == 0
+    page = (sweep / "report.html").read_text()
+    assert "<h2>Sweep mine-01</h2>" in page and "scenario: tag\nseeds: 1" in page and "outside" not in page

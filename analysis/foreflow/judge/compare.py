@@ -250,8 +250,8 @@ def text_of(document: dict[str, Any]) -> str:
             lines.append(f"   {document['failed'][place]} runs of {name} failed and are left out")
         if document["repeated"][place]:
             lines.append(f"   {document['repeated'][place]} runs of {name} were run again later and are left out")
-    lines += ["", "changed: " + ("nothing in the parameters" if not document["changed"] else "")]
-    rows = [["", "A", "B"]] + [[f"  {name}", *(", ".join(map(str, side)) for side in sides)] for name, sides in document["changed"].items()]
+    lines += ["", "no parameter was changed"] if not document["changed"] else [""]
+    rows = [["changed", "A", "B"]] + [[f"  {name}", *(", ".join(map(str, side)) for side in sides)] for name, sides in document["changed"].items()]
     rows += [[f"  {name} (made by)", *(", ".join(value[:12] for value in side) for side in sides)] for name, sides in document["made_by"].items()]
     if len(rows) > 1:
         lines.append(grid(rows))
@@ -273,8 +273,7 @@ def text_of(document: dict[str, Any]) -> str:
         ])  # fmt: skip
     if len(groups) == 1:
         shown = [[cell for column, cell in enumerate(row) if column != 1] for row in shown]
-    if len(shown) > 1:
-        lines += ["", grid(shown)]
+    lines += ["", grid(shown) if len(shown) > 1 else f"no metric changed at any of {len(groups)} points (--json has all)"]
     if len(table) > ROWS:
         lines.append(f"  ... {len(table) - ROWS} more (--json has all)")
     lines.append("  " + _note(groups))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,18 @@ def _last_lines(log: Path) -> str:
         return f"no log: {error.strerror}"
 
 
+def _slug(value: Any) -> str:
+    """A value as part of a file's name."""
+    return re.sub(r"[^A-Za-z0-9.]+", "_", str(value)).strip("_")
+
+
 def _drawn(part: Frame, folder: Path, prefix: str) -> list[Any]:
-    """What can be drawn of the runs of one scenario, saved: lines and the gap over one parameter, heat over two."""
+    """What can be drawn of runs, saved: lines and the gap over one parameter, heat over two; nothing of runs that vary in more."""
     from foreflow import plot  # here, since it is slow to import
 
-    over = [name for name in part.varying if part[name].nunique() > 1]
+    if part["scenario"].nunique() > 1:
+        return []
+    over = part.varying
     arms = set(part["arm"])
     plots = []
     if 1 <= len(over) <= 2:
@@ -45,7 +53,7 @@ def _drawn(part: Frame, folder: Path, prefix: str) -> list[Any]:
         for metric in (metric for metric in DRAWN if part[metric].notna().any()):
             for value in [None] if other is None else sorted(part[other].unique(), key=sorting_key)[:4]:
                 chosen = part if other is None else part[part[other] == value]
-                plots.append((f"{prefix}{metric}" + ("" if value is None else f"-{len(plots)}"), plot.line(chosen, metric, axis)))
+                plots.append((f"{prefix}{metric}" + ("" if value is None else f"-{_slug(value)}"), plot.line(chosen, metric, axis)))
             if {"reactive", "predictive", "oracle"} <= arms:
                 plots.append((f"{prefix}{metric}-gap", plot.gap(part, metric, axis, other)))
             if other is not None and "predictive" in arms:
@@ -73,12 +81,25 @@ def _table(part: Frame) -> tuple[list[str], list[list[str]], int]:
     return head, [row for _, row in rows[:POINTS]], max(0, len(rows) - POINTS)
 
 
-def _section(rows: Frame, scenario: str, folder: Path, prefix: str) -> dict[str, Any]:
-    part = rows[rows["scenario"] == scenario]
+def _parts(folder: Path, rows: Frame) -> list[tuple[str, Frame]]:
+    """What the page is divided into: a sweep is one, a store has its sweeps, then what is in none by scenario."""
+    if kind_of(folder) == "sweep":
+        return [(f"Sweep {folder.name}", rows)]
+    parts, left = [], set(rows["key"])
+    for place in sorted((folder / "sweeps").glob("*/sweep.json")):
+        keys = set(sweep_document(place.parent)["runs"])
+        parts.append((f"Sweep {place.parent.name}", rows[rows["key"].isin(keys)]))
+        left -= keys
+    alone = rows[rows["key"].isin(left)]
+    parts += [(f"Scenario {name}, outside of sweeps", alone[alone["scenario"] == name]) for name in sorted(alone["scenario"].unique())]
+    return [(title, part) for title, part in parts if not part.empty]
+
+
+def _section(title: str, part: Frame, folder: Path, prefix: str) -> dict[str, Any]:
     done = part.done()
     constant = {name: part[name].iloc[0] for name in part.parameters if name not in part.varying}
     section: dict[str, Any] = {
-        "scenario": scenario, "runs": len(part), "done": len(done), "figures": [], "head": [], "rows": [], "more": 0,
+        "title": title, "runs": len(part), "done": len(done), "figures": [], "head": [], "rows": [], "more": 0,
         "constant": yaml.safe_dump({key: getattr(value, "item", lambda value=value: value)() for key, value in constant.items()}, allow_unicode=True) if constant else "every key at its default\n",
         "varying": {name: ", ".join(map(str, sorted(part[name].unique(), key=sorting_key)[:20])) for name in part.varying},
     }  # fmt: skip
@@ -98,12 +119,11 @@ def _specification(folder: Path) -> str:
 def write(folder: Path) -> dict[str, Any]:
     """Writes report.html, runs.csv and figures/ into `folder` (a store or a sweep); the document of `report --json`."""
     rows = frame_of(folder)
-    known = rows[rows["scenario"].notna()]
-    scenarios = sorted(known["scenario"].unique())
+    parts = _parts(folder, rows[rows["scenario"].notna()])
     failed = failures_of(folder, rows)
     try:
         rows.to_csv(folder / "runs.csv", index=False, lineterminator="\n")
-        sections = [_section(known, scenario, folder, f"{scenario}-" if len(scenarios) > 1 else "") for scenario in scenarios]
+        sections = [_section(title, part, folder, f"{place}-" if len(parts) > 1 else "") for place, (title, part) in enumerate(parts, 1)]
     except OSError as error:
         raise Refused(f"{folder}: the report cannot be written there: {error.strerror}") from None
     environment = jinja2.Environment(
