@@ -158,6 +158,10 @@ void Device::LookUp(DevicePacket& packet) {
     verdict.punted = true;
     verdict.reason = Reason::kNotOffloaded;
     packet.decision = Classify(packet);
+  } else if (config_.holds_rules) {
+    verdict.reason = Reason::kRuleHit;
+    packet.decision = table_->Classify(current.parsed->key, work[Stage::kFlowCache]);
+    if (packet.decision.action.verb != rules::Verb::kTrap) ++counters_.rule_hits;
   } else if (config_.flow_entries == 0 || !LookUpEntry(packet)) {
     RuleTier* const tier = set_.tier.get();
     std::uint32_t rank = RuleTier::kNone;

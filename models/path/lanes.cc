@@ -123,6 +123,13 @@ void Lanes::ApplyRules(const rules::RuleBatch& batch) {
   for (const auto& path : paths_) path->ApplyRules(batch);  // the lanes' rules are alike: the first refuses
 }
 
+void Lanes::ReplaceRules(const PathConfig& config) {
+  const PathConfig share = LaneShare(config);
+  std::vector<std::unique_ptr<RuleSet>> sets;  // all are there before the first is used
+  for (std::size_t lane = 0; lane < paths_.size(); ++lane) sets.push_back(std::make_unique<RuleSet>(share));
+  for (std::size_t lane = 0; lane < paths_.size(); ++lane) paths_[lane]->SwapRules(*sets[lane]);
+}
+
 Counters Lanes::counters() const {
   Counters sum = paths_[0]->counters();
   for (std::size_t lane = 1; lane < paths_.size(); ++lane) sum += paths_[lane]->counters();

@@ -46,6 +46,11 @@ class Lanes {
 
   // PacketPath's, on every lane: all of them make the changes, or none does.
   void ApplyRules(const rules::RuleBatch& batch);
+  // Decides by the rules, tag rules and meters of `config` from the next packet on, or throws Refusal as
+  // RuleSet does and goes on as before. Takes memory.
+  void ReplaceRules(const PathConfig& config);
+  // What decides now: the same rules and generation on every lane.
+  const rules::RuleTable& rules() const { return paths_[0]->rules(); }
 
   // Summed over lanes.
   Counters counters() const;

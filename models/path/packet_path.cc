@@ -71,7 +71,11 @@ PacketPath::PacketPath(const PathConfig& config, const Future* future) {
   if (knows_future && future == nullptr) {
     throw Refusal("configuration: arms oracle and anti_oracle need an input that is known in advance");
   }
-  if (config.flow_entries == 0 && config.rule_slots == 0) {
+  if (config.holds_rules && (config.rule_slots > 0 || config.arm > Arm::kReactive)) {
+    throw Refusal(
+        "configuration: a device that holds all rules has no table of some of them, and nothing to predict");
+  }
+  if (config.flow_entries == 0 && config.rule_slots == 0 && !config.holds_rules) {
     throw Refusal("configuration", "device.flow_entries", "0", "1 or more, unless device.rules is given");
   }
   if (config.tag_scope == TagScope::kPerBurst && (config.burst_packets < 2 || config.burst_packets > 256)) {

@@ -42,6 +42,9 @@ struct PathConfig {
   std::uint16_t lanes = 1;          // see lanes.h; a power of two
   std::uint32_t flow_entries = 64;  // capacity of the device's flow cache; 0: none, where it has a rule table
   std::uint32_t rule_slots = 0;     // of the device's rule table; 0: it has none
+  // The device decides by all rules itself, and only traps go to the host: a rule engine whose rules a
+  // controller changes. It has neither flow entries nor a rule table. For arms off and reactive.
+  bool holds_rules = false;
   // Which rules it holds, in arms but the oracle's, beside what is predicted.
   rules::Residency residency = rules::Residency::kLru;
   std::uint32_t rule_writes_per_second = 1'000'000;  // slots of it, for whatever reason; burst of 1024

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "models/base/refusal.h"
-#include "models/path/packet_path.h"
+#include "models/path/lanes.h"
 #include "models/rules/table_pair.h"
 #include "models/rules/test_rules.h"
 
@@ -93,6 +93,51 @@ TEST(RuleSet, EveryPacketIsDecidedByTheRulesInUseThen) {
       EXPECT_GT(hits, 1000u);
     }
   }
+}
+
+TEST(RuleSet, ADeviceThatHoldsAllRulesSendsTheirTrapsAloneToTheHost) {
+  const std::uint64_t seed = 21;
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  rules::RuleDice dice(seed);
+  PathConfig config = Config(Arm::kReactive);
+  config.flow_entries = 0;
+  config.holds_rules = true;
+  config.lanes = 2;
+  config.rules = WithoutMeters(dice.Rules(40));
+  Lanes path(config, nullptr);
+  std::uint64_t traps = 0;
+  for (int i = 0; i < 10'000; ++i) {
+    if (i % 500 == 499) {
+      config.rules = WithoutMeters(dice.Rules(1 + dice.Below(60)));
+      path.ReplaceRules(config);
+    } else if (i % 100 == 99) {
+      const std::size_t at = dice.Below(config.rules.size());
+      const rules::Rule changed = WithoutMeters({dice.RandomRule(config.rules[at].id)})[0];
+      path.ApplyRules({path.rules().generation(), {{rules::RuleOperation::kModify, changed}}});
+      config.rules[at] = changed;
+    }
+    Arrival arrival;
+    arrival.time = arrival.sent = Micros(i);
+    arrival.wire_bytes = 100;
+    Parsed parsed;
+    parsed.key = dice.Key();
+    parsed.decidable = true;
+    arrival.vm = parsed.key.vm;
+    Tagged tagged;
+    Verdict verdict;
+    StageWork work;
+    path.HostSide(arrival, parsed, tagged, work);
+    path.DeviceSide(arrival, tagged, verdict, work);
+    const rules::Decision expected = rules::ClassifyByLinearScan(config.rules, parsed.key);
+    ASSERT_EQ(verdict.verb, expected.action.verb) << "packet " << i;
+    ASSERT_EQ(verdict.rule, expected.rule) << "packet " << i;
+    ASSERT_EQ(verdict.punted, expected.action.verb == rules::Verb::kTrap) << "packet " << i;
+    traps += verdict.punted ? 1 : 0;
+  }
+  EXPECT_GT(traps, 100u);
+  EXPECT_EQ(path.counters().punts, traps);
+  config.arm = Arm::kPredictive;
+  EXPECT_THROW(Lanes(config, nullptr), Refusal);
 }
 
 tag::MeterConfig Meter(std::uint64_t rate) {
