@@ -36,10 +36,22 @@ ControlEnd::GetTypeId()
     return tid;
 }
 
-uint64_t
-ControlEnd::GetSentBytes() const
+const ControlEnd::Traffic&
+ControlEnd::GetSent() const
 {
-    return m_sentBytes;
+    return m_sent;
+}
+
+const ControlEnd::Traffic&
+ControlEnd::GetReceived() const
+{
+    return m_received;
+}
+
+bool
+ControlEnd::IsRunning() const
+{
+    return m_socket != nullptr;
 }
 
 void
@@ -62,7 +74,7 @@ ControlEnd::StartApplication()
 void
 ControlEnd::StopApplication()
 {
-    m_tick.Cancel();
+    m_tick.Remove();
     if (m_socket)
     {
         m_socket->Close();
@@ -78,7 +90,7 @@ ControlEnd::Serve()
         return;
     }
     Tick();
-    m_tick.Cancel();
+    m_tick.Remove(); // a cancelled event would still take the simulation to its time
     // A core that wants to be called at once is, but time goes on.
     const int64_t wait = std::max<int64_t>(1, (NextTick() - ChannelNow()).count());
     constexpr int64_t longest = 3'600'000'000'000;
@@ -111,7 +123,8 @@ ControlEnd::Sender()
         {
             return;
         }
-        m_sentBytes += packet.size;
+        ++m_sent.packets;
+        m_sent.bytes += packet.size;
         m_socket->SendTo(Create<Packet>(packet.data, packet.size),
                          0,
                          InetSocketAddress(Ipv4Address::Deserialize(&to.host[12]), to.port));
@@ -126,6 +139,8 @@ ControlEnd::HandleRead(Ptr<Socket> socket)
     {
         std::vector<uint8_t> bytes(packet->GetSize());
         packet->CopyData(bytes.data(), packet->GetSize());
+        ++m_received.packets;
+        m_received.bytes += bytes.size();
         Input({bytes.data(), bytes.size()}, ToChannel(from));
     }
     Serve();
@@ -198,6 +213,17 @@ ControlController::SetUp(const crypto::ChannelConfig& channel,
 {
     m_controller = std::make_unique<control::SecureController>(
         channel, seed, config, static_cast<uint64_t>(ChannelNow().count()));
+    if (IsRunning())
+    {
+        Connect();
+    }
+}
+
+void
+ControlController::Connect()
+{
+    m_controller->Connect(ToChannel(m_remote), ChannelNow(), Sender());
+    Serve();
 }
 
 void
@@ -205,8 +231,7 @@ ControlController::StartApplication()
 {
     NS_ABORT_MSG_IF(!m_controller, "SetUp comes before the start");
     ControlEnd::StartApplication();
-    m_controller->Connect(ToChannel(m_remote), ChannelNow(), Sender());
-    Serve();
+    Connect();
 }
 
 void

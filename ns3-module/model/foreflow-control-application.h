@@ -38,10 +38,25 @@ class ControlEnd : public Application
     GetTypeId();
 
     /**
-     * @return bytes of UDP payload that this end has sent
+     * Datagrams, and the bytes of their UDP payload.
      */
-    uint64_t
-    GetSentBytes() const;
+    struct Traffic
+    {
+        uint64_t packets{0}; //!< datagrams
+        uint64_t bytes{0};   //!< of payload
+    };
+
+    /**
+     * @return what this end has sent
+     */
+    const Traffic&
+    GetSent() const;
+
+    /**
+     * @return what this end has received
+     */
+    const Traffic&
+    GetReceived() const;
 
   protected:
     /**
@@ -69,6 +84,12 @@ class ControlEnd : public Application
     StartApplication() override;
     void
     StopApplication() override;
+
+    /**
+     * @return whether it has been started, and not been stopped
+     */
+    bool
+    IsRunning() const;
 
     /**
      * Ticks now, and again when the core says.
@@ -104,9 +125,10 @@ class ControlEnd : public Application
     void
     HandleRead(Ptr<Socket> socket);
 
-    Ptr<Socket> m_socket;    //!< of this end
-    EventId m_tick;          //!< the next
-    uint64_t m_sentBytes{0}; //!< of UDP payload
+    Ptr<Socket> m_socket; //!< of this end
+    EventId m_tick;       //!< the next
+    Traffic m_sent;       //!< so far
+    Traffic m_received;   //!< so far
 };
 
 /**
@@ -157,7 +179,8 @@ class ControlAgent : public ControlEnd
 
 /**
  * @ingroup foreflow
- * The controller's end, for one device.
+ * The controller's end, for one device. It starts anew, without anything it knew, whenever SetUp is
+ * called, and seeks the device again where it was running.
  */
 class ControlController : public ControlEnd
 {
@@ -208,6 +231,12 @@ class ControlController : public ControlEnd
     Tick() override;
     Nanos
     NextTick() const override;
+
+    /**
+     * Seeks the device.
+     */
+    void
+    Connect();
 
     Address m_remote;                                        //!< the device
     std::unique_ptr<control::SecureController> m_controller; //!< the core

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 namespace ns3
 {
@@ -126,6 +127,7 @@ OffloadNic::Configure(const OffloadNicConfig& config)
         throw ::foreflow::Refusal("ns3::foreflow::OffloadNic", "DataRate", "0", "above 0");
     }
     m_vms = config.path.vms;
+    m_pathConfig = config.path;
     m_path = std::make_unique<path::Lanes>(config.path, config.future);
     m_pipeline = std::make_unique<OffloadPipeline>(config.profiles);
     if (config.profiles.placement == hw::Placement::kHostCore)
@@ -193,6 +195,15 @@ void
 OffloadNic::ApplyRules(const rules::RuleBatch& batch)
 {
     m_path->ApplyRules(batch);
+}
+
+void
+OffloadNic::ReplaceRules(const std::vector<rules::Rule>& rules)
+{
+    path::PathConfig next = m_pathConfig;
+    next.rules = rules;
+    m_path->ReplaceRules(next);
+    m_pathConfig = std::move(next);
 }
 
 std::vector<hw::StationReport>

@@ -189,6 +189,15 @@ class OffloadNic : public FrameDevice
     ApplyRules(const rules::RuleBatch& batch);
 
     /**
+     * Takes all rules away and puts others into their place, between two packets.
+     *
+     * @param rules of which each packet from now on is decided
+     * @throws Refusal where they cannot be had; the old ones stay
+     */
+    void
+    ReplaceRules(const std::vector<rules::Rule>& rules);
+
+    /**
      * @return what the stations did, in the order in which packets pass them
      */
     std::vector<hw::StationReport>
@@ -403,6 +412,7 @@ class OffloadNic : public FrameDevice
     QueueSize m_queueSize;       //!< of each egress queue
     uint16_t m_vms{0};           //!< profiled VMs
 
+    path::PathConfig m_pathConfig;               //!< of m_path, with the rules it was given last
     std::unique_ptr<path::Lanes> m_path;         //!< decides
     std::unique_ptr<OffloadPipeline> m_pipeline; //!< takes time
     std::unique_ptr<hw::PollingStation> m_cores; //!< take it instead, with placement host_core

@@ -3,6 +3,8 @@
 
 #include "ns3/error-model.h"
 #include "ns3/foreflow-control-application.h"
+#include "ns3/foreflow-offload-control.h"
+#include "ns3/foreflow-offload-host-helper.h"
 #include "ns3/ipv4-address-helper.h"
 #include "ns3/ipv4-interface-container.h"
 #include "ns3/pointer.h"
@@ -12,6 +14,7 @@
 #include "ns3/simulator.h"
 #include "ns3/test.h"
 
+#include "models/control/generation_check.h"
 #include "models/rules/rule_table.h"
 
 #include <iostream>
@@ -184,7 +187,7 @@ class ControlRun
         }
         Simulator::Stop(Seconds(12));
         Simulator::Run();
-        m_outcome.bytes = m_controller->GetSentBytes();
+        m_outcome.bytes = m_controller->GetSent().bytes;
         m_outcome.batches = m_controller->GetController().counts().batches;
         m_outcome.agrees = TextOf(m_device->m_rules.Rules()) ==
                            TextOf(m_controller->GetController().wanted().Rules());
@@ -428,6 +431,240 @@ class ControlStalenessTestCase : public TestCase
 };
 
 /**
+ * A card that makes the second half of each batch only when the next one comes.
+ */
+class TornControl : public ff::OffloadControl
+{
+  public:
+    /**
+     * @param nic that is programmed
+     */
+    explicit TornControl(Ptr<ff::OffloadNic> nic)
+        : OffloadControl(nic)
+    {
+    }
+
+    std::optional<control::DeviceRefusal>
+    Apply(const std::vector<ff::rules::RuleChange>& changes,
+          bool isWhole,
+          const control::RuleSetState& next,
+          uint64_t generation) override
+    {
+        if (!m_late.empty())
+        {
+            OffloadControl::Apply(m_late, false, next, generation);
+            m_late.clear();
+        }
+        if (isWhole)
+        {
+            return OffloadControl::Apply(changes, isWhole, next, generation);
+        }
+        const auto half = changes.begin() + static_cast<std::ptrdiff_t>(changes.size() / 2);
+        m_late.assign(half, changes.end());
+        return OffloadControl::Apply({changes.begin(), half}, false, next, generation);
+    }
+
+  private:
+    std::vector<ff::rules::RuleChange> m_late; //!< still to be made
+};
+
+/**
+ * A controller that changes ten of the rules of a card at a time, and packets that the card
+ * decides.
+ */
+template <typename Control> class OffloadRun
+{
+  public:
+    OffloadRun()
+    {
+        ff::OffloadNicConfig card = Config(ff::path::Arm::kReactive);
+        card.path.holds_rules = true;
+        card.path.rules = Rules(0);
+        NodeContainer nodes;
+        nodes.Create(2);
+        ff::OffloadHostHelper host;
+        host.SetConfig(card);
+        m_nic = host.Install(nodes.Get(0), NodeContainer()).nic;
+        m_control = std::make_unique<Control>(m_nic);
+
+        SimpleNetDeviceHelper link;
+        link.SetChannelAttribute("Delay", TimeValue(MicroSeconds(50)));
+        const NetDeviceContainer devices = link.Install(nodes);
+        InternetStackHelper().Install(nodes);
+        Ipv4AddressHelper addresses;
+        addresses.SetBase("10.9.0.0", "255.255.255.0");
+        const Ipv4InterfaceContainer interfaces = addresses.Assign(devices);
+        const AddressValue here(InetSocketAddress(interfaces.GetAddress(0), 7700));
+        m_agent = CreateObject<ff::ControlAgent>();
+        m_agent->SetAttribute("Local", here);
+        m_agent->SetUp(
+            control::ControlChannel(
+                KeyOf(1), {{ff::crypto::PublicKeyOf(KeyOf(2)), control::kMayChangeRules}}),
+            {1},
+            {},
+            card.path.rules,
+            *m_control);
+        nodes.Get(0)->AddApplication(m_agent);
+        m_controller = CreateObject<ff::ControlController>();
+        m_controller->SetAttribute("Local",
+                                   AddressValue(InetSocketAddress(interfaces.GetAddress(1), 7701)));
+        m_controller->SetAttribute("Remote", here);
+        m_controller->SetUp(
+            control::ControlChannel(KeyOf(2), {{ff::crypto::PublicKeyOf(KeyOf(1)), 0}}), {2}, {});
+        nodes.Get(1)->AddApplication(m_controller);
+        m_check.Start(card.path.rules);
+        m_nic->TraceConnectWithoutContext("Decided", MakeCallback(&OffloadRun::Decided, this));
+
+        Frames frames;
+        for (int i = 0; i < kPackets; ++i)
+        {
+            frames.Add(
+                1, 9, static_cast<uint16_t>(1 + i % kPorts), 100, ::foreflow::Micros(i * 100));
+        }
+        const auto& arrivals = frames.Get();
+        for (const auto& arrival : arrivals)
+        {
+            Simulator::Schedule(NanoSeconds(static_cast<uint64_t>(arrival.time.count())),
+                                &ff::OffloadNic::Arrive,
+                                m_nic,
+                                arrival,
+                                Ptr<Packet>());
+        }
+        for (uint32_t step = 0; step < 100; ++step)
+        {
+            Simulator::Schedule(MilliSeconds(step), &OffloadRun::Wish, this, step);
+        }
+        Simulator::Stop(MilliSeconds(200));
+        Simulator::Run();
+        m_batches = m_agent->GetAgent().agent().counts().batches;
+        Simulator::Destroy();
+    }
+
+    /**
+     * @return what the check of each packet found
+     */
+    const control::GenerationCheck::Counts&
+    GetCounts() const
+    {
+        return m_check.counts();
+    }
+
+    uint64_t m_batches{0};  //!< put into force
+    uint64_t m_verdicts{0}; //!< that were not those of the first set
+
+  private:
+    static constexpr int kPackets = 1000; //!< every 100 us
+    static constexpr int kPorts = 10;     //!< one rule each
+
+    /**
+     * @param step of the changes
+     * @return a rule a port, all with the same verb; ports and verb are others in each step
+     */
+    static std::vector<ff::rules::Rule>
+    Rules(uint32_t step)
+    {
+        std::vector<ff::rules::Rule> rules;
+        for (uint32_t id = 0; id < kPorts; ++id)
+        {
+            rules.push_back(
+                PortRule(id,
+                         static_cast<uint16_t>(1 + (id + step) % kPorts),
+                         step % 2 == 0 ? ff::rules::Verb::kForward : ff::rules::Verb::kTrap));
+        }
+        return rules;
+    }
+
+    /**
+     * @param end of the channel
+     * @return its key
+     */
+    static ff::crypto::SecretKey
+    KeyOf(uint8_t end)
+    {
+        std::array<uint8_t, 32> bytes;
+        bytes.fill(end);
+        return ff::crypto::SecretKey(bytes);
+    }
+
+    /**
+     * Other rules are wanted.
+     *
+     * @param step of the changes
+     */
+    void
+    Wish(uint32_t step)
+    {
+        m_controller->Replace(Rules(step));
+        Record();
+    }
+
+    /**
+     * Tells the check what was issued.
+     */
+    void
+    Record()
+    {
+        const auto& controller = m_controller->GetController();
+        if (controller.last_issued() != 0)
+        {
+            m_check.Issue(controller.last_issued(), controller.wanted());
+        }
+    }
+
+    /**
+     * @param decision of a packet
+     */
+    void
+    Decided(const ff::PacketDecision& decision)
+    {
+        Record();
+        const auto& agent = m_agent->GetAgent().agent();
+        const auto& verdict = decision.verdict;
+        m_check.Packet(ff::path::Parse(decision.arrival).key,
+                       verdict.rule,
+                       verdict.punted ? ff::rules::Verb::kTrap : verdict.verb,
+                       agent.generation(),
+                       agent.rules().digest());
+        m_verdicts += verdict.punted ? 1 : 0;
+    }
+
+    Ptr<ff::OffloadNic> m_nic;               //!< in the packets' path
+    std::unique_ptr<Control> m_control;      //!< how it is programmed
+    Ptr<ff::ControlAgent> m_agent;           //!< its end
+    Ptr<ff::ControlController> m_controller; //!< the other end
+    control::GenerationCheck m_check;        //!< of each packet
+};
+
+/**
+ * The card in the packets' path is the one that is programmed; that a mixed set would be found is
+ * shown by a card that mixes.
+ */
+class ControlOffloadTestCase : public TestCase
+{
+  public:
+    ControlOffloadTestCase()
+        : TestCase(
+              "control: a card's packets are decided by whole generations, and half ones are found")
+    {
+    }
+
+  private:
+    void
+    DoRun() override
+    {
+        const OffloadRun<ff::OffloadControl> whole;
+        NS_TEST_EXPECT_MSG_EQ(whole.GetCounts().packets, 1000, "decided");
+        NS_TEST_EXPECT_MSG_EQ(whole.GetCounts().mixed, 0, "mixed");
+        NS_TEST_EXPECT_MSG_EQ(whole.GetCounts().unissued, 0, "issued");
+        NS_TEST_EXPECT_MSG_GT(whole.m_batches, 50, "put into force");
+        NS_TEST_EXPECT_MSG_GT(whole.m_verdicts, 300, "the rules of its configuration forward all");
+        const OffloadRun<TornControl> torn;
+        NS_TEST_EXPECT_MSG_GT(torn.GetCounts().mixed, 300, "found");
+        NS_TEST_EXPECT_MSG_EQ(torn.GetCounts().unissued, 0, "the agent's books are right");
+    }
+};
+
+/**
  * What the control protocol does in simulated time.
  */
 class ControlTestSuite : public TestSuite
@@ -438,6 +675,7 @@ class ControlTestSuite : public TestSuite
     {
         AddTestCase(new ControlWholeTestCase);
         AddTestCase(new ControlStalenessTestCase);
+        AddTestCase(new ControlOffloadTestCase);
     }
 };
 
