@@ -66,6 +66,7 @@ void Run(const std::string& file) {
       {"counters", config::ToJson(outcome.counters)},
       {"models", outcome.models},
       {"statistics", outcome.statistics},
+      {"updates", outcome.updates},
       {"cycles",
        {{"device_per_packet", static_cast<double>(totals.device_cycles) / count},
         {"host_per_packet", static_cast<double>(totals.host_cycles) / count},

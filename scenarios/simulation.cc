@@ -3,11 +3,13 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <stdexcept>
 
 #include "ns3/object-factory.h"
 #include "ns3/simulator.h"
 #include "scenarios/tag/topology.h"
+#include "scenarios/updates/update_channel.h"
 
 namespace foreflow::scenarios {
 namespace {
@@ -98,8 +100,19 @@ Outcome Simulate(const config::RunConfig& config, const pcap::Traffic& traffic, 
 
   Outcome outcome;
   const std::vector<Nanos> times = SimulatorTimes(traffic.arrivals, outcome.notes);
-  const TagTopology topology =
-      BuildTagTopology(config, future, traffic.arrivals, times.empty() ? nullptr : &times);
+  std::optional<FlowOffload> offload;
+  if (config.control.updates_per_second > 0 && config.path.arm != path::Arm::kOff) {
+    offload.emplace(config.path.rules, config.path.flow_entries, config.path.arm == path::Arm::kPredictive);
+  }
+  const TagTopology topology = BuildTagTopology(offload ? WithUpdates(config, *offload) : config, future,
+                                                traffic.arrivals, times.empty() ? nullptr : &times);
+  std::optional<UpdateChannel> updates;
+  if (offload) {
+    const Nanos end = traffic.arrivals.empty() ? Nanos()
+                      : times.empty()          ? traffic.arrivals.back().time
+                                               : times.back();
+    updates.emplace(config, *offload, topology.nic, end + Millis(1));
+  }
   RunTrace run(trace, future);
   run.Connect(topology.nic);
   Ticker ticker(run, progress);
@@ -113,6 +126,7 @@ Outcome Simulate(const config::RunConfig& config, const pcap::Traffic& traffic, 
   outcome.counters = topology.nic->GetPathCounters();
   outcome.models = config::ToJson(topology.nic->GetPath());
   outcome.statistics = config::StatisticsOf(topology.nic->GetPath());
+  if (updates) outcome.updates = updates->Report();
   outcome.fingerprint = run.Fingerprint();
   outcome.totals = run.totals();
   outcome.simulated_s = ns3::Simulator::Now().GetSeconds();

@@ -28,6 +28,7 @@ struct Outcome {
   path::Counters counters;
   config::Json models;      // see config::ToJson(Lanes)
   config::Json statistics;  // see config::StatisticsOf
+  config::Json updates;     // see UpdateChannel::Report; null where rules do not change
   std::string fingerprint;
   RunTrace::Totals totals;
   double simulated_s = 0;

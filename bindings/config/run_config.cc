@@ -498,6 +498,22 @@ RunConfig ReadRunConfig(const Value& value) {
   config.link.delay = Nanos(Scaled(link.Get("delay_us"), 0, 1e6, 1e3));
   link.End();
 
+  if (root.Has("control")) {
+    Object control(root.Get("control"));
+    const Value updates = control.Get("updates_per_second");
+    config.control.updates_per_second = UnsignedAs<std::uint32_t>(updates, 0, 1'000'000);
+    config.control.loss = control.Get("loss").Number(0, 0.9);
+    config.control.delay = Nanos(Scaled(control.Get("delay_us"), 0, 1e6, 1e3));
+    config.control.restarts = UnsignedAs<std::uint32_t>(control.Get("restarts"), 0, 1000);
+    control.End();
+    if (config.control.updates_per_second > 0) {
+      if (config.path.arm > path::Arm::kPredictive) {
+        updates.Refuse("0 in the arms oracle and anti_oracle, which know no rules but those they begin with");
+      }
+      if (has_rules) updates.Refuse("0 where device.rules gives the device a table of some of its rules");
+    }
+  }
+
   Object prediction(root.Get("prediction"));
   const Value predictor = prediction.Get("predictor");
   const std::size_t kind = predictor.Choice(Predictors());
@@ -594,6 +610,13 @@ void LoadModels(RunConfig& config) {
     config.path.promotion_costs.predict += cycles;
     config.path.demotion_costs.predict += cycles;
   }
+}
+
+void RefuseControl(const RunConfig& config) {
+  if (config.control.updates_per_second == 0) return;
+  throw Refusal("configuration", "control.updates_per_second",
+                std::to_string(config.control.updates_per_second),
+                "0 here, since only `run` simulates the link to the controller");
 }
 
 RunConfig ParseRunConfig(const std::string& where, const std::string& text) {

@@ -41,6 +41,14 @@ struct ModelFile {
 // Slots of the device's rule table: a number (0: it has none), or a share of the rules.
 using RuleSlots = FlowEntries;
 
+// How what the host wants of its device's rules comes there: by the control protocol over a link.
+struct ControlConfig {
+  std::uint32_t updates_per_second = 0;  // at the most; 0: rules do not change
+  double loss = 0;                       // of the link, a share of packets
+  Nanos delay = Micros(50);              // one way
+  std::uint32_t restarts = 0;            // of the device and the controller in turn
+};
+
 // One run of one arm and seed: RESOLVED.json as plain data. path.flow_entries is only right once
 // ResolveFlowEntries was called.
 struct RunConfig {
@@ -62,6 +70,7 @@ struct RunConfig {
   hw::DeviceProfile device;
   hw::BusProfile bus;
   LinkConfig link;
+  ControlConfig control;
 };
 
 // Reads RESOLVED.json strictly: a missing, unknown or repeated key, a wrong type or a value out of range
@@ -71,6 +80,10 @@ RunConfig LoadRunConfig(const std::string& file);
 // The same from text that is already in memory, with the models' and filters' files not read yet; `where` is
 // for messages.
 RunConfig ParseRunConfig(const std::string& where, const std::string& text);
+
+// Throws Refusal where the run has rules that change by the control protocol: only a door that simulates the
+// link to the controller can have them.
+void RefuseControl(const RunConfig& config);
 
 // Reads the files of the models that the run names, and counts what a type predicted by them costs on the
 // host's core into the break-even of tags. Throws Refusal where a file cannot be read, is not what the run

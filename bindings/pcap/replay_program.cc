@@ -25,6 +25,7 @@ void RunReplay(const ReplayOptions& options, const Door& door) {
   }
   const config::RunConfig config =
       options.config == "none" ? DefaultReplayConfig() : config::LoadRunConfig(options.config);
+  config::RefuseControl(config);
   const Capture capture = LoadCapture(options.report.capture);
   std::optional<ReplayTracer> tracer;
   ReplayBegin begin;

@@ -16,7 +16,7 @@ namespace foreflow::scenarios {
 //
 // A link's load counts frames' own bytes only, and so does the port: no preamble, check sequence or gap.
 struct TagTopology {
-  ns3::Ptr<ns3::foreflow::OffloadNic> nic;
+  ns3::Ptr<ns3::foreflow::OffloadNic> nic;  // on the host's node
   ns3::Ptr<ns3::foreflow::EthernetDevice> sink;
 };
 
