@@ -86,9 +86,10 @@ def predictors(scenario: str, overrides: tuple[str, ...], predictors: str, seeds
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--capacities", default="1%,2%,5%,10%,25%,50%", show_default=True, metavar="SLOTS,...", help="Of the device's rule table: numbers, or shares of the rules.")
 @click.option("--seeds", type=int, metavar="N", help="Replications, seeds 1 to N.")
+@click.option("--latency", "latency_seeds", type=click.IntRange(0, 1000), default=0, show_default=True, metavar="N", help="Of the first N seeds the 99th percentile of latency as well, from the simulator.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the result.  [default: runs/<scenario>-residency-<hash>]")
 @JSON_OPTION
-def residency(scenario: str, overrides: tuple[str, ...], capacities: str, seeds: int | None, out: Path | None, as_json: bool) -> None:
+def residency(scenario: str, overrides: tuple[str, ...], capacities: str, seeds: int | None, latency_seeds: int, out: Path | None, as_json: bool) -> None:
     """Let the device of SCENARIO hold part of its rules, by every policy and with predictions, on the same traffic.
 
     Unless said otherwise the input is `sessions` over the scenario's rules (ruleset=acl1k, fw1k or a file), and the device
@@ -96,7 +97,7 @@ def residency(scenario: str, overrides: tuple[str, ...], capacities: str, seeds:
     """
     from foreflow.runs import residency as holding
 
-    document = holding.sweep(scenario, list(overrides), capacities.split(","), seeds, out.absolute() if out else None)
+    document = holding.sweep(scenario, list(overrides), capacities.split(","), seeds, out.absolute() if out else None, latency_seeds)
     if as_json:
         print_json(document)
     else:
@@ -137,6 +138,65 @@ def sweep(spec: Path, jobs: int | None, dask: str | None, slurm: bool, dry_run: 
         print(f"foreflow: arm {row['arm']}, seed {row['seed']} at {row['parameters']} failed: {row['sentence']}; log: {row['log']}", file=sys.stderr)
     if swept.failed:
         raise Failed(f"{len(swept.failed)} of {len(swept.rows)} runs failed; the rest is above, and the same command tries them again")
+
+
+@commands.command("break-even")
+@click.argument("scenario", default="tag")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--inputs", default="recorded,dialogues,markov,websearch,datamining,hadoop,storage,memoryless", show_default=True, metavar="INPUT,...")
+@click.option("--seeds", type=int, metavar="N", help="Replications, seeds 1 to N.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the result.  [default: runs/<scenario>-break-even-<hash>]")
+@click.option("--fresh", is_flag=True, help="Run again what has been run before.")
+@JSON_OPTION
+def break_even(scenario: str, overrides: tuple[str, ...], inputs: str, seeds: int | None, out: Path | None, fresh: bool, as_json: bool) -> None:
+    """Show on which inputs the predictions of SCENARIO pay: h against h*, and cycles spent against cycles saved."""
+    from foreflow.runs import break_even as paying
+
+    document = paying.compare(scenario, list(overrides), inputs.split(","), seeds, out.absolute() if out else None, fresh)
+    if as_json:
+        print_json(document)
+    else:
+        print(paying.text_of(document))
+        print(f"\nResult   {document['outputs']['folder']}")
+
+
+def _numbers(kind: type[int] | type[float]) -> Any:
+    def read(context: click.Context, option: click.Parameter, text: str) -> list[int] | list[float]:
+        try:
+            return [kind(each) for each in text.split(",")]
+        except ValueError:
+            raise click.BadParameter(f"{text}: allowed are numbers, with commas between them") from None
+
+    return read
+
+
+@commands.command()
+@click.argument("scenario", default="updates")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--rates", default="1,10,100,1000,10000", callback=_numbers(int), show_default=True, metavar="N,...", help="Updates a second, at the most.")
+@click.option("--losses", default="0,0.01,0.1", callback=_numbers(float), show_default=True, metavar="SHARE,...", help="Of the control protocol's packets, either way.")
+@click.option("--restarts", default="0,2", callback=_numbers(int), show_default=True, metavar="N,...", help="Of the device and the controller in turn.")
+@click.option("--arms", default="reactive,predictive", show_default=True, metavar="ARM,...")
+@click.option("--seeds", type=int, metavar="N", help="Replications, seeds 1 to N.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the result.  [default: runs/<scenario>-updates-<hash>]")
+@click.option("--fresh", is_flag=True, help="Run again what has been run before.")
+@JSON_OPTION
+def updates(
+    scenario: str, overrides: tuple[str, ...], rates: list[int], losses: list[float], restarts: list[int], arms: str, seeds: int | None,
+    out: Path | None, fresh: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Sweep how often the host of SCENARIO updates its device: cost of stale rules, cost of updates, and the knee.
+
+    Each packet of each run is checked against the one generation of rules that is in force.
+    """
+    from foreflow.runs import updates as updating
+
+    document = updating.sweep(scenario, list(overrides), rates, losses, restarts, arms.split(","), seeds, out.absolute() if out else None, fresh)
+    if as_json:
+        print_json(document)
+    else:
+        print(updating.text_of(document))
+        print(f"\nResult   {document['outputs']['folder']}")
 
 
 def _complain(failed: list[Any]) -> None:

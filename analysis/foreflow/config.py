@@ -481,6 +481,16 @@ def load_models(prediction: dict[str, Any], source: str, overridden: set[str], o
     return models
 
 
+def _check_control(config: dict[str, Any], where: str) -> None:
+    updates = config["control"]["updates_per_second"]
+    if updates == 0:
+        return
+    if set(config["arms"]) - set(LIVE_ARMS):
+        raise Refused(f"{where}: control.updates_per_second = {updates}; allowed is 0 in the arms oracle and anti_oracle; give --arms {','.join(LIVE_ARMS)}")
+    if config["device"]["rules"] != 0:
+        raise Refused(f"{where}: control.updates_per_second = {updates}; allowed is 0 where device.rules gives the device a table of some of its rules")
+
+
 def resolve(scenario: str, overrides: list[str] | Mapping[str, Any], overrides_from: str = COMMAND_LINE) -> dict[str, Any]:
     """Scenario `scenario` with overrides and defaults, rules and profiles filled in; checked in full.
 
@@ -502,6 +512,7 @@ def resolve(scenario: str, overrides: list[str] | Mapping[str, Any], overrides_f
     if config["device"]["flow_entries"] == 0 and config["device"]["rules"] == 0:
         where = overrides_from if ("device.flow_entries", 0) in settings else str(path)
         raise Refused(f"{where}: device.flow_entries = 0; allowed is 1 to 16777216 or a share above 0%, or 0 where device.rules gives the device a rule table")
+    _check_control(config, overrides_from if settings else str(path))
     names = {key: _at(config, key) for key in NAMES}
     rules = load_rules(config.pop("ruleset"), path.parent)
     named = {key for key, _ in settings}
@@ -517,7 +528,7 @@ def resolved_for_run(
 
     device.residency = best is what several runs find out; one alone takes lru.
     """
-    parts = ("traffic", "host", "device", "link", "prediction", "tags", "rules", "tag_rules", "meters", "changes", "models", "hw")
+    parts = ("traffic", "host", "device", "link", "control", "prediction", "tags", "rules", "tag_rules", "meters", "changes", "models", "hw")
     return {
         "scenario": config["scenario"],
         "arm": arm,
