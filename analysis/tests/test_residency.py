@@ -47,7 +47,9 @@ def test_every_policy_is_run_and_the_oracle_punts_least(tmp_path: Path, monkeypa
     if not all(list(folder.glob(f"*/{name}")) for name in ("foreflow-replay", "foreflow-dependencies", "foreflow-run")):
         pytest.skip("foreflow-replay, foreflow-dependencies and foreflow-run are not built")
     monkeypatch.setattr(build, "build", lambda preset, targets: folder)
-    document = residency.sweep("tag", ["ruleset=acl1k", "traffic.max_packets=6000"], ["2%", "10%"], 2, tmp_path)
+    monkeypatch.setattr(residency, "_LATENT", {"random": ("reactive", "random"), "oracle": ("oracle", None)})
+    document = residency.sweep("tag", ["ruleset=acl1k", "traffic.max_packets=6000"], ["2%", "10%"], 2, tmp_path, latency_seeds=1)
+    assert document["p99_us"]["2%"]["oracle"]["mean"] < document["p99_us"]["2%"]["random"]["mean"]
     assert document["rules"]["rules"] == 1000
     for judged in document["capacities"].values():
         punts = {name: row["punts_per_thousand"]["mean"] for name, row in judged["policies"].items()}

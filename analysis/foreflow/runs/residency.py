@@ -136,8 +136,37 @@ def _judge(values: dict[str, list[Values]], best: str) -> dict[str, Any]:
     }
 
 
-def sweep(name: str, overrides: list[str], capacities: list[str], seeds: int | None, out: Path | None) -> dict[str, Any]:
-    """Runs all policies over all capacities; writes result.json, table.txt and figures into the folder of the result."""
+# The arm and the policy that each column of latencies stands for; None: the best.
+_LATENT = {**{policy: ("reactive", policy) for policy in POLICIES}, **{arm: (arm, None) for arm in ("predictive", "oracle", "anti_oracle")}}
+
+
+def _latencies(config: dict[str, Any], best: dict[str, str], seeds: list[int], captures: dict[int, Path], store: Path, simulator: Path) -> dict[str, Any]:
+    """By capacity and policy, the 99th percentile of arrival to last bit out, from the simulator, which has queues."""
+    from foreflow.judge import judgement  # here, since only runs need it
+
+    planned, places = [], []
+    for capacity, chosen in best.items():
+        for name, (arm, policy) in _LATENT.items():
+            device = {**config["device"], "rules": configuration.share_or_count(capacity), "residency": policy or chosen}
+            planned += [runner.plan({**config, "device": device}, arm, seed, captures[seed], simulator) for seed in seeds]
+            places.append((capacity, name, arm))
+    results = runner.run_all(planned, simulator, store)
+    failed = next((result for result in results if not result.ok), None)
+    if failed is not None:
+        raise Failed(f"{failed.sentence}; log: {failed.folder / 'log.txt'}")
+    latencies: dict[str, Any] = {}
+    for index, (capacity, name, arm) in enumerate(places):
+        own = results[index * len(seeds) : (index + 1) * len(seeds)]
+        column = judgement.values_of(own, [arm], seeds)[arm]["p99_us"]
+        latencies.setdefault(capacity, {})[name] = {**stats.mean(column).as_json(), "unit": "us"}
+    return latencies
+
+
+def sweep(name: str, overrides: list[str], capacities: list[str], seeds: int | None, out: Path | None, latency_seeds: int = 0) -> dict[str, Any]:
+    """Runs all policies over all capacities; writes result.json, table.txt and figures into the folder of the result.
+
+    `latency_seeds`: of how many seeds the simulator says the 99th percentile of latency as well.
+    """
     words = [f"{key}={value}" for key, value in UNLESS_SAID.items()] + [word.replace("capacity=", "device.flow_entries=", 1) if word.startswith("capacity=") else word for word in overrides]
     if any(word.startswith(("device.rules=", "device.residency=", "arms=")) for word in words):
         raise Refused("command line: device.rules, device.residency and arms are what is swept; give --capacities instead")
@@ -195,6 +224,8 @@ def sweep(name: str, overrides: list[str], capacities: list[str], seeds: int | N
     folder = out or RUNS / f"{config['scenario']}-residency-{runner.hash_of(runner.plan_all(config, ['predictive'], numbers, replay))}"
     folder.mkdir(parents=True, exist_ok=True)
     document["tag"] = _tag_costs(name, config, best, capacities, captures[1], folder, build.program(build.build("sim", ["foreflow-run"]), "foreflow-run"))
+    if latency_seeds > 0:
+        document["p99_us"] = _latencies(config, best, numbers[:latency_seeds], captures, folder / "runs", build.program(build.build("sim", ["foreflow-run"]), "foreflow-run"))
     from foreflow.runs import residency_plots  # here, since it is slow to import
 
     document["outputs"] = {"folder": str(folder), "figures": [str(path) for path in residency_plots.draw(document, folder)]}
@@ -250,6 +281,10 @@ def text_of(document: dict[str, Any]) -> str:
                 mark = " *" if policy == judged["best"] else ""
                 cells.append(with_interval(judged["policies"][policy][metric]) + mark)
             rows.append([policy, *cells])
+        lines += [grid(rows), ""]
+    if "p99_us" in document:
+        rows = [["p99 [us]", *capacities]]
+        rows += [[name, *(with_interval(by_name[name]) for by_name in document["p99_us"].values())] for name in next(iter(document["p99_us"].values()))]
         lines += [grid(rows), ""]
     rows = [["", *capacities]]
     for key in ("gap_closed", "gap_closed_equal_churn", "gap_closed_from_rebalance", "anti_oracle_cost"):
