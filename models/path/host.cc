@@ -18,6 +18,8 @@ constexpr std::size_t kSpeakers = 4096;
 constexpr std::size_t kFalsehoodsTried = 64;  // candidates the anti-oracle looks at
 constexpr std::size_t kPacketsAhead = 4096;   // the oracle looks at; bounds its work where many come at once
 constexpr std::size_t kRulesAhead = 64;
+constexpr Nanos kLongestUse = Seconds(1);  // that a silent VM is expected to have for a rule
+constexpr std::int64_t kPatience = 4;      // times the mean gap, that what is expected next is waited for
 constexpr std::uint16_t kCertain = 65535;
 constexpr std::uint64_t kLearntAhead = 8;  // labels whose memory is on its way
 
@@ -120,6 +122,7 @@ Host::Host(const PathConfig& config, const Future* future, Device& device, Count
   for (std::uint32_t id = 1; id <= config.vms; ++id) {
     vms_.push_back(std::make_unique<Vm>(config, static_cast<flow::VmId>(id)));
   }
+  waits_.reserve(config.vms);
   pending_.resize(PendingSlots(config.label_pending));
   if (config.UsesModels()) {
     models_ = std::make_unique<predict::TieredPredictor>(ModelsConfig(config));
@@ -244,6 +247,7 @@ void Host::Process(const Arrival& arrival, CurrentPacket& current, Tagged& tagge
     rehearsal_.See(current_->entry, current_->rehearsal_hash, device_.rules().changes(), arrival.time,
                    work[Stage::kProfile]);
   }
+  if (!waits_.empty()) PrepareTurns(arrival, work);
   if (arrival.vm == 0 || arrival.vm > vms_.size()) return;
   const Station sender = StationOf(current_->parsed->packet.source_mac, current_->parsed->key.source_address);
   SpeakerAt(sender, work[Stage::kProfile]) = {sender, arrival.vm};
@@ -263,6 +267,9 @@ void Host::Process(const Arrival& arrival, CurrentPacket& current, Tagged& tagge
   current_rule_ = RuleTier::kNone;
   if (tier != nullptr && is_known) {
     current_rule_ = RuleOf(vm, seen.destination, work[Stage::kPreinstall]);
+    if (config_.arm == Arm::kPredictive) {
+      FollowPace(vm, seen.moved, arrival.time, work[Stage::kPreinstall]);
+    }
   }
   if (!seen.moved || config_.arm == Arm::kOracle || device_.prediction_share() == 0) return;
   ScoreDestinations(arrival, work[Stage::kPreinstall]);
@@ -490,7 +497,8 @@ void Host::PreinstallSuccessors(const Arrival& arrival, Vm& vm, predict::Destina
       if (device_.rule_tier() != nullptr) {
         const std::uint32_t rank = RuleOf(vm, destination, work[Stage::kPreinstall]);
         const auto confidence = static_cast<std::uint16_t>(chain * next[i].confidence / kCertain);
-        ConsiderRule(arrival, {rank, step == 0, confidence}, arrival.vm, Source::kSuccessor, work);
+        const bool is_due = step == 0 && vm.rule == rank;
+        ConsiderRule(arrival, {rank, is_due, confidence}, vm.profile.vm(), Source::kSuccessor, work);
         continue;
       }
       if (IsSettled(vm, current, destination, work[Stage::kPreinstall])) continue;
@@ -612,6 +620,66 @@ std::uint32_t Host::RuleOf(Vm& vm, predict::DestinationId destination, Work& wor
     settled.rule_generation = generation;
   }
   return settled.rule;
+}
+
+// A VM goes on with its rule until it has been silent for as long as its pace says.
+void Host::FollowPace(Vm& vm, bool moved, Nanos now, Work& work) {
+  work.Add(WorkItem::kUpdate, 2);
+  if (vm.last >= Nanos(0)) vm.pace.See(now - vm.last, moved);
+  vm.last = now;
+  vm.has_turned = false;
+  ExpectRule(vm, current_rule_);
+  Wait(vm, now + std::min(vm.pace.Patience(), kLongestUse));
+}
+
+void Host::ExpectRule(Vm& vm, std::uint32_t rank) {
+  const std::uint64_t generation = device_.rules().generation();
+  const bool is_same_set = vm.rule_generation == generation;
+  if (is_same_set && vm.rule == rank) return;
+  if (is_same_set && vm.rule != RuleTier::kNone) device_.rule_tier()->Leave(vm.rule);
+  if (rank != RuleTier::kNone) device_.rule_tier()->Enter(rank);
+  vm.rule = rank;
+  vm.rule_generation = generation;
+}
+
+void Host::Wait(Vm& vm, Nanos until) {
+  vm.due = until;
+  if (vm.is_waited_for) return;
+  vm.is_waited_for = true;
+  waits_.push_back({until, vm.profile.vm()});
+  std::push_heap(waits_.begin(), waits_.end());
+}
+
+// Of VMs that have been silent for long enough.
+void Host::PrepareTurns(const Arrival& arrival, StageWork& work) {
+  while (!waits_.empty() && waits_.front().due <= arrival.time) {
+    work[Stage::kPreinstall].Add(WorkItem::kCacheLine);
+    std::pop_heap(waits_.begin(), waits_.end());
+    Vm& vm = *vms_[waits_.back().vm - 1u];
+    waits_.pop_back();
+    vm.is_waited_for = false;
+    if (vm.due > arrival.time) {
+      Wait(vm, vm.due);
+    } else {
+      PrepareTurn(arrival, vm, work);
+    }
+  }
+}
+
+// What the VM will come with next takes the place of what it leaves, and does not wait for it for ever.
+void Host::PrepareTurn(const Arrival& arrival, Vm& vm, StageWork& work) {
+  const bool is_first = !vm.has_turned;
+  vm.has_turned = true;
+  predict::NextDestination next;
+  const predict::DestinationId from = vm.profile.last_destination();
+  const bool is_known = is_first && from != tag::VmProfile::kNoDestination &&
+                        vm.profile.PredictDestinations(from, &next, 1, work[Stage::kPredict]) > 0 &&
+                        next.confidence >= config_.minimum_confidence;
+  current_rule_ = vm.rule;
+  ExpectRule(vm, is_known ? RuleOf(vm, next.destination, work[Stage::kPreinstall]) : RuleTier::kNone);
+  if (!is_known || device_.prediction_share() == 0) return;
+  PreinstallSuccessors(arrival, vm, from, work);
+  Wait(vm, arrival.time + std::min(vm.pace.MeanTurn(), kLongestUse / kPatience) * kPatience);
 }
 
 bool Host::IsResident(const flow::FlowKey& key) const {

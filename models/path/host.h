@@ -13,6 +13,7 @@
 #include "models/path/speculation.h"
 #include "models/predict/governor.h"
 #include "models/predict/labeler.h"
+#include "models/predict/pace.h"
 #include "models/predict/tiered_predictor.h"
 #include "models/tag/burst_tags.h"
 #include "models/tag/profile.h"
@@ -78,6 +79,21 @@ class Host {
     TypeGovernors type_governors;
     std::array<std::array<std::uint32_t, 2>, predict::kPacketTypes> types_scored{};
     std::vector<Settled> settled;  // by destination
+    // Where the device has a rule table: the rule that the VM is expected to use next, and when that changes.
+    predict::Pace pace;
+    Nanos last{-1};  // packet; negative before the first
+    Nanos due = predict::Pace::kNever;
+    bool is_waited_for = false;  // has a place in waits_
+    bool has_turned = false;     // as is expected, since its last packet
+    std::uint32_t rule = RuleTier::kNone;
+    std::uint64_t rule_generation = 0;
+  };
+  struct Waiting {
+    Nanos due;
+    flow::VmId vm = 0;
+    bool operator<(const Waiting& other) const {  // a heap's front is the earliest
+      return due != other.due ? due > other.due : vm > other.vm;
+    }
   };
   // A type that was predicted and waits for its label.
   struct PendingType {
@@ -116,6 +132,11 @@ class Host {
   void DescribeDestinations(const Vm& vm, Description& description) const;
 
   void PreinstallSuccessors(const Arrival& arrival, Vm& vm, predict::DestinationId from, StageWork& work);
+  void FollowPace(Vm& vm, bool moved, Nanos now, Work& work);
+  void ExpectRule(Vm& vm, std::uint32_t rank);
+  void Wait(Vm& vm, Nanos until);
+  void PrepareTurns(const Arrival& arrival, StageWork& work);
+  void PrepareTurn(const Arrival& arrival, Vm& vm, StageWork& work);
   bool IsSettled(const Vm& vm, predict::DestinationId current, predict::DestinationId destination,
                  Work& work) const;
   void PreinstallReply(const Arrival& arrival, StageWork& work);
@@ -156,7 +177,8 @@ class Host {
   std::vector<Speaker> speakers_;
   tag::TagSealer sealer_;
   tag::BurstTags bursts_;
-  const CurrentPacket* current_ = nullptr;        // during Process
+  const CurrentPacket* current_ = nullptr;  // during Process
+  std::vector<Waiting> waits_;              // a heap; a VM's time may have moved on since it was put there
   std::uint32_t current_rule_ = RuleTier::kNone;  // of its packet, where the device has a rule table
   std::uint64_t packets_ = 0;
 };

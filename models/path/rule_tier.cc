@@ -7,12 +7,14 @@ namespace {
 constexpr std::uint32_t kBurstInstalls = 32;  // of a VM
 constexpr std::size_t kRehearsedAPacket = 64;
 
-rules::RuleResidency::Config TableConfig(const PathConfig& config) {
+rules::RuleResidency::Config TableConfig(const PathConfig& config,
+                                         const std::vector<std::uint16_t>* users = nullptr) {
   rules::RuleResidency::Config table;
   table.slots = config.rule_slots;
   table.install_latency = config.install_latency;
   table.writes_per_second = config.rule_writes_per_second;
   table.knows_future = config.arm == Arm::kOracle;
+  table.users = users;
   return table;
 }
 
@@ -53,18 +55,23 @@ bool NeedsFuture(const PathConfig& config) {
          config.residency == rules::Residency::kStatic;
 }
 
+// Only what predicts says who uses what next.
+bool KnowsUsers(const PathConfig& config) { return config.arm == Arm::kPredictive; }
+
 }  // namespace
 
 RuleTier::RuleTier(const PathConfig& config, const Future* future, const rules::RuleTable& table)
     : plan_(config.rules),
       uses_(future != nullptr && NeedsFuture(config) ? RuleUsesOf(*future, table, plan_) : EntryUses{}),
       policy_(PolicyOf(config, plan_, uses_)),
-      device_(plan_, *policy_, TableConfig(config)),
+      users_(plan_.size()),
+      device_(plan_, *policy_, TableConfig(config, KnowsUsers(config) ? &users_ : nullptr)),
       vm_budgets_(config.vms + std::size_t{1}, TokenBucket(config.vm_installs_per_second, kBurstInstalls)) {
   rehearsed_.reserve(kRehearsedAPacket);
   if (config.arm != Arm::kPredictive && config.arm != Arm::kAntiOracle) return;
   by_policy_alone_ = std::make_unique<rules::RuleResidency>(plan_, *policy_, TableConfig(config));
-  with_predictions_ = std::make_unique<rules::RuleResidency>(plan_, *policy_, TableConfig(config));
+  with_predictions_ = std::make_unique<rules::RuleResidency>(
+      plan_, *policy_, TableConfig(config, KnowsUsers(config) ? &users_ : nullptr));
 }
 
 RuleTier::Seen RuleTier::See(const Arrival& arrival, const flow::FlowKey& key, std::uint64_t packet,
@@ -89,7 +96,8 @@ RuleTier::Seen RuleTier::See(const Arrival& arrival, const flow::FlowKey& key, s
   if (is_hit || device_.Holds(rank)) return seen;
   TokenBucket& budget = BudgetOf(arrival.vm);
   if (!budget.Take(arrival.time)) return seen;
-  seen.wrote_on_miss = device_.Miss(rank, arrival.time, work);
+  const bool by_use = by_policy_alone_ != nullptr && AllowsPredictions();
+  seen.wrote_on_miss = device_.Miss(rank, by_use, arrival.time, work);
   if (!seen.wrote_on_miss) budget.GiveBack();
   return seen;
 }
@@ -107,7 +115,7 @@ void RuleTier::SeeIn(rules::RuleResidency& table, const Arrival& arrival, const 
   if (policy_->Swaps() > 0) table.Exchange(policy_->Swaps(), arrival.time, work);
   if (is_hit) return;
   ++punts;
-  if (!table.Holds(rank)) table.Miss(rank, arrival.time, work);
+  if (!table.Holds(rank)) table.Miss(rank, true, arrival.time, work);
 }
 
 bool RuleTier::AllowsPredictions() const {

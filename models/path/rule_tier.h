@@ -61,6 +61,9 @@ class RuleTier {
     if (rehearsed_.size() < rehearsed_.capacity()) rehearsed_.push_back(rule);
   }
   void ApplyRehearsed(Nanos now, Work& work);
+  // A sender is expected to use the rule next, or no longer.
+  void Enter(std::uint32_t rank) { ++users_[rank]; }
+  void Leave(std::uint32_t rank) { --users_[rank]; }
   bool AllowsPredictions() const;
   // Writes the rule to the device, or keeps it there. False where it was not written.
   bool Write(const Prediction& rule, flow::VmId vm, Nanos now, Work& work);
@@ -82,6 +85,7 @@ class RuleTier {
   rules::CoverPlan plan_;
   EntryUses uses_;
   std::unique_ptr<rules::ResidencyPolicy> policy_;
+  std::vector<std::uint16_t> users_;  // by rank, as Enter and Leave say
   rules::RuleResidency device_;
   std::unique_ptr<rules::RuleResidency> by_policy_alone_;
   std::unique_ptr<rules::RuleResidency> with_predictions_;

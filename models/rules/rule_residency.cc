@@ -20,6 +20,10 @@ RuleResidency::RuleResidency(const CoverPlan& plan, const ResidencyPolicy& polic
       rules_(plan.size()),
       order_(plan.size()) {
   heap_.reserve(std::min(plan.size(), config.slots));
+  if (config.users != nullptr) {
+    idle_.reserve(heap_.capacity());
+    busy_.reserve(heap_.capacity());
+  }
   if (policy.StartsFull()) FillFromStart();
 }
 
@@ -57,9 +61,18 @@ bool RuleResidency::Want(std::uint32_t rank, Nanos now, Work& work) {
   return true;
 }
 
-bool RuleResidency::Miss(std::uint32_t rank, Nanos now, Work& work) {
+bool RuleResidency::Miss(std::uint32_t rank, bool by_use, Nanos now, Work& work) {
   if (table_.Holds(rank) || !Fits(rank) || !policy_->WritesOnMiss()) return false;
-  return WriteInPlace(rank, false, now, work);
+  if (!by_use || config_.users == nullptr) return WriteInPlace(rank, false, now, work);
+  const std::uint32_t taken = SlotsToWrite(rank);
+  if (!budget_.Take(now, taken)) return false;
+  if (!MakeRoomByUse(rank, true, work)) {
+    budget_.GiveBack(taken);
+    return false;
+  }
+  Write(rank, now + config_.install_latency, work);
+  AddToHeap(rank);
+  return true;
 }
 
 bool RuleResidency::Predict(const Prediction& prediction, Nanos now, Work& work) {
@@ -75,22 +88,19 @@ bool RuleResidency::Predict(const Prediction& prediction, Nanos now, Work& work)
   }
   if (!Fits(rank)) return false;
   RemoveLatePredictions(now, work);
+  const bool is_bounded = config_.users == nullptr || !prediction.is_due;
   const std::size_t limit = unused_slot_limit();
-  if (1 + plan_->cover_count(rank) > limit) return false;
-  if (!prediction.is_next && unused_slots_ + table_.SlotsFor(rank) > limit) return false;
+  if (is_bounded && MostSlots(rank) > limit) return false;
+  if (!prediction.is_due && unused_slots_ + table_.SlotsFor(rank) > limit) return false;
   const std::uint32_t taken = SlotsToWrite(rank);
   if (!budget_.Take(now, taken)) return false;
   if (prediction.confidence < 65535 - budget_.Level()) {
     budget_.GiveBack(taken);
     return false;
   }
-  while (unused_slots_ + table_.SlotsFor(rank) > limit && oldest_ != kNone) RemoveOldestPrediction(work);
-  while (table_.SlotsFor(rank) > table_.free_slots()) {
-    if (heap_.empty()) {
-      budget_.GiveBack(taken);
-      return false;
-    }
-    Remove(heap_.front(), work);
+  if (!MakeRoomForPrediction(rank, prediction.is_due, work)) {
+    budget_.GiveBack(taken);
+    return false;
   }
   Rule& rule = rules_[rank];
   rule.unused_slots = SlotsToWrite(rank);
@@ -102,6 +112,66 @@ bool RuleResidency::Predict(const Prediction& prediction, Nanos now, Work& work)
   newest_ = rank;
   unused_slots_ += rule.unused_slots;
   return true;
+}
+
+bool RuleResidency::MakeRoomForPrediction(std::uint32_t rank, bool is_due, Work& work) {
+  if (config_.users != nullptr) return MakeRoomByUse(rank, is_due, work);
+  while (unused_slots_ + table_.SlotsFor(rank) > unused_slot_limit() && oldest_ != kNone) {
+    RemoveOldestPrediction(work);
+  }
+  while (table_.SlotsFor(rank) > table_.free_slots()) {
+    if (heap_.empty()) return false;
+    Remove(heap_.front(), work);
+  }
+  return true;
+}
+
+bool RuleResidency::MakeRoomByUse(std::uint32_t rank, bool is_due, Work& work) {
+  const std::size_t needed = table_.SlotsFor(rank);
+  std::size_t room = table_.free_slots();
+  if (needed <= room) return true;
+  idle_.clear();
+  busy_.clear();
+  const auto look_at = [&](std::uint32_t held) {
+    if (UsersOf(held) > 0) return busy_.push_back(held);
+    idle_.push_back(held);
+    room += MostSlots(held);
+  };
+  while (room < needed && !heap_.empty()) {
+    const std::uint32_t held = heap_.front();
+    TakeFromHeap(held);
+    look_at(held);
+  }
+  for (std::uint32_t held = oldest_; room < needed && held != kNone; held = rules_[held].newer) look_at(held);
+  work.Add(WorkItem::kUpdate, static_cast<std::uint32_t>(idle_.size() + busy_.size()));
+  if (room < needed && is_due) {
+    std::sort(busy_.begin(), busy_.end(), [this](std::uint32_t a, std::uint32_t b) {
+      return HasFewerUsersASlot(a, b) || (!HasFewerUsersASlot(b, a) && a > b);
+    });
+    for (const std::uint32_t held : busy_) {
+      if (room >= needed || !HasFewerUsersASlot(held, rank)) break;
+      idle_.push_back(held);
+      room += MostSlots(held);
+    }
+  }
+  if (room >= needed) {
+    // Covers that are shared stay, so that it may still not be enough.
+    for (std::size_t i = 0; i < idle_.size() && table_.SlotsFor(rank) > table_.free_slots(); ++i) {
+      if (rules_[idle_[i]].unused_slots > 0) {
+        Forget(idle_[i]);
+        ++wasted_;
+      }
+      Remove(idle_[i], work);
+    }
+  }
+  for (const auto* looked_at : {&idle_, &busy_}) {
+    for (const std::uint32_t held : *looked_at) {
+      const bool is_out =
+          table_.Holds(held) && rules_[held].unused_slots == 0 && rules_[held].heap_position == kNone;
+      if (is_out) AddToHeap(held);
+    }
+  }
+  return table_.SlotsFor(rank) <= table_.free_slots();
 }
 
 void RuleResidency::Exchange(std::size_t swaps, Nanos now, Work& work) {

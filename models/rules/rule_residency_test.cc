@@ -47,7 +47,7 @@ struct Table {
     policy->See(rank, now, next_use);
     if (policy->Swaps() > 0) residency.Exchange(policy->Swaps(), now, work);
     residency.Want(rank, now, work);
-    if (!is_hit) residency.Miss(rank, now, work);
+    if (!is_hit) residency.Miss(rank, false, now, work);
     return is_hit;
   }
   const CoverPlan& plan;
@@ -171,6 +171,120 @@ TEST(RuleResidency, TheLessIsLeftOfTheBudgetTheSurerAPredictionMustBe) {
   for (int i = 0; i < 20; ++i) table.Packet(rank++);
   EXPECT_FALSE(table.residency.Predict({rank, true, 655}, table.now, table.work));
   EXPECT_TRUE(table.residency.Predict({rank, true, 6553}, table.now, table.work));
+}
+
+// Rule 4 is wide and needs covers over rules 0 to 3: five slots.
+std::vector<Rule> WideOverHosts(std::uint8_t count) {
+  std::vector<Rule> rules = Hosts(4);
+  Rule wide;
+  wide.id = 100;
+  wide.priority = -1;
+  wide.l3 = 2;
+  wide.destination = {{10, 0, 0, 0}, 30};
+  rules.push_back(wide);
+  for (std::uint8_t host = 0; host < count; ++host) {
+    Rule rule;
+    rule.id = 200u + host;
+    rule.l3 = 2;
+    rule.destination = {{10, 0, 1, host}, 32};
+    rules.push_back(rule);
+  }
+  return rules;
+}
+
+TEST(RuleResidency, WhatHasUsersStaysUnlessOneWithMoreASlotIsDue) {
+  const std::vector<Rule> rules = WideOverHosts(20);
+  const CoverPlan plan(rules);
+  const std::uint32_t wide = plan.RankOf(100);
+  std::vector<std::uint16_t> users(plan.size());
+  const auto policy = MakePolicy(Residency::kLru, plan, 1, {});
+  RuleResidency::Config config;
+  config.slots = 6;
+  config.writes_per_second = 1'000'000;
+  config.users = &users;
+  RuleResidency residency(plan, *policy, config);
+  Nanos now;
+  Work work;
+  const auto packet = [&](std::uint32_t rank) {
+    now = now + Millis(1);
+    const bool is_hit = residency.Holds(rank);
+    policy->See(rank, now, 0);
+    residency.Want(rank, now, work);
+    if (!is_hit) residency.Miss(rank, true, now, work);
+    return is_hit;
+  };
+  std::vector<std::uint32_t> host;
+  for (std::uint32_t id = 200; id < 220; ++id) host.push_back(plan.RankOf(id));
+  for (int i = 0; i < 6; ++i) packet(host[static_cast<std::size_t>(i)]);
+  users[host[0]] = users[host[1]] = 1;
+  // Nobody is expected to use these: the oldest of them go, and what has users stays though it is older.
+  packet(host[6]);
+  packet(host[7]);
+  for (const int i : {0, 1, 4, 5, 6, 7}) EXPECT_TRUE(residency.Holds(host[static_cast<std::size_t>(i)])) << i;
+  EXPECT_FALSE(residency.Holds(host[2]));
+
+  // One user on five slots is less than one on each of two: it is not written, and nothing goes for it.
+  users[wide] = 1;
+  EXPECT_FALSE(packet(wide));
+  EXPECT_FALSE(residency.Holds(wide));
+  for (const int i : {0, 1, 4, 5, 6, 7}) EXPECT_TRUE(residency.Holds(host[static_cast<std::size_t>(i)])) << i;
+  // Eleven are more.
+  users[wide] = 11;
+  packet(wide);
+  EXPECT_TRUE(residency.Holds(wide));
+
+  // Predictions that are due displace in the same way, others only what nobody uses.
+  users[wide] = 1;
+  users[host[8]] = users[host[9]] = 1;
+  EXPECT_FALSE(residency.Predict({host[8], false, 65535}, now, work) && !residency.Holds(wide));
+  EXPECT_TRUE(residency.Predict({host[9], true, 65535}, now, work));
+  EXPECT_TRUE(residency.Holds(host[9]));
+}
+
+TEST(RuleResidency, UsersNeverBreakTheTable) {
+  constexpr std::uint64_t kSeed = 17;
+  SCOPED_TRACE("seed 17");
+  RuleDice dice(kSeed);
+  const std::vector<Rule> rules = dice.Rules(120);
+  const CoverPlan plan(rules);
+  for (const std::size_t slots : {1u, 3u, 10u, 40u}) {
+    std::vector<std::uint16_t> users(plan.size());
+    const auto policy = MakePolicy(Residency::kLru, plan, 1, {});
+    RuleResidency::Config config;
+    config.slots = slots;
+    config.writes_per_second = 1'000'000;
+    config.users = &users;
+    RuleResidency residency(plan, *policy, config);
+    Nanos now;
+    Work work;
+    for (int i = 0; i < 5000; ++i) {
+      now = now + Micros(100);
+      const auto rank = static_cast<std::uint32_t>(dice.Below(plan.size()));
+      users[dice.Below(plan.size())] = static_cast<std::uint16_t>(dice.Below(3));
+      if (dice.OneIn(2)) {
+        residency.Predict({rank, dice.OneIn(2), 65535}, now, work);
+      } else {
+        policy->See(rank, now, 0);
+        residency.Want(rank, now, work);
+        if (!residency.Holds(rank)) residency.Miss(rank, dice.OneIn(2), now, work);
+      }
+      ASSERT_LE(residency.table().slots() - residency.table().free_slots(), slots) << "step " << i;
+    }
+    // All that is held can go again: nothing was lost from the books.
+    std::size_t held = 0;
+    for (std::uint32_t rank = 0; rank < plan.size(); ++rank) held += residency.Holds(rank) ? 1 : 0;
+    EXPECT_GT(held, 0u);
+    std::fill(users.begin(), users.end(), std::uint16_t{0});
+    std::size_t hits = 0;
+    for (std::uint32_t rank = 0; rank < plan.size(); ++rank) {
+      now = now + Micros(100);
+      policy->See(rank, now, 0);
+      residency.Want(rank, now, work);
+      if (!residency.Holds(rank)) residency.Miss(rank, true, now, work);
+      hits += residency.Holds(rank) ? 1 : 0;
+    }
+    EXPECT_GT(hits, held / 2);
+  }
 }
 
 // The most packets of `uses` that a table of `slots` can decide where a rule is written on a miss or not at
