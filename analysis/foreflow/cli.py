@@ -695,6 +695,14 @@ def test(names: tuple[str, ...]) -> None:
 
 
 @commands.command()
+def docs() -> None:
+    """Build the book: every README and page, with the C++ and Python reference, into build/docs."""
+    from foreflow import book
+
+    print(f"Book     {book.build_book()}")
+
+
+@commands.command()
 @JSON_OPTION
 def doctor(as_json: bool) -> None:
     """Say what this machine lacks, and what would make numbers untrue."""

@@ -102,7 +102,7 @@ def _dotted(path: list[Any]) -> str:
     return text
 
 
-def _bounds(part: dict[str, Any]) -> str:
+def allowed_by(part: dict[str, Any]) -> str:
     """What a schema part allows, in words."""
     if "$ref" in part:
         part = schema()["$defs"][part["$ref"].rsplit("/", 1)[1]]
@@ -111,7 +111,7 @@ def _bounds(part: dict[str, Any]) -> str:
     if "anyOf" in part:
         if "description" in part:
             return part["description"]
-        return " or ".join(_bounds(option) for option in part["anyOf"])
+        return " or ".join(allowed_by(option) for option in part["anyOf"])
     if "const" in part:
         return str(part["const"])
     kind = part.get("type", "value")
@@ -123,8 +123,8 @@ def _bounds(part: dict[str, Any]) -> str:
     if kind == "array":
         inner = part["items"]
         if part.get("maxItems") == part.get("minItems"):
-            return f"{part.get('description', 'a list')}, each {_bounds(inner)}"
-        return f"a list of at least {part.get('minItems', 0)}, each {_bounds(inner)}" + (
+            return f"{part.get('description', 'a list')}, each {allowed_by(inner)}"
+        return f"a list of at least {part.get('minItems', 0)}, each {allowed_by(inner)}" + (
             ", none twice" if part.get("uniqueItems") else ""
         )
     if kind == "string" and "pattern" in part:
@@ -154,7 +154,7 @@ def _sentence(error: jsonschema.ValidationError, source: str) -> str:
     if error.validator == "required":
         absent = next(key for key in error.validator_value if key not in error.instance)
         return f"{source}: key {_dotted([*path, absent])} is missing"
-    return f"{source}: {where or 'the document'} = {json.dumps(error.instance, default=str)[:80]}; allowed is {_bounds(error.schema)}"
+    return f"{source}: {where or 'the document'} = {json.dumps(error.instance, default=str)[:80]}; allowed is {allowed_by(error.schema)}"
 
 
 class _Validator:

@@ -21,7 +21,7 @@ from foreflow.errors import Failed, Refused
 from foreflow.places import BUILD, LOGS, ROOT
 
 FUZZ_SECONDS = 8  # a target: finds what a change broke; long fuzzing is for a night
-PYTEST_FOLDERS = ("analysis/tests", "datasets", "bindings", "hw-models")
+PYTEST_FOLDERS = ("analysis/tests", "analysis/notebooks", "datasets", "bindings", "hw-models", "docs", "examples")
 
 
 @dataclass
@@ -202,7 +202,7 @@ def _fingerprint(pattern: str | None) -> Counts:
 
 SUITES: dict[str, tuple[str, Callable[[str | None], Counts]]] = {
     "sim": ("cores, doors, ns-3 module, checks of the sources", _sim),
-    "python": ("analysis, datasets, bindings", _python),
+    "python": ("analysis, datasets, bindings, the book and its examples", _python),
     "train": ("training by libtorch: laws that are known, resumed runs, refusals", _train),
     "asan": ("cores and doors under address and undefined-behaviour sanitizers", _asan),
     "fingerprint": ("the same decisions from gcc and clang, at -O0 and -O3", _fingerprint),

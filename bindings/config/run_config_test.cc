@@ -17,6 +17,7 @@
 #include "bindings/config/strict_json.h"
 #include "models/base/refusal.h"
 #include "models/crypto/digest.h"
+#include "models/path/packet_path.h"
 #include "models/predict/types_model_test.h"
 #include "models/wire/packet_builder.h"
 
@@ -593,6 +594,16 @@ TEST(FlowEntries, DistinctEntriesCountsWhatTheRulesTellApart) {
   EXPECT_EQ(DistinctEntries(future, {rule}), 2u);
   rule.source_port = {1000, 1003};
   EXPECT_EQ(DistinctEntries(future, {rule}), 4u);
+
+  Json document = Document();
+  document["arm"] = "reactive";
+  document["device"]["flow_entries"] = "50%";
+  document["device"]["lanes"] = 1;
+  const std::string text = document.dump();
+  config::RunConfig run = config::ParseRunConfig("RESOLVED.json", text);  // or LoadRunConfig(file)
+  config::ResolveFlowEntries(run, config::DistinctEntries(future, run.path.rules));
+  path::PacketPath path(run.path, &future);
+  EXPECT_EQ(run.path.flow_entries, (DistinctEntries(future, run.path.rules) + 1) / 2);
 }
 
 // What is written about a configuration is spelled as it was read.

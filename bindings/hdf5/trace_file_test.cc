@@ -153,5 +153,16 @@ TEST_F(TraceFileTest, SaysSoWhenTheDiskIsFull) {
   signal(SIGXFSZ, ignored);
 }
 
+TEST_F(TraceFileTest, TheReadmesExample) {
+  const std::string name = path();
+  hdf5::TraceFile file(name);
+  trace::PacketRow row;
+  row.packet = 0;
+  row.wire_bytes = 64;
+  file.Append(row);
+  file.Close();  // throws where the disk is full
+  EXPECT_GT(std::filesystem::file_size(name), 0u);
+}
+
 }  // namespace
 }  // namespace foreflow::hdf5

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "hw-models/cost/cost_model.h"
+#include "hw-models/cost/station.h"
+#include "models/base/reason.h"
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
 #include <cmath>
+#include <map>
 
 namespace foreflow::hw {
 namespace {
@@ -108,6 +111,25 @@ RC_GTEST_PROP(CostModelProperty, TimeIsNeverShortAndNeverAPicosecondLong, ()) {
   const auto time = static_cast<long double>(TimeOf(device, Cycles(cycles)).count());
   RC_ASSERT(time >= exact - 1e-3L);
   RC_ASSERT(time < exact + 1.0L + 1e-3L);
+}
+
+TEST(CostModel, TheReadmesExample) {
+  Work parsing, acting;
+  parsing.Add(WorkItem::kHeader, 3);
+  const Picos now(0);
+  const std::uint32_t bytes = 1500;
+  std::map<Reason, int> dropped;
+  const hw::DeviceProfile fpga = Fpga();  // from ../profiles, by bindings/config
+  hw::Station pipeline({"nic", fpga.engines, fpga.queue_capacity});
+  const Cycles latency =
+      hw::CyclesOf(fpga, path::Stage::kParse, parsing) + hw::CyclesOf(fpga, path::Stage::kAct, acting);
+  const Picos occupancy = hw::TimeOf(fpga, hw::OccupancyOf(fpga, latency, bytes));
+  const auto passage = pipeline.Enter(now, occupancy, hw::TimeOf(fpga, latency));
+  if (!passage.accepted) ++dropped[Reason::kStationFull];
+  EXPECT_EQ(latency, Cycles(14));  // 8 + 3 x 2
+  // 1500 B at 64 B a cycle of 4 ns hold the pipeline up for longer than the stages take.
+  EXPECT_EQ(passage.leave, Picos(24 * 4000));
+  EXPECT_TRUE(dropped.empty());
 }
 
 }  // namespace

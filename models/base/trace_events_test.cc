@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <set>
 #include <sstream>
 #include <string>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "models/base/reason.h"
+#include "models/base/rng.h"
 #include "models/base/work.h"
 
 namespace foreflow::trace {
@@ -80,6 +82,17 @@ TEST(TraceEvents, WorkHasOneColumnForEachItem) {
     EXPECT_EQ(work.columns[first + i].type, ColumnType::kU64);
     EXPECT_EQ(work.columns[first + i].offset, work.columns[first].offset + 8 * i);
   }
+}
+
+TEST(TraceEvents, TheReadmesExample) {
+  const std::uint64_t seed = 1;
+  const std::uint32_t packets = 100;
+  std::map<std::string, std::string> units;
+  Rng rotation(seed, "rotation");  // stream 0 of that name
+  const std::uint32_t offset = rotation.Below(packets);
+  for (const trace::Column& column : trace::kTable<trace::PacketRow>) units[column.name] = column.unit;
+  EXPECT_LT(offset, packets);
+  EXPECT_EQ(units.at("arrival_ns"), "ns");
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "models/base/rng.h"
@@ -652,6 +653,28 @@ TEST_F(Hostile, BytesOfAnyKind) {
   }
   EXPECT_EQ(device_.Rules().size(), agent_.rules().size());
   EXPECT_EQ(Say({2, 1, 0, 0}), Of(RefusalReason::kVersion));
+}
+
+TEST(Control, TheReadmesExample) {
+  const std::vector<Rule> rules = SomeRules(5);
+  const std::uint64_t utc_nanoseconds = 1;
+  const Nanos now = Seconds(1);
+  TestDevice device({});
+  DeviceAgent agent(AgentConfig{}, {}, device);
+  std::vector<Raw> answers;
+  const auto send = [&](BytesView message) {
+    agent.Input(0, kAllRights, message, now,
+                [&](BytesView answer) { answers.emplace_back(answer.begin(), answer.end()); });
+  };
+  const auto received = [&] { return std::exchange(answers, {}); };
+  Controller controller({}, utc_nanoseconds);
+  controller.Replace(rules);         // what the device should have
+  controller.Connected(now, send);   // the channel is up: says hello, learns what the device has
+  while (!controller.IsInForce()) {  // the device said so
+    for (const Raw& message : received()) controller.Input({message.data(), message.size()}, now, send);
+    controller.Tick(now, send);  // at NextTick(), and after changes
+  }
+  EXPECT_EQ(TextOf(device.Rules()), TextOf(rules));
 }
 
 }  // namespace

@@ -613,5 +613,38 @@ TEST(ChannelStatus, HasNames) {
   EXPECT_EQ(Name(ChannelStatus::kCount), nullptr);
 }
 
+TEST(SecureEndpoint, TheReadmesExample) {
+  ChannelConfig of_peer = TestConfig(2, {1});
+  of_peer.application = "foreflow control 1";
+  TestEnd peer(of_peer, 2, TestAddress(2));
+  TestEnd sink(TestConfig(1, {2}), 1, TestAddress(1));  // takes what the endpoint gives
+  const SecretKey own = TestSecret(1);
+  const PublicKey peer_key = PublicKeyOf(TestSecret(2));
+  const std::uint32_t rights = 1;
+  const std::array<std::uint8_t, 32> seed = TestSeed(1);
+  const ChannelAddress address = peer.address;
+  const Nanos now = kStart;
+  const Message hello = {1, 2, 3};
+  const BytesView message{hello.data(), hello.size()};
+  Message answer;
+  const auto received = [&]() -> MutableBytes {
+    for (const TestPacket& packet : sink.TakeSent()) peer.Input(packet, now);
+    answer = peer.TakeSent().at(0).bytes;
+    return {answer.data(), answer.size()};
+  };
+  crypto::ChannelConfig config;
+  config.static_key = own;  // 32 secret bytes; PublicKeyOf(own) is told to the peer, out of band
+  config.application = "foreflow control 1";
+  config.peers = {{peer_key, rights}};
+  crypto::SecureEndpoint endpoint(config, seed);   // 32 secret bytes of the system's, new at every start
+  endpoint.Connect(0, address, now, sink);         // sink.OnPacket sends, sink.OnSession says when it is up
+  endpoint.Input(received(), address, now, sink);  // every packet that comes in; sink.OnMessage delivers
+  endpoint.Send(0, message, now, sink);
+  if (endpoint.NextTick() <= now) endpoint.Tick(now, sink);
+  for (const TestPacket& packet : sink.TakeSent()) peer.Input(packet, now);
+  ASSERT_EQ(peer.messages.size(), 1u);
+  EXPECT_EQ(peer.messages[0], hello);
+}
+
 }  // namespace
 }  // namespace foreflow::crypto

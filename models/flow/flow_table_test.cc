@@ -338,5 +338,27 @@ TEST(FlowTable, RefusesImpossibleSizes) {
   EXPECT_THROW(FlowTable{bad}, Refusal);
 }
 
+TEST(FlowTable, TheReadmesExample) {
+  FlowTableConfig config;
+  config.capacity = 4;
+  const FlowKey key = KeyNumber(1, 0);
+  const FlowKey keys[] = {key, KeyNumber(2, 0)};
+  const std::size_t burst = 2;
+  const Nanos now = Seconds(1);
+  const std::uint32_t wire_bytes = 60;
+  const wire::Dissection packet;
+  const std::uint8_t side = 0;
+  Work work;
+  std::size_t expired = 0;
+  const auto Report = [&](const FlowRecord&) { ++expired; };
+  FlowTable table(config);
+  table.Prefetch(keys, burst);  // up to 32
+  const FlowTable::Inserted at = table.FindOrInsert(key, now, work);
+  table.Observe(at.slot, now, wire_bytes, ConnectionPacketOf(packet, side), work);
+  for (FlowRecord gone; table.Expire(now, gone, work);) Report(gone);
+  EXPECT_EQ(table.record(at.slot).bytes, wire_bytes);
+  EXPECT_EQ(expired, 0u);
+}
+
 }  // namespace
 }  // namespace foreflow::flow

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "models/base/refusal.h"
+#include "models/path/test_traffic.h"
 #include "models/predict/types_model_test.h"
 
 namespace foreflow::path {
@@ -192,6 +193,26 @@ INSTANTIATE_TEST_SUITE_P(Arms, LanesOnTraffic,
                          testing::Values(LanesCase{Arm::kOff}, LanesCase{Arm::kReactive},
                                          LanesCase{Arm::kPredictive}, LanesCase{Arm::kPredictive, true},
                                          LanesCase{Arm::kOracle}, LanesCase{Arm::kAntiOracle}));
+
+TEST(Lanes, TheReadmesExample) {
+  PathConfig config;
+  config.arm = Arm::kReactive;
+  config.vms = 1;
+  config.flow_entries = 4;
+  rules::Rule permit;
+  permit.id = 1;
+  permit.action.verb = rules::Verb::kForward;
+  config.rules = {permit};
+  Traffic traffic;
+  traffic.Udp(1, 2, 1000, 2000, Nanos(0));
+  const Arrival* arrivals = traffic.arrivals().data();
+  const std::size_t count = 1;
+  Verdict verdicts[1];
+  StageWork work[1];
+  foreflow::path::Lanes path(config, /*future=*/nullptr);
+  path.Process(arrivals, count, verdicts, work);
+  EXPECT_EQ(verdicts[0].rule, 1u);
+}
 
 }  // namespace
 }  // namespace foreflow::path

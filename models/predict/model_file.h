@@ -18,34 +18,32 @@ namespace foreflow::predict {
 // What each kind holds (H = hidden[0], G = 3 gates of a GRU in PyTorch's order r, z, n, or 4 of an LSTM in
 // the order i, f, g, o; O = outputs of all heads, one head after the other):
 //
-//   kind      | array         | shape            | what
-//   gru, lstm | embedding     | [symbols, G * H] | a symbol's share of the gates, all biases included but
-//   bias_hn
-//             | weight_ih     | [G * H, inputs]  | only where inputs > 0
-//             | weight_hh     | [G * H, H]       |
-//             | bias_hn       | [H]              | gru only: the bias that the reset gate scales
-//             | head_weight   | [O, H]           | logits (class head) or values (quantile head)
-//             | head_bias     | [O]              |
-//   mlp       | embedding     | [symbols, H]     | bias included; ReLU follows
-//             | weight_1      | [H, inputs]      | only where inputs > 0
-//             | weight_2      | [hidden[1], H]   | only with two hidden layers; ReLU follows
-//             | bias_2        | [hidden[1]]      |
-//             | head_weight, head_bias           | as above, from the last hidden layer
-//   automaton | next_state    | [hidden[0], symbols] u16 | hidden[0] states; a sequence begins in state 0
-//             | output        | [hidden[0], O]   | calibrated probabilities or quantiles of each state
-//             | step_code     | [symbols, cells] u16 | only where inputs > 0: a step's code, which
-//             next_state's |               |                  | second index then is: hidden = {states,
-//             codes, edges of |               |                  | input 0, 1, ...}; cells = product of
-//             (edges + 1) | edge          | [all edges]      | only where inputs > 0: increasing, input by
-//             input. An |               |                  | input's bin is how many of its edges are <= the
-//             input, |               |                  | not scaled; the last input's is the cell's lowest
-//             digit
-//   trees     | tree_output   | [trees] u16      | which of the O outputs a tree adds to; trees = hidden[0]
-//             | feature       | [trees, 2^depth - 1] u16 | nodes in breadth-first order, depth = hidden[1];
-//             an |               |                  | input's number, or `inputs` for the symbol as a number
-//             | threshold     | [trees, 2^depth - 1] | a value <= threshold goes left: to node 2 i + 1
-//             | leaf          | [trees, 2^depth] |
-//             | base          | [O]              | added to the sums of leaves
+//   kind      | array         | shape                    | what
+//   gru, lstm | embedding     | [symbols, G * H]         | a symbol's share of the gates, biases included
+//             | weight_ih     | [G * H, inputs]          | only where inputs > 0
+//             | weight_hh     | [G * H, H]               |
+//             | bias_hn       | [H]                      | gru only, and not in embedding: reset scales it
+//             | head_weight   | [O, H]                   | logits (class head) or values (quantile head)
+//             | head_bias     | [O]                      |
+//   mlp       | embedding     | [symbols, H]             | bias included; ReLU follows
+//             | weight_1      | [H, inputs]              | only where inputs > 0
+//             | weight_2      | [hidden[1], H]           | only with two hidden layers; ReLU follows
+//             | bias_2        | [hidden[1]]              |
+//             | head_weight   |                          | and head_bias: as above, from the last layer
+//   automaton | next_state    | [hidden[0], symbols] u16 | a sequence begins in state 0
+//             | output        | [hidden[0], O]           | a state's calibrated probabilities or quantiles
+//             | step_code     | [symbols, cells] u16     | only where inputs > 0, see below
+//             | edge          | [all edges]              | only where inputs > 0: rising, input by input
+//   trees     | tree_output   | [hidden[0]] u16          | which of the O outputs each of the trees adds to
+//             | feature       | [trees, 2^depth - 1] u16 | an input's number, or `inputs` for the symbol's
+//             | threshold     | [trees, 2^depth - 1]     | a value <= threshold goes left: to node 2 i + 1
+//             | leaf          | [trees, 2^depth]         | depth = hidden[1]; nodes in breadth-first order
+//             | base          | [O]                      | added to the sums of leaves
+//
+// An automaton that reads inputs has hidden = {states, codes, edges of input 0, 1, ...}. An input's bin is
+// how many of its edges are <= the input, which is not scaled; a step's cell has a digit for each input's
+// bin, the last input's the lowest, so that cells = product of (edges + 1). The step's code by symbol and
+// cell is the second index of next_state.
 //
 // Every input x is first scaled: (x - input_mean) * input_scale. A class head's probabilities are
 // softmax(logits / temperature); automata hold them ready. A quantile head's values are made monotone by a

@@ -63,5 +63,24 @@ TEST(SequenceModel, NamesItsInstructionSets) {
   EXPECT_TRUE(IsUsable(WidestUsable()));
 }
 
+TEST(SequenceModel, TheReadmesExample) {
+  Model written = OneOfEachKind(kSeed)[0];
+  Regild(written);
+  const std::vector<std::uint8_t> file = SerialiseModel(written);
+  const BytesView bytes{file.data(), file.size()};
+  std::vector<float> memory(1024), in(64), out(64, -1.f);
+  float *state = memory.data(), *inputs = in.data(), *output = out.data();
+  const std::uint8_t symbol = 0;
+  Work work;
+  const Model model = ParseModel(bytes, "next-type.model");  // refuses what is no intact file
+  RequireGoldens(model, "next-type.model");          // what this build computes is what was trained
+  const auto served = MakeSequenceModel(model);      // scalar, AVX2 or AVX-512: what the processor has
+  ModelStep step = {state, inputs, output, symbol};  // output null: only the state moves on
+  served->Step(&step, 1, work);
+  ASSERT_LE(served->state_bytes(), 4 * memory.size());
+  ASSERT_LE(served->outputs(), out.size());
+  EXPECT_NE(out[0], -1.f);
+}
+
 }  // namespace
 }  // namespace foreflow::predict

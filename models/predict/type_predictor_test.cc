@@ -6,7 +6,9 @@
 #include <cmath>
 #include <deque>
 
+#include "models/predict/features.h"
 #include "models/predict/known_source_test.h"
+#include "models/predict/labeler.h"
 
 namespace foreflow::predict {
 namespace {
@@ -243,6 +245,27 @@ TEST(TypePredictor, CountsItsWork) {
   predictor->Predict(context, predicting);
   EXPECT_EQ(predicting[WorkItem::kTableStep], 3u);
   EXPECT_EQ(predicting[WorkItem::kUpdate], 0u);
+}
+
+TEST(TypePredictor, TheReadmesExample) {
+  PacketSummary summary;
+  const std::uint64_t number = 0;
+  Labeler labeler(Millis(200), 16);
+  Work work;
+  FeatureState features;  // one a VM
+  Context context;        // one a VM
+  const auto predictor = MakeTypePredictor(PredictorKind::kMarkov3);
+
+  const Symbol symbol = SymbolOf(summary, features);  // at arrival
+  context.Push(symbol);
+  const Prediction prediction = predictor->Predict(context, work);
+  labeler.Push(number, summary);  // and keep (number, context) for a horizon
+  labeler.Flush();
+  const auto context_of = [&](std::uint64_t) { return context; };
+  Label label;
+  while (labeler.Pop(label)) predictor->Learn(context_of(label.packet), label.type, work);
+  EXPECT_EQ(label.type, PacketType::kControl);
+  EXPECT_GT(predictor->Predict(context, work).confidence, prediction.confidence);
 }
 
 }  // namespace

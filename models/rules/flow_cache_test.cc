@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "models/base/refusal.h"
+#include "models/rules/rule_table.h"
 #include "models/rules/test_uniform.h"
 
 namespace foreflow::rules {
@@ -403,6 +404,31 @@ TEST(FlowCache, CountsItsWork) {
 TEST(FlowCache, RefusesImpossibleCapacities) {
   EXPECT_THROW(FlowCache(0), Refusal);
   EXPECT_THROW(FlowCache((std::size_t{1} << 24) + 1), Refusal);
+}
+
+TEST(FlowCache, TheReadmesExample) {
+  Rule permit;
+  permit.id = 1;
+  permit.action.verb = Verb::kForward;
+  const std::vector<Rule> rules = {permit};
+  const std::uint64_t secret_seed = 5;
+  const flow::FlowKey key = KeyNumber(1).fields;
+  const Nanos now = Seconds(1), install_latency = Micros(10);
+  RuleTable table;
+  table.Load(rules);
+  FlowCache cache(64, secret_seed);
+  Work work;
+  const EntryKey entry = table.EntryKeyOf(key, work);
+  FlowCache::Hit hit;
+  Decision decision;
+  if (cache.Lookup(entry, table.changes(), now, hit, work)) {
+    decision = hit.decision;
+  } else {
+    decision = table.Classify(key, work);
+    cache.Put({entry, decision, now + install_latency, InstallCause::kMiss, 0}, table.changes(), work);
+  }
+  EXPECT_EQ(decision.rule, 1u);
+  EXPECT_TRUE(cache.Lookup(entry, table.changes(), now + install_latency, hit, work));
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "models/rules/test_uniform.h"
+#include "models/tag/tag_rules.h"
 
 namespace foreflow::tag {
 namespace {
@@ -359,6 +360,32 @@ TEST(TagStatus, HasDistinctNames) {
   for (std::size_t i = 0; i < count; ++i) names.insert(Name(static_cast<TagStatus>(i)));
   EXPECT_EQ(names.size(), count);
   EXPECT_EQ(Name(TagStatus::kCount), nullptr);
+}
+
+TEST(PredictionTag, TheReadmesExample) {
+  const crypto::Key128 master = kMaster;
+  const std::size_t vms = 4;
+  const flow::VmId vm = 2;
+  const flow::FlowKey key = PacketOf(vm);
+  const std::uint16_t confidence = 50'000;
+  const std::uint32_t length = kLength;
+  std::uint8_t queue = rules::kNoQueue;
+  TagRule rule_of_bulk;
+  rule_of_bulk.id = 1;
+  rule_of_bulk.types = 1u << static_cast<unsigned>(PacketType::kBulk);
+  rule_of_bulk.action.verb = rules::Verb::kForward;
+  rule_of_bulk.action.queue = 3;
+  TagRules tag_rules;
+  tag_rules.Load({rule_of_bulk});
+  TagSealer sealer(master, vms);
+  TagChecker checker(master, vms);
+  Work work;
+  const SealedTag sealed = sealer.Seal(vm, PacketType::kBulk, confidence, key, length, work);
+  PredictionTag tag;
+  if (checker.Check(&sealed, key, length, tag, work) == TagStatus::kValid) {
+    if (const TagRule* rule = tag_rules.Match(tag, work)) queue = rule->action.queue;
+  }
+  EXPECT_EQ(queue, 3);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "models/base/refusal.h"
+#include "models/wire/dissect.h"
 
 namespace foreflow::wire {
 namespace {
@@ -26,6 +27,16 @@ TEST(PacketBuilder, ModifiersBelongToTheLastHeader) {
   const auto bytes = PacketBuilder().Ipv4().Ttl(1).Ipv4().Ttl(2).Build();
   EXPECT_EQ(bytes[8], 1);
   EXPECT_EQ(bytes[28], 2);
+}
+
+TEST(PacketBuilder, TheReadmesExample) {
+  const std::uint32_t wire_bytes = 14 + 20 + 20 + 100;
+  const auto bytes =
+      PacketBuilder().Ethernet().Ipv4("10.0.0.1", "10.0.0.2").Dscp(46).Tcp(40000, 443).Payload(100).Build();
+  Work work;
+  const Dissection packet = Dissect(Link::kEthernet, {bytes.data(), bytes.size()}, wire_bytes, work);
+  EXPECT_EQ(packet.dscp, 46);
+  EXPECT_EQ(packet.payload_bytes, 100u);
 }
 
 }  // namespace
