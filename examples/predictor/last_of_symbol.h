@@ -19,12 +19,12 @@ class LastOfSymbol : public predict::TypePredictor {
     work.Add(WorkItem::kTableStep);
     const Entry& entry = entry_[context.symbol[0]];
     // Laplace's rule: one observation a type before any was made.
-    const std::uint32_t share = (entry.hits + 1u) * 65535u / (entry.seen + predict::kPacketTypes);
-    const std::uint32_t rest = (65535u - share) / (predict::kPacketTypes - 1);
+    const std::uint32_t share = (entry.hits + 1u) * 65535u / (entry.seen + kTypes);
+    const std::uint32_t rest = (65535u - share) / (kTypes - 1);
     predict::Prediction prediction;
     prediction.type = entry.type;
     prediction.probability.fill(static_cast<std::uint16_t>(rest));
-    prediction.confidence = static_cast<std::uint16_t>(65535u - rest * (predict::kPacketTypes - 1));
+    prediction.confidence = static_cast<std::uint16_t>(65535u - rest * (kTypes - 1));
     prediction.probability[static_cast<std::size_t>(entry.type)] = prediction.confidence;
     return prediction;
   }
@@ -44,6 +44,7 @@ class LastOfSymbol : public predict::TypePredictor {
   std::size_t bytes() const override { return sizeof(*this); }
 
  private:
+  static constexpr std::uint32_t kTypes = predict::kPacketTypes;
   struct Entry {
     predict::PacketType type = predict::PacketType::kControl;
     std::uint8_t hits = 0;

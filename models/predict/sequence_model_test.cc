@@ -73,7 +73,7 @@ TEST(SequenceModel, TheReadmesExample) {
   const std::uint8_t symbol = 0;
   Work work;
   const Model model = ParseModel(bytes, "next-type.model");  // refuses what is no intact file
-  RequireGoldens(model, "next-type.model");          // what this build computes is what was trained
+  RequireGoldens(model, "next-type.model");                  // what this build computes is what was trained
   const auto served = MakeSequenceModel(model);      // scalar, AVX2 or AVX-512: what the processor has
   ModelStep step = {state, inputs, output, symbol};  // output null: only the state moves on
   served->Step(&step, 1, work);
