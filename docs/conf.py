@@ -12,7 +12,7 @@ exclude_patterns = ["build*", "runs", ".*", "**/__pycache__", "**/corpus", "docs
 
 # A reference that does not resolve is an error. Types of other projects have no page here.
 nitpicky = True
-nitpick_ignore_regex = [("py:.*", r"((npt?|numpy|pandas|xarray|matplotlib|h5py|pathlib|collections|typing)\..*|buffer)")]
+nitpick_ignore_regex = [("py:.*", r"((npt?|numpy|pandas|xarray|matplotlib|h5py|pathlib|os|collections|typing)\..*|Path|buffer)")]
 
 myst_heading_anchors = 4
 autodoc_member_order = "bysource"
