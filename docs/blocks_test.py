@@ -19,6 +19,8 @@ import foreflow  # noqa: E402
 from datasets.generate import generate  # noqa: E402
 from docs.book.pages import FOLDERS, Block, blocks  # noqa: E402
 from foreflow import places  # noqa: E402
+from foreflow.runs import rerun, scenario  # noqa: E402
+from foreflow.sweeps import sweep  # noqa: E402
 
 PYTHON = list(blocks("python"))
 CXX = list(blocks("cpp"))
@@ -50,10 +52,22 @@ def _controlled() -> Iterator[Callable[[str], str]]:
     served.stop()
 
 
+def _smaller(specification: str) -> str:
+    """The sweep that a page shows, cut to a few runs of a few packets."""
+    for key, value in (("max_packets", 500), ("points", 2), ("seeds", 1)):
+        specification = re.sub(rf"\b{key}: \d+", f"{key}: {value}", specification)
+    return specification
+
+
 @pytest.mark.parametrize("block", PYTHON, ids=str)
 def test_python_runs(block: Block, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(places, "RUNS", tmp_path / "runs")
+    for module in (scenario, sweep):
+        monkeypatch.setattr(module, "RUNS", tmp_path / "runs")
+    monkeypatch.setattr(rerun, "RERUNS", tmp_path / "reruns")
+    for shown in blocks("yaml"):
+        if shown.page == block.page and (name := re.match(r"# (\w+\.yaml)\n", shown.code)):
+            (tmp_path / name[1]).write_text(_smaller(shown.code))
     for name in ("traffic.pcapng", "trace.h5"):
         shutil.copy(made / name, tmp_path)
     code = block.code
