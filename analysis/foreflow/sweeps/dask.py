@@ -7,6 +7,7 @@ scheduler gives them to others, and a run that took several with it comes back a
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import sys
@@ -23,6 +24,7 @@ from foreflow.runs.driving import Ended, Event, Lost, Task
 from foreflow.runs.runner import Result
 from foreflow.sweeps import remote
 
+GONE = "the Dask scheduler is gone; start again: what is finished is kept"
 WAIT_S = 10  # for a scheduler
 AHEAD = 2  # tasks a thread, so that none waits for us
 
@@ -31,6 +33,8 @@ class Dask:
     """An Executor over `address`: tcp://HOST:PORT of a scheduler, local:N, or ssh:HOST,HOST,... of which the first schedules."""
 
     def __init__(self, address: str) -> None:
+        for name in ("distributed", "distributed.client", "tornado.application", "asyncio"):  # what they would tell in tracebacks is said in a sentence
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         self._cluster: Any = None
         kind, _, rest = address.partition(":")
         if kind == "local":
@@ -41,7 +45,6 @@ class Dask:
             hosts = [host for host in rest.split(",") if host]
             if not hosts:
                 raise Refused(f"command line: --dask {address}; allowed is ssh:HOST,HOST,..., each reached without a password")
-            logging.getLogger("distributed.deploy.ssh").setLevel(logging.WARNING)
             self._cluster = distributed.SSHCluster([hosts[0], *hosts], remote_python=sys.executable, scheduler_options={"dashboard": False})
         try:
             self._client = distributed.Client(self._cluster or address, timeout=WAIT_S)
@@ -50,11 +53,17 @@ class Dask:
         cloudpickle.register_pickle_by_value(remote)  # workers need the checkout at its place, not on their path
         self._tasks: dict[distributed.Future, Task] = {}
         self._ended: queue.Queue[distributed.Future] = queue.Queue()
-        self._threads, self._counted = 0, 0.0
+        self._threads, self._counted, self._waiting = 0, 0.0, False
 
     def free(self) -> int:
         if time.monotonic() - self._counted > 1 or self._threads == 0:
-            self._threads, self._counted = sum(self._client.nthreads().values()), time.monotonic()
+            try:
+                self._threads, self._counted = sum(self._client.nthreads().values()), time.monotonic()
+            except (OSError, TimeoutError):
+                raise Failed(GONE) from None
+            if self._threads == 0 and not self._waiting:
+                print("foreflow: the Dask cluster has no workers yet; waiting for them", file=sys.stderr, flush=True)
+            self._waiting = self._threads == 0
         return AHEAD * self._threads - len(self._tasks)
 
     def submit(self, task: Task) -> None:
@@ -76,14 +85,16 @@ class Dask:
         if future.status == "finished":
             return Ended(task.run.key, Result.of_json(task.run, future.result()))
         if future.status in ("cancelled", "lost"):
-            raise Failed("the Dask scheduler is gone; start again: what is finished is kept")
+            raise Failed(GONE)
         error = future.exception()
         if isinstance(error, distributed.KilledWorker):
             return Lost(task.run.key)
         raise Failed(f"a Dask worker cannot run arm {task.run.arm}, seed {task.run.seed}: {type(error).__name__}: {error}; workers need the checkout and the store at the same place")
 
     def close(self) -> None:
-        self._client.cancel(list(self._tasks), force=True)
-        self._client.close()
+        with contextlib.suppress(OSError, TimeoutError):  # where the scheduler is gone
+            self._client.cancel(list(self._tasks), force=True)
+        with contextlib.suppress(OSError, TimeoutError):
+            self._client.close()
         if self._cluster is not None:
             self._cluster.close()
