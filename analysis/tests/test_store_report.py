@@ -49,3 +49,11 @@ def test_a_store_is_divided_by_its_sweeps(command: Command, capture: Capture, tm
     assert command("report", str(sweep))[0] == 0
     page = (sweep / "report.html").read_text()
     assert "<h2>Sweep mine-01</h2>" in page and "scenario: tag\nseeds: 1" in page and "outside" not in page
+
+
+def test_a_folder_that_cannot_be_written_is_refused(command: Command, capture: Capture, tmp_path: Path) -> None:
+    kept_runs.make(capture(), tmp_path / "store", ["reactive", "oracle"], 1)
+    (tmp_path / "store" / "figures").write_text("in the way")
+    code, _, errors = command("report", str(tmp_path / "store"))
+    assert code == 2 and "store: the report cannot be written there: " in errors and len(errors.strip().splitlines()) == 1
+    assert (tmp_path / "store" / "figures").read_text() == "in the way"

@@ -121,29 +121,29 @@ def write(folder: Path) -> dict[str, Any]:
     rows = frame_of(folder)
     parts = _parts(folder, rows[rows["scenario"].notna()])
     failed = failures_of(folder, rows)
-    try:
-        rows.to_csv(folder / "runs.csv", index=False, lineterminator="\n")
-        sections = [_section(title, part, folder, f"{place}-" if len(parts) > 1 else "") for place, (title, part) in enumerate(parts, 1)]
-    except OSError as error:
-        raise Refused(f"{folder}: the report cannot be written there: {error.strerror}") from None
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    page = environment.get_template("store_report.html.j2").render(
-        name=folder.name,
-        folder=str(folder),
-        runs=len(rows),
-        done=len(rows.done()),
-        seconds=number(float(rows["seconds"].fillna(0).sum()), 3),
-        sections=sections,
-        failed=[{**each, "log": _last_lines(Path(each["folder"]) / "log.txt")} for each in failed],
-        specification=_specification(folder),
-        commit=manifest.commit(),
-        machine=manifest.machine(),
-    )
-    temporary = folder / f"report.html.{os.getpid()}.tmp"
-    temporary.write_text(page, encoding="utf-8")
-    os.replace(temporary, folder / "report.html")
+    try:
+        rows.to_csv(folder / "runs.csv", index=False, lineterminator="\n")
+        sections = [_section(title, part, folder, f"{place}-" if len(parts) > 1 else "") for place, (title, part) in enumerate(parts, 1)]
+        page = environment.get_template("store_report.html.j2").render(
+            name=folder.name,
+            folder=str(folder),
+            runs=len(rows),
+            done=len(rows.done()),
+            seconds=number(float(rows["seconds"].fillna(0).sum()), 3),
+            sections=sections,
+            failed=[{**each, "log": _last_lines(Path(each["folder"]) / "log.txt")} for each in failed],
+            specification=_specification(folder),
+            commit=manifest.commit(),
+            machine=manifest.machine(),
+        )
+        temporary = folder / f"report.html.{os.getpid()}.tmp"
+        temporary.write_text(page, encoding="utf-8")
+        os.replace(temporary, folder / "report.html")
+    except OSError as error:
+        raise Refused(f"{folder}: the report cannot be written there: {error.strerror}") from None
     return {
         "folder": str(folder), "runs": len(rows), "done": len(rows.done()), "failed": failed,
         "report": str(folder / "report.html"), "csv": str(folder / "runs.csv"),

@@ -129,7 +129,10 @@ def make(name: str, update: bool = False, into: Path = MADE) -> dict[str, Any]:
     """Makes a figure again in `into`/NAME, and says whether its CSV is the expected one; `update` makes it the expected one."""
     recipe = load(name)
     folder = into / name
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Refused(f"{folder}: cannot be written: {error.strerror}") from None
     if recipe.command is not None:
         _by_command(recipe, folder)
     else:
