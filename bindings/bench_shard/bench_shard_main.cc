@@ -83,6 +83,15 @@ struct Buffers {
   std::vector<rte_mbuf*> mbuf;
 };
 
+// The buffers of a burst, one burst ahead of it.
+void PrefetchBuffers(const Buffers& buffers, std::size_t from) {
+  const std::size_t end = std::min(from + kBurst, buffers.mbuf.size());
+  for (std::size_t i = from; i < end; ++i) {
+    rte_mbuf_prefetch_part1(buffers.mbuf[i]);
+    rte_mbuf_prefetch_part2(buffers.mbuf[i]);
+  }
+}
+
 // Times `work` on each burst's mbufs; nanoseconds a fragment of this thread's CPU time. `prepare`, untimed,
 // makes the buffers as received.
 template <typename Prepare, typename Work>
@@ -92,8 +101,11 @@ Contender Timed(std::shared_ptr<Buffers> buffers, std::size_t batches, Prepare p
     for (std::size_t batch = 0; batch < batches; ++batch) {
       prepare();
       const double begin = ThreadSeconds();
-      for (std::size_t i = 0; i < buffers->mbuf.size(); i += kBurst)
+      PrefetchBuffers(*buffers, 0);
+      for (std::size_t i = 0; i < buffers->mbuf.size(); i += kBurst) {
+        PrefetchBuffers(*buffers, i + kBurst);
         work(&buffers->mbuf[i], std::min(kBurst, buffers->mbuf.size() - i));
+      }
       seconds += ThreadSeconds() - begin;
     }
     return seconds * kNanosASecond / static_cast<double>(batches * buffers->mbuf.size());
@@ -101,7 +113,6 @@ Contender Timed(std::shared_ptr<Buffers> buffers, std::size_t batches, Prepare p
 }
 
 void PrefetchBurst(rte_mbuf** mbufs, std::size_t count) {
-  for (std::size_t i = 0; i < count; ++i) rte_prefetch0(mbufs[i]);
   for (std::size_t i = 0; i < count; ++i) rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void*));
 }
 
@@ -115,7 +126,8 @@ struct NoSink final : shard::FragmentSink {
 Contender Ours(const std::shared_ptr<Buffers>& buffers, std::size_t flows, std::size_t batches,
                bool is_verified) {
   struct State {
-    State() : sharder(kSession, false), opener(Opening()), reassembler(Holding()) {
+    explicit State(std::size_t flows)
+        : sharder(kSession, false), opener(Opening()), reassembler(Holding(flows)) {
       opener.Begin(kSession);
       opener.keys(kSession)->Install(0, kCipher, kKey.data());
       sharder.keys().Install(0, kCipher, kKey.data());
@@ -125,9 +137,10 @@ Contender Ours(const std::shared_ptr<Buffers>& buffers, std::size_t flows, std::
       config.replay_records = 1u << 17;
       return config;
     }
-    static shard::ReassemblerConfig Holding() {
+    // Twice the places that are needed.
+    static shard::ReassemblerConfig Holding(std::size_t flows) {
       shard::ReassemblerConfig config;
-      config.slots = 1u << 16;
+      config.slots = 2 * kParts * flows;
       config.most_fragments = kParts;
       return config;
     }
@@ -141,7 +154,7 @@ Contender Ours(const std::shared_ptr<Buffers>& buffers, std::size_t flows, std::
     shard::WholePacket joined;
     std::size_t whole = 0;
   };
-  auto state = std::make_shared<State>();
+  auto state = std::make_shared<State>(flows);
   const auto prepare = [state, buffers, flows] {
     state->whole = 0;
     for (std::size_t packet = 0; packet < buffers->packets; ++packet) {

@@ -137,8 +137,7 @@ FragmentFate Reassembler::Input(const ArrivedFragment& fragment, Nanos now, Whol
   whole.has_repair = slot.has_repair;
   whole.repair = handles[most_fragments_];
   whole.first = slot.first;
-  const std::uint32_t parts =
-      static_cast<std::uint32_t>(__builtin_popcountll(slot.present)) + (slot.has_repair ? 1u : 0u);
+  const std::uint32_t parts = slot.total - (missing == 0 ? 0u : 1u) + (slot.has_repair ? 1u : 0u);
   Unlink(place);
   Count(fragment.session, sessions_[fragment.session].held - parts);
   counts_[static_cast<std::size_t>(FragmentFate::kDelivered)] += parts;

@@ -58,10 +58,18 @@ struct FragmentHeader {
 const std::uint8_t* Decode(const std::uint8_t* at, const std::uint8_t* end, FragmentHeader& header);
 std::uint8_t* Encode(std::uint8_t* at, const std::uint8_t* end, const FragmentHeader& header);
 
-// Bytes of every fragment but the last. total > 0.
+// 2^32 / total, rounded up: a division costs a third of reading a message.
+constexpr std::array<std::uint64_t, kMostFragments + 1> MakeReciprocals() {
+  std::array<std::uint64_t, kMostFragments + 1> reciprocals{};
+  for (std::size_t total = 1; total <= kMostFragments; ++total)
+    reciprocals[total] = ((std::uint64_t{1} << 32) + total - 1) / total;
+  return reciprocals;
+}
+inline constexpr auto kReciprocals = MakeReciprocals();
+
+// Bytes of every fragment but the last: length / total, rounded up. length < 2^25, total 1 .. kMostFragments.
 constexpr std::size_t FragmentUnit(std::size_t length, std::size_t total) {
-  // In 32 bits, which take half the time; both are far below.
-  return static_cast<std::uint32_t>(length + total - 1) / static_cast<std::uint32_t>(total);
+  return ((length + total - 1) * kReciprocals[total]) >> 32;
 }
 // Whether a packet of `length` bytes can be cut into `total` parts that all have bytes.
 constexpr bool IsGrid(std::size_t length, std::size_t total) {

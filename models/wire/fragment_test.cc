@@ -199,6 +199,10 @@ TEST(Fragment, AGridCoversThePacketOnce) {
     }
   }
   EXPECT_GT(grids, 5000u);
+  for (std::size_t length = 1; length <= 65'535; length += 7) {
+    for (std::size_t total = 1; total <= kMostFragments; ++total)
+      ASSERT_EQ(FragmentUnit(length, total), (length + total - 1) / total) << length << " " << total;
+  }
   EXPECT_FALSE(IsGrid(0, 1));
   EXPECT_FALSE(IsGrid(5, 4)) << "two bytes each: the fourth would have none";
 }
