@@ -99,9 +99,9 @@ def test_holm_steps_down(numbers: np.random.Generator) -> None:
 
 
 def test_holm_keeps_the_family_wise_level(numbers: np.random.Generator) -> None:
-    """Where nothing changed, at most 5 % of families of 10 tests have one that seems to: 300 families, 4 deviations of the count."""
+    """Where nothing changed, at most 5 % of families of 10 tests have one that seems to: 100 families, 4 deviations of the count."""
     wrong = 0
-    for _ in range(300):
+    for _ in range(100):
         found = [paired.pairs(list(numbers.normal(size=6)), list(numbers.normal(size=6))).p for _ in range(10)]
         wrong += min(paired.holm([p for p in found if p is not None])) < 0.05
-    assert wrong <= 300 * 0.05 + 4 * math.sqrt(300 * 0.05 * 0.95)
+    assert wrong <= 100 * 0.05 + 4 * math.sqrt(100 * 0.05 * 0.95)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,11 +26,23 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rerun, "RERUNS", tmp_path / "reruns")
 
 
-@pytest.fixture
-def run(capture: Capture, tmp_path: Path) -> Path:
-    (result,) = kept_runs.make(capture(), tmp_path / "store")
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made")
+    (folder / "in put.pcap").write_text("{}")
+    (result,) = kept_runs.make(folder / "in put.pcap", folder / "store")
     assert result.ok
     return result.folder
+
+
+@pytest.fixture
+def run(made: Path, capture: Capture, tmp_path: Path) -> Path:
+    """A copy of a run, on an input of its own."""
+    capture()
+    copied = shutil.copytree(made, tmp_path / "store" / made.name)
+    for name in ("RESOLVED.json", "manifest.json", "row.json"):
+        (copied / name).write_text((made / name).read_text().replace(str(made.parent.parent), str(tmp_path)))
+    return copied
 
 
 def test_the_same_run_is_the_same(command: Command, run: Path) -> None:
