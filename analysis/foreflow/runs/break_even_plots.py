@@ -36,6 +36,7 @@ def draw(document: dict[str, Any], folder: Path) -> list[Path]:
         rates.plot(line, line, color="#999999", linewidth=0.8)
         rates.fill_between(line, line, 1, color="#009E73", alpha=0.06, linewidth=0)
         rates.set_xscale("log")
+        rates.set_ylim(-0.03, 1.03)
         rates.set_xlabel("break-even hit rate h* = (C + W) / (S + W)")
         rates.set_ylabel("hit rate h")
         for kind, colour in _COLOURS.items():
