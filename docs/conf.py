@@ -15,6 +15,8 @@ nitpicky = True
 nitpick_ignore_regex = [("py:.*", r"((npt?|numpy|pandas|xarray|matplotlib|h5py|pathlib|os|collections|typing)\..*|Path|buffer)")]
 
 myst_heading_anchors = 4
+smartquotes = False  # --json stays two dashes
+default_role = "code"  # of docstrings
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 
