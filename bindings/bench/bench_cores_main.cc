@@ -4,9 +4,7 @@
 #include <unistd.h>
 
 #include <array>
-#include <cstdio>
 #include <cstdlib>
-#include <exception>
 #include <filesystem>
 #include <stdexcept>
 #include <string>
@@ -224,12 +222,4 @@ std::vector<Row> MeasureAll() {
 }  // namespace
 }  // namespace foreflow::bench
 
-int main() {
-  try {
-    std::printf("%s\n", foreflow::bench::ToJson(foreflow::bench::MeasureAll()).c_str());
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    return 1;
-  }
-  return 0;
-}
+int main() { return foreflow::bench::Report(foreflow::bench::MeasureAll); }

@@ -3,8 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
-#include <exception>
 #include <memory>
 #include <numeric>
 #include <string>
@@ -205,12 +203,5 @@ std::vector<Row> MeasureAll(const std::string& wanted) {
 }  // namespace foreflow::bench
 
 int main(int argc, char** argv) {
-  try {
-    const std::string wanted = argc > 1 ? argv[1] : "";
-    std::printf("%s\n", foreflow::bench::ToJson(foreflow::bench::MeasureAll(wanted)).c_str());
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    return 1;
-  }
-  return 0;
+  return foreflow::bench::Report([&] { return foreflow::bench::MeasureAll(argc > 1 ? argv[1] : ""); });
 }

@@ -2,10 +2,8 @@
 #include <sys/mman.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <exception>
 #include <memory>
 #include <new>
 #include <numeric>
@@ -248,12 +246,5 @@ std::vector<Row> MeasureAll(const char* peer_program) {
 
 // The argument is the program of libtorch's part; without it those rows have no peer.
 int main(int argc, char** argv) {
-  try {
-    const auto rows = foreflow::bench::MeasureAll(argc > 1 ? argv[1] : nullptr);
-    std::printf("%s\n", foreflow::bench::ToJson(rows).c_str());
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    return 1;
-  }
-  return 0;
+  return foreflow::bench::Report([&] { return foreflow::bench::MeasureAll(argc > 1 ? argv[1] : nullptr); });
 }

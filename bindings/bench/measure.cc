@@ -5,7 +5,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
+#include <exception>
 #include <nlohmann/json.hpp>
+
+#include "models/base/refusal.h"
 
 namespace foreflow::bench {
 
@@ -48,6 +52,19 @@ std::string ToJson(const std::vector<Row>& rows) {
     list.push_back(json);
   }
   return list.dump(2);
+}
+
+int Report(const std::function<std::vector<Row>()>& measure) {
+  try {
+    std::printf("%s\n", ToJson(measure()).c_str());
+  } catch (const Refusal& refusal) {
+    std::fprintf(stderr, "%s\n", refusal.what());
+    return 2;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 1;
+  }
+  return 0;
 }
 
 }  // namespace foreflow::bench

@@ -47,6 +47,10 @@ struct Row {
 // The rows as one JSON document: a list of {name, unit, value, peer, peer_value, ratio}.
 std::string ToJson(const std::vector<Row>& rows);
 
+// The `main` of a benchmark: prints what `measure` returns as JSON. Returns the exit code: 1 where it throws,
+// 2 where it throws a Refusal, with its sentence on standard error.
+int Report(const std::function<std::vector<Row>()>& measure);
+
 }  // namespace foreflow::bench
 
 #endif  // FOREFLOW_BINDINGS_BENCH_MEASURE_H_

@@ -206,7 +206,7 @@ class Headers:
     protocol: np.ndarray
 
     def records(self) -> np.ndarray:
-        """What bindings/bench_rules reads."""
+        """What bindings/bench/rules reads."""
         record = np.dtype([("source", "<u4"), ("destination", "<u4"), ("source_port", "<u2"), ("destination_port", "<u2"), ("protocol", "<u4")])
         rows = np.empty(len(self.source), dtype=record)
         for name in record.names:

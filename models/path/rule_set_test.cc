@@ -24,18 +24,13 @@ PathConfig Config(Arm arm) {
   return config;
 }
 
-std::vector<rules::Rule> WithoutMeters(std::vector<rules::Rule> rules) {
-  for (rules::Rule& rule : rules) rule.action.meter = rules::kNoMeter;
-  return rules;
-}
-
 TEST(RuleSet, EveryPacketIsDecidedByTheRulesInUseThen) {
   for (const Arm arm : {Arm::kOff, Arm::kReactive, Arm::kPredictive}) {
     const std::uint64_t seed = 11 + static_cast<std::uint64_t>(arm);
     SCOPED_TRACE("seed " + std::to_string(seed));
     rules::RuleDice dice(seed);
     PathConfig config = Config(arm);
-    config.rules = WithoutMeters(dice.Rules(40));
+    config.rules = rules::WithoutMeters(dice.Rules(40));
     PacketPath path(config, nullptr);
     std::vector<flow::FlowKey> keys;
     for (int i = 0; i < 60; ++i) keys.push_back(dice.Key());  // few: entries are hit before and after
@@ -47,7 +42,7 @@ TEST(RuleSet, EveryPacketIsDecidedByTheRulesInUseThen) {
     for (int i = 0; i < 20'000; ++i) {
       if (dice.OneIn(1000)) {
         PathConfig next = config;
-        next.rules = WithoutMeters(dice.Rules(1 + dice.Below(60)));
+        next.rules = rules::WithoutMeters(dice.Rules(1 + dice.Below(60)));
         RuleSet set(next);
         path.SwapRules(set);
         pair.reset();
@@ -59,7 +54,7 @@ TEST(RuleSet, EveryPacketIsDecidedByTheRulesInUseThen) {
         const std::size_t at = dice.Below(in_use.size());
         batch.changes.push_back({rules::RuleOperation::kErase, in_use[at]});
         in_use.erase(in_use.begin() + static_cast<std::ptrdiff_t>(at));
-        in_use.push_back(WithoutMeters({dice.RandomRule(new_id++)})[0]);
+        in_use.push_back(rules::WithoutMeters({dice.RandomRule(new_id++)})[0]);
         batch.changes.push_back({rules::RuleOperation::kInsert, in_use.back()});
         if (!pair && dice.OneIn(2)) {
           path.ApplyRules(batch);

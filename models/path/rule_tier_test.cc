@@ -32,11 +32,6 @@ PathConfig Config(Arm arm, Residency residency, std::uint32_t slots, std::uint32
   return config;
 }
 
-std::vector<rules::Rule> WithoutMeters(std::vector<rules::Rule> rules) {
-  for (rules::Rule& rule : rules) rule.action.meter = rules::kNoMeter;
-  return rules;
-}
-
 TEST(RuleTier, EveryPacketIsDecidedAsByTheFullSet) {
   std::uint64_t seed = 100;
   for (const Arm arm : {Arm::kReactive, Arm::kPredictive}) {
@@ -45,7 +40,7 @@ TEST(RuleTier, EveryPacketIsDecidedAsByTheFullSet) {
         SCOPED_TRACE("seed " + std::to_string(++seed));
         rules::RuleDice dice(seed);
         PathConfig config = Config(arm, residency, 12, flow_entries);
-        config.rules = WithoutMeters(dice.Rules(40));
+        config.rules = rules::WithoutMeters(dice.Rules(40));
         PacketPath path(config, nullptr);
         std::vector<flow::FlowKey> keys;
         for (int i = 0; i < 60; ++i) keys.push_back(dice.Key());
@@ -54,7 +49,7 @@ TEST(RuleTier, EveryPacketIsDecidedAsByTheFullSet) {
         for (int i = 0; i < 10'000; ++i) {
           if (dice.OneIn(2000)) {
             PathConfig next = config;
-            next.rules = WithoutMeters(dice.Rules(1 + dice.Below(60)));
+            next.rules = rules::WithoutMeters(dice.Rules(1 + dice.Below(60)));
             RuleSet set(next);
             path.SwapRules(set);
             in_use = next.rules;

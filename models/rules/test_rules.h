@@ -142,6 +142,12 @@ class RuleDice {
   std::mt19937_64 engine_;
 };
 
+// The rules, so that what decides them need not hold meters.
+inline std::vector<Rule> WithoutMeters(std::vector<Rule> rules) {
+  for (Rule& rule : rules) rule.action.meter = kNoMeter;
+  return rules;
+}
+
 }  // namespace foreflow::rules
 
 #endif  // FOREFLOW_MODELS_RULES_TEST_RULES_H_

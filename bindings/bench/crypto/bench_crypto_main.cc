@@ -6,8 +6,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
-#include <exception>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -316,12 +314,4 @@ std::vector<Row> MeasureAll() {
 }  // namespace
 }  // namespace foreflow::bench
 
-int main() {
-  try {
-    std::printf("%s\n", foreflow::bench::ToJson(foreflow::bench::MeasureAll()).c_str());
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    return 1;
-  }
-  return 0;
-}
+int main() { return foreflow::bench::Report(foreflow::bench::MeasureAll); }

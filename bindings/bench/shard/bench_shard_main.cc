@@ -12,9 +12,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
 #include <cstring>
-#include <exception>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -24,7 +22,6 @@
 
 #include "bindings/bench/measure.h"
 #include "bindings/dpdk/eal.h"
-#include "models/base/refusal.h"
 #include "models/shard/opener.h"
 #include "models/shard/reassembler.h"
 #include "models/shard/sharder.h"
@@ -418,16 +415,9 @@ std::vector<Row> MeasureAll() {
 }  // namespace foreflow::bench
 
 int main() {
-  try {
+  return foreflow::bench::Report([] {
     const foreflow::dpdk::Eal eal(foreflow::dpdk::UnprivilegedEal(1024), 0,
                                   foreflow::dpdk::Placement::kFloating);
-    std::printf("%s\n", foreflow::bench::ToJson(foreflow::bench::MeasureAll()).c_str());
-  } catch (const foreflow::Refusal& refusal) {
-    std::fprintf(stderr, "%s\n", refusal.what());
-    return 2;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    return 1;
-  }
-  return 0;
+    return foreflow::bench::MeasureAll();
+  });
 }

@@ -424,7 +424,7 @@ std::vector<Row> Measure(const std::string& folder, const std::string& set) {
 }  // namespace foreflow::bench
 
 int main(int argc, char** argv) {
-  try {
+  return foreflow::bench::Report([&] {
     if (argc < 3) throw foreflow::Refusal("foreflow-bench-rules FOLDER SET...");
     std::vector<std::string> arguments = foreflow::dpdk::UnprivilegedEal(4096);
     arguments.emplace_back("--force-max-simd-bitwidth=512");
@@ -433,13 +433,6 @@ int main(int argc, char** argv) {
     for (int i = 2; i < argc; ++i) {
       for (auto& row : foreflow::bench::Measure(argv[1], argv[i])) rows.push_back(std::move(row));
     }
-    std::printf("%s\n", foreflow::bench::ToJson(rows).c_str());
-  } catch (const foreflow::Refusal& refusal) {
-    std::fprintf(stderr, "%s\n", refusal.what());
-    return 2;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    return 1;
-  }
-  return 0;
+    return rows;
+  });
 }
