@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -179,25 +180,34 @@ def test_a_peer_does_what_it_may(served: Served) -> None:
 def test_rubbish_achieves_nothing_but_counts(served: Served, transport: str) -> None:
     chance = random.Random(5)
     host, port = (served.udp if transport == "udp" else served.tcp).rsplit(":", 1)
+
+    def packet() -> bytes:
+        return chance.randbytes(chance.choice([1, 16, 80, 144, 148, 600, 1200]))
+
     for _ in range(20):
         kind = socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM
         with socket.socket(socket.AF_INET, kind) as rubbish:
             rubbish.connect((host, int(port)))
-            for _ in range(20):
-                packet = chance.randbytes(chance.choice([0, 1, 16, 80, 144, 148, 600, 1300]))
-                if transport == "tcp" and chance.random() < 0.7:
-                    packet = len(packet).to_bytes(2, "big") + packet
-                try:
-                    rubbish.send(packet)
-                except OSError:
-                    break  # it has been closed
+            if transport == "udp":
+                for _ in range(10):
+                    rubbish.send(packet())
+            else:
+                for _ in range(10):
+                    framed = packet()
+                    rubbish.sendall(len(framed).to_bytes(2, "big") + framed)
+                with contextlib.suppress(OSError):  # a stream that breaks is closed
+                    rubbish.sendall(b"\xff\xff" + packet())
+                    rubbish.shutdown(socket.SHUT_WR)
+                    while rubbish.recv(4096):
+                        pass
     with served.client(transport=transport) as client:
         client.connect()
         client.set_rules(rules(2))
         client.wait_in_force()
         statistics = client.statistics()
     refused = sum(statistics[f"channel_{status}"] for status in ("truncated", "unknown_type", "unknown_session", "not_for_us"))
-    assert refused > (100 if transport == "udp" else 20)  # a stream that breaks is closed
+    # Hardly any reads as one of the other kinds; what the kernel has no room for of datagrams is lost.
+    assert (100 if transport == "udp" else 180) < refused <= 200
     assert statistics["control_batches"] == 1
     assert statistics["control_refused_malformed"] == 0
 
