@@ -65,6 +65,7 @@ class Room:
 
     name: str
     floor: str
+    folder: str
     where: str  # file:line
     depends: tuple[str, ...]
 
@@ -88,17 +89,20 @@ def rooms_of(root: Path, findings: list[str]) -> dict[str, Room]:
             continue
         keywords = {"DIR", "DEPENDS", "LINKS"}
         depends: list[str] = []
+        folder = f"{Path(path).parent}/{arguments[0]}"
         keyword = ""
         for argument in arguments[1:]:
             if argument in keywords:
                 keyword = argument
             elif keyword == "DEPENDS":
                 depends.append(argument)
+            elif keyword == "DIR":
+                folder = argument.replace("${CMAKE_CURRENT_SOURCE_DIR}", str(Path(path).parent))
         name, floor, where = arguments[0], path.split("/")[0], f"{path}:{line}"
         for other in depends:
             if other not in rooms:
                 findings.append(f"{where}: room {name} depends on {other}, which is not declared before it")
-        rooms[name] = Room(name, floor, where, tuple(depends))
+        rooms[name] = Room(name, floor, folder, where, tuple(depends))
     return rooms
 
 
@@ -123,6 +127,12 @@ def closure(name: str, rooms: dict[str, Room]) -> set[str]:
     return seen
 
 
+def room_at(path: str, rooms: dict[str, Room]) -> Room | None:
+    """The room that holds `path`: the innermost."""
+    around = [room for room in rooms.values() if path.startswith(room.folder + "/")]
+    return max(around, key=lambda room: len(room.folder), default=None)
+
+
 def check_links(root: Path, rooms: dict[str, Room], findings: list[str]) -> None:
     """Link edges that are written as target_link_libraries."""
     for path, line, command, arguments in cmake_commands(root):
@@ -139,17 +149,16 @@ def check_links(root: Path, rooms: dict[str, Room], findings: list[str]) -> None
 
 def check_includes(path: str, text: str, rooms: dict[str, Room], findings: list[str]) -> None:
     """Include edges of one file."""
-    parts = path.split("/")
-    own = rooms.get(parts[1]) if len(parts) > 2 else None
+    floor = path.split("/")[0]
+    own = room_at(path, rooms)
     for line, target in includes(text):
-        other = target.split("/")
-        if is_upward(parts[0], other[0]):
-            findings.append(f"{path}:{line}: {parts[0]} includes {target}, which is above it")
-        elif own is not None and own.floor == parts[0] and len(other) > 2 and other[0] in FLOORS:
-            if other[1] in rooms and other[1] not in closure(own.name, rooms):
-                findings.append(
-                    f"{path}:{line}: room {own.name} includes {target}, but does not depend on {other[1]} ({own.where})"
-                )
+        other = room_at(target, rooms)
+        if is_upward(floor, target.split("/")[0]):
+            findings.append(f"{path}:{line}: {floor} includes {target}, which is above it")
+        elif own is not None and other is not None and other.name not in closure(own.name, rooms):
+            findings.append(
+                f"{path}:{line}: room {own.name} includes {target}, but does not depend on {other.name} ({own.where})"
+            )
 
 
 def check_purity(path: str, text: str, findings: list[str]) -> None:

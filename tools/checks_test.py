@@ -96,6 +96,15 @@ def test_floors_are_silent(tmp_path: Path, path: str, text: str) -> None:
     assert check_floors.check(tree(tmp_path, {path: text})) == []
 
 
+def test_floors_know_a_room_inside_the_folder_of_another(tmp_path: Path) -> None:
+    rooms = "foreflow_room(door)\nforeflow_room(peer DIR ${CMAKE_CURRENT_SOURCE_DIR}/door/peer DEPENDS flow)"
+    text = '#include "models/flow/x.h"'
+    found = check_floors.check(
+        tree(tmp_path, {"bindings/CMakeLists.txt": rooms, "bindings/door/a.cc": text, "bindings/door/peer/a.cc": text})
+    )
+    assert found == ["bindings/door/a.cc:1: room door includes models/flow/x.h, but does not depend on flow (bindings/CMakeLists.txt:1)"]
+
+
 @pytest.mark.parametrize(
     ("path", "text", "says"),
     [
