@@ -1,3 +1,7 @@
+# Everything that ctest runs, and every libFuzzer target: what a build for tests alone has to make.
+add_custom_target(tests)
+add_custom_target(fuzz)
+
 # foreflow_room(NAME [DIR dir] [DEPENDS room...] [LINKS library...])
 #
 # One room: <dir>/*.cc is the library foreflow_<NAME>, <dir>/*_test.cc its tests, <dir>/*_bench.cc its
@@ -36,6 +40,7 @@ function(foreflow_room NAME)
     target_link_libraries(${NAME}_test PRIVATE foreflow::${NAME} GTest::gmock GTest::gtest_main rapidcheck)
     target_compile_definitions(${NAME}_test PRIVATE FOREFLOW_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
     add_test(NAME ${NAME} COMMAND ${NAME}_test)
+    add_dependencies(tests ${NAME}_test)
   endif()
   if(FOREFLOW_BENCH AND bench_sources)
     find_package(benchmark REQUIRED)
@@ -49,6 +54,7 @@ function(foreflow_room NAME)
       target_link_libraries(${stem} PRIVATE foreflow::${NAME})
       target_compile_options(${stem} PRIVATE -fsanitize=fuzzer)
       target_link_options(${stem} PRIVATE -fsanitize=fuzzer)
+      add_dependencies(fuzz ${stem})
     endforeach()
   endif()
   foreach(source ${main_sources})

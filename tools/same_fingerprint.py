@@ -17,6 +17,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -61,7 +62,9 @@ def main(arguments: list[str]) -> int:
             configs[arm].write_text(json.dumps({**resolved, "arm": arm}), encoding="utf-8")
         configs |= {other.stem: other for other in others}
         for capture, (name, config) in itertools.product(arguments[1:], configs.items()):
-            digests = {build: {fingerprint(program, config, capture) for _ in range(2)} for build, program in programs}
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                pairs = {build: [pool.submit(fingerprint, program, config, capture) for _ in range(2)] for build, program in programs}
+            digests = {build: {digest.result() for digest in pair} for build, pair in pairs.items()}
             same = len(set().union(*digests.values())) == 1
             different += not same
             print(f"{'same' if same else 'DIFFERENT'} {name:11s} {os.path.basename(capture)}"

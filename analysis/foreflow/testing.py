@@ -116,13 +116,13 @@ def _sim(pattern: str | None) -> Counts:
 
 
 def _asan(pattern: str | None) -> Counts:
-    build("asan", [], tests=True)
+    build("asan", ["tests"], tests=True)
     return _ctest("asan", pattern, "-LE", "checks")  # the sources were checked in sim
 
 
 def _fuzz(pattern: str | None) -> Counts:
     """Each fuzz target for a few seconds, from its corpus; one count a target."""
-    folder = build("asan", [], tests=True)
+    folder = build("asan", ["fuzz"], tests=True)
     log = LOGS / "test-fuzz.log"
     environment = {**os.environ, "FOREFLOW_ASAN": str(folder)}
     verdict = re.compile(r"^(\w+_fuzz): (.*nothing found|found something|is not built)")
