@@ -3,6 +3,7 @@
 #define FOREFLOW_SCENARIOS_SIMULATION_H_
 
 #include <functional>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "bindings/config/vocabulary.h"
 #include "models/wire/address_text.h"

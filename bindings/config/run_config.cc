@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
+#include <nlohmann/json.hpp>
 
 #include "bindings/config/classbench.h"
 #include "bindings/config/strict_json.h"

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstdio>
+#include <nlohmann/json.hpp>
 
 #include "models/base/refusal.h"
 
@@ -123,6 +124,8 @@ Value Object::Get(const std::string& key) {
   if (found == value_.json().end()) throw Refusal(value_.where_ + ": " + path + " is missing");
   return Value(*found, value_.where_, path);
 }
+
+bool Object::Has(const std::string& key) const { return value_.json().contains(key); }
 
 void Object::End() const {
   for (const auto& item : value_.json().items()) {

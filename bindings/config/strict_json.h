@@ -3,7 +3,7 @@
 #define FOREFLOW_BINDINGS_CONFIG_STRICT_JSON_H_
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <set>
 #include <string>
 #include <utility>
@@ -51,7 +51,7 @@ class Object {
   explicit Object(const Value& value);  // throws Refusal where it is no object
 
   Value Get(const std::string& key);
-  bool Has(const std::string& key) const { return value_.json().contains(key); }
+  bool Has(const std::string& key) const;
   void End() const;
 
  private:

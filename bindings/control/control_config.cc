@@ -9,6 +9,7 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <nlohmann/json.hpp>
 
 #include "bindings/config/strict_json.h"
 #include "models/base/refusal.h"

@@ -4,6 +4,7 @@
 #include <rte_telemetry.h>
 
 #include <mutex>
+#include <nlohmann/json.hpp>
 #include <numeric>
 
 namespace foreflow::dpdk {
