@@ -1,12 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Builds the offline door with two compilers at two optimisation levels and compares fingerprints.
+"""Builds the offline door with other compilers and optimisation levels, and compares its fingerprints with those of a built one.
 
-    tools/same_fingerprint.py CONFIG[,CONFIG...] CAPTURE [CAPTURE ...]
+    tools/same_fingerprint.py PROGRAM CONFIG[,CONFIG...] CAPTURE [CAPTURE ...]
 
-CONFIG is a resolved configuration; the first's arm is replaced by each arm in turn, the others are replayed as they are.
-Each (capture, configuration) is replayed twice by each of the four builds. Exits with 1 when any two digests of one
-differ.
+PROGRAM is a built foreflow-replay: gcc at -O3, as it is used. CONFIG is a resolved configuration; the first's arm is replaced
+by each arm in turn, the others are replayed as they are. Each (capture, configuration) is replayed twice by PROGRAM and by
+each of the builds of gcc at -O0 and clang at -O0 and -O3. Exits with 1 when any two digests of one differ.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 ARMS = ("off", "reactive", "predictive", "oracle", "anti_oracle")
-BUILDS = tuple(itertools.product((("gcc", "g++"), ("clang", "clang++")), ("-O0", "-O3")))
+BUILDS = ((("gcc", "g++"), "-O0"), (("clang", "clang++"), "-O0"), (("clang", "clang++"), "-O3"))
 
 
 def build(compilers: tuple[str, str], level: str) -> Path:
@@ -45,12 +45,13 @@ def fingerprint(program: Path, config: Path, capture: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    if len(arguments) < 2:
+    if len(arguments) < 3:
         print(__doc__, file=sys.stderr)
         return 2
-    first, *others = [Path(name) for name in arguments[0].split(",")]
+    built, configurations, *captures = arguments
+    first, *others = [Path(name) for name in configurations.split(",")]
     resolved = json.loads(first.read_text(encoding="utf-8"))
-    programs = []
+    programs = [("as used", Path(built).resolve())]
     for compilers, level in BUILDS:
         print(f"building with {compilers[1]} {level}", file=sys.stderr, flush=True)
         programs.append((f"{compilers[1]} {level}", build(compilers, level)))
@@ -61,7 +62,7 @@ def main(arguments: list[str]) -> int:
             configs[arm] = Path(folder) / f"{arm}.json"
             configs[arm].write_text(json.dumps({**resolved, "arm": arm}), encoding="utf-8")
         configs |= {other.stem: other for other in others}
-        for capture, (name, config) in itertools.product(arguments[1:], configs.items()):
+        for capture, (name, config) in itertools.product(captures, configs.items()):
             with ThreadPoolExecutor(os.cpu_count()) as pool:
                 pairs = {build: [pool.submit(fingerprint, program, config, capture) for _ in range(2)] for build, program in programs}
             digests = {build: {digest.result() for digest in pair} for build, pair in pairs.items()}

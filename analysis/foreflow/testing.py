@@ -20,7 +20,7 @@ from foreflow.build import build, program
 from foreflow.errors import Failed, Refused
 from foreflow.places import BUILD, LOGS, ROOT
 
-FUZZ_SECONDS = 8  # a target: finds what a change broke; long fuzzing is for a night
+FUZZ_SECONDS = 5  # a target: finds what a change broke; long fuzzing is for a night
 PYTEST_FOLDERS = ("analysis/tests", "analysis/notebooks", "datasets", "bindings", "hw-models", "docs", "examples")
 
 
@@ -182,6 +182,7 @@ def _live(pattern: str | None) -> Counts:
 
 def _fingerprint(pattern: str | None) -> Counts:
     """One count an arm and served predictor: the recorded capture, decided by two compilers at two optimisation levels, each twice."""
+    replay = program(build("sim", [], tests=True), "foreflow-replay")
     log = LOGS / "test-fingerprint.log"
     capture = ROOT / "datasets" / "recorded" / "recorded.pcapng"
     with tempfile.TemporaryDirectory(prefix="foreflow-") as scratch:
@@ -191,7 +192,7 @@ def _fingerprint(pattern: str | None) -> Counts:
             resolved = config.resolve("tag", [f"predictor={predictor}"])
             files[-1].write_text(json.dumps(config.resolved_for_run(resolved, "predictive", 1, capture, Path(scratch))))
         verdict = re.compile(r"^(same|DIFFERENT) ")
-        code = _follow([str(ROOT / "tools" / "same_fingerprint.py"), ",".join(map(str, files)), str(capture)], log, verdict)
+        code = _follow([str(ROOT / "tools" / "same_fingerprint.py"), str(replay), ",".join(map(str, files)), str(capture)], log, verdict)
     verdicts = [match.group(1) for line in log.read_text().splitlines() if (match := verdict.match(line))]
     counts = Counts(passed=verdicts.count("same"), failed=verdicts.count("DIFFERENT"))
     if code != 0 and counts.failed == 0:
