@@ -33,7 +33,7 @@ def test_contenders_that_forwarded_other_shares_are_not_compared() -> None:
 
 def test_names_of_rows_are_unique() -> None:
     names = runner_bench.row_names()
-    assert len(names) == len(set(names)) == 22
+    assert len(names) == len(set(names)) == 32
     assert all(name.startswith(runner_bench.PREFIX) for name in names)
 
 

@@ -143,6 +143,22 @@ class Contender:
             now = self.sample()
         return now - before
 
+    def flush(self) -> None:
+        """Makes it forget all flows, while it runs; its rules stay."""
+        raise NotImplementedError
+
+    def measure_flush(self, settle: float, window: float) -> float:
+        """Packets that it forwarded in `window` seconds of CPU time from a flush on, by those of as long before it."""
+        self.resume()
+        self._run_for(settle)
+        before = self._run_for(window)
+        self.flush()
+        after = self._run_for(window)
+        self.pause()
+        if before.sent <= 0:
+            raise Failed(f"{self.name} forwarded nothing in {before.cpu_ns / 1e6:.1f} ms of CPU time")
+        return (after.sent / after.cpu_ns) / (before.sent / before.cpu_ns)
+
     def measure(self, settle: float, window: float) -> Sample:
         """What it did in `window` seconds of CPU time, after `settle` seconds to fill the caches again."""
         self.resume()
@@ -234,6 +250,10 @@ class Runner(DpdkProgram):
         command = [str(program), "nic", str(resolved), "--workers", "1", "--switch", "pair", "--spare-mbufs", "65536", "--", *eal_of(cores, capture, 1024)]
         super().__init__(name, command, folder)
 
+    def flush(self) -> None:
+        # The rules are loaded anew: nothing that was decided before counts any more.
+        os.kill(self._pid, signal.SIGHUP)
+
 
 # How Open vSwitch remembers exact matches, in the ways its documentation gives: the exact match cache takes a new
 # flow with probability 1 / 100 (the default), always, or never; the signature match cache is off by default.
@@ -282,6 +302,10 @@ class OvsContender(Contender):
         options = [f"other_config:emc-insert-inv-prob={inverse}", f"other_config:smc-enable={str(signatures).lower()}"]
         self._switch.vsctl("set", "Open_vSwitch", ".", *options)
         self.caches = caches
+
+    def flush(self) -> None:
+        assert self._switch.control is not None
+        self._switch.control("revalidator/purge")
 
     def _counts(self) -> tuple[int, int, int]:
         assert self._switch.control is not None

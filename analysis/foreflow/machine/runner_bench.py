@@ -29,6 +29,7 @@ PREFIX = "runner/"  # of the names of all rows
 ARMS = ("predictive", "reactive")
 ROUNDS = 9
 SETTLE_SECONDS, WINDOW_SECONDS = 0.2, 0.5
+FLUSH_ROUNDS, FLUSH_SECONDS = 3, 1.0
 CHOICE_ROUNDS = 2  # in which Open vSwitch's best way to remember is found
 SEED = 1
 FLOW_ENTRIES = 65536  # all flows fit on the device, as all fit Open vSwitch's flow limit
@@ -48,6 +49,12 @@ class Case:
         name = f"{PREFIX}{arm}/{self.flows} flows" + ("" if self.rules == "datacentre" else f", {self.rules}")
         return {name: "ovs"} | {f"{name}, beside {mode}": mode for mode in self.modes}
 
+    def names(self, arm: str) -> list[str]:
+        return [*self.rows(arm), self.flush_row(arm)]
+
+    def flush_row(self, arm: str) -> str:
+        return f"{next(iter(self.rows(arm)))}, second after a flush"
+
 
 CASES = (
     Case("datacentre", 64, ("macswap", "5tswap")),
@@ -59,7 +66,7 @@ CASES = (
 
 
 def row_names() -> list[str]:
-    return [name for case in CASES for arm in ARMS for name in case.rows(arm)]
+    return [name for case in CASES for arm in ARMS for name in case.names(arm)]
 
 
 def _say(text: str) -> None:
@@ -145,9 +152,15 @@ def _measure_case(case: Case, program: Path, folder: Path, cores: Cores) -> list
             for name, contender in contenders.items():
                 samples[name].append(contender.measure(SETTLE_SECONDS, WINDOW_SECONDS))
         whole = {name: contender.whole() for name, contender in contenders.items()}
+        after_flush: dict[str, list[float]] = {name: [] for name in (*ARMS, "ovs") if name in contenders}
+        for _ in range(FLUSH_ROUNDS):
+            for name, shares in after_flush.items():
+                shares.append(contenders[name].measure_flush(SETTLE_SECONDS, FLUSH_SECONDS))
     _check_same_work(f"{case.flows} flows, {case.rules}", whole)
     rates = {name: statistics.median(sample.rate for sample in taken) for name, taken in samples.items()}
     _say(f"{case.flows} flows, {case.rules}: " + ", ".join(f"{name} {rate / 1e6:.2f}" for name, rate in rates.items()) + " Mpackets/s")
+    kept = {name: statistics.median(shares) for name, shares in after_flush.items()}
+    _say("in the second after a flush: " + ", ".join(f"{name} {share:.1%}" for name, share in kept.items()))
     rows = []
     for arm in ARMS:
         for name, key in case.rows(arm).items():
@@ -155,6 +168,10 @@ def _measure_case(case: Case, program: Path, folder: Path, cores: Cores) -> list
             peer = f"Open vSwitch {open_vswitch.version()}, {caches}" if key == "ovs" else f"dpdk-testpmd {key}"
             row = {"name": name, "unit": "packets/s", "value": rates[arm], "peer": None, "peer_value": None, "ratio": None}
             rows.append(row if theirs is None else row | {"peer": peer, "peer_value": theirs, "ratio": rates[arm] / theirs})
+        row = {"name": case.flush_row(arm), "unit": "share of an undisturbed second's packets", "value": kept[arm], "peer": None, "peer_value": None, "ratio": None}
+        if "ovs" in kept:
+            row |= {"peer": f"Open vSwitch {open_vswitch.version()}, {caches}", "peer_value": kept["ovs"], "ratio": kept[arm] / kept["ovs"]}
+        rows.append(row)
     return rows
 
 
@@ -163,7 +180,7 @@ def measure(program: Path, wanted: list[str]) -> list[dict[str, Any]]:
     own_cores = cores()
     rows = []
     for case in CASES:
-        names = [name for arm in ARMS for name in case.rows(arm)]
+        names = [name for arm in ARMS for name in case.names(arm)]
         if wanted and not any(word.lower() in name.lower() for word in wanted for name in names):
             continue
         # Paths of sockets are short: not under the project's own folders.
