@@ -357,6 +357,8 @@ def _check_rules(rules: dict[str, Any], source: str) -> None:
             families.add(network.version)
         if len(families) > 1:
             raise Refused(f"{source}: rules[{position}].destination = {rule['destination']}; allowed is the source's family")
+        if rule.get("vlan") == "none" and rule.get("vlan_priority", "any") != "any":
+            raise Refused(f"{source}: rules[{position}].vlan_priority = {rule['vlan_priority']}; allowed with vlan = none is any")
         for end in ("source_port", "destination_port"):
             low, high = rule[end]
             if low > high:

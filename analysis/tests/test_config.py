@@ -175,6 +175,8 @@ RULE = {"id": 1, "priority": 1, "action": {"verb": "forward"}}
         ({"rules": [{**RULE, "source_port": [0, 65536]}]}, ["rules[0].source_port[1] = 65536", "65535"]),
         ({"rules": [{**RULE, "action": {"verb": "forward", "meter": 0}}]}, ["meter = 0", "no meters"]),
         ({"rules": [{**RULE, "action": {"verb": "pass"}}]}, ["action.verb", "one of forward, drop, trap"]),
+        ({"rules": [{**RULE, "vlan": 4096}]}, ["rules[0].vlan = 4096", "0 to 4095"]),
+        ({"rules": [{**RULE, "vlan": "none", "vlan_priority": 3}]}, ["rules[0].vlan_priority = 3", "vlan = none is any"]),
         ({"rules": [{**RULE, "prot": "tcp"}]}, ["rules[0].prot", "did you mean rules[0].protocol?"]),
         ({"rules": []}, ["rules"]),
         (

@@ -31,6 +31,7 @@ VMS = 3
 PORTS = openflow.Ports(out=90, mirror=91, of_vm={vm: 10 + vm for vm in range(VMS + 1)})
 RULE_SETS = 12
 PACKETS = 400  # a rule set
+VLAN_MENU = [0, 7, 4095]
 PORT_MENU = [0, 1, 53, 79, 80, 81, 443, 1023, 1024, 2048, 2303, 5432, 8080, 32768, 65534, 65535]
 
 
@@ -61,6 +62,7 @@ def random_rule(dice: random.Random, number: int) -> dict[str, Any]:
         a, b = dice.choice(PORT_MENU), dice.choice(PORT_MENU)
         return [min(a, b), max(a, b)] if dice.random() < 0.5 else [a, a]
 
+    vlan = dice.choice([{}] * 5 + [{"vlan": "none"}, {"vlan": dice.choice(VLAN_MENU)}, {"vlan": dice.choice(VLAN_MENU), "vlan_priority": 5}, {"vlan_priority": 5}])
     action = {"verb": dice.choice(["forward", "drop", "trap"]), "mirror": dice.random() < 0.3}
     action |= {"queue": dice.choice([None, 0, 3]), "meter": dice.choice([None, None, 0, 1])}
     return {
@@ -73,6 +75,7 @@ def random_rule(dice: random.Random, number: int) -> dict[str, Any]:
         "destination": prefix(),
         "source_port": ports(0.5) if protocol in ("tcp", "udp") else [0, 65535],
         "destination_port": ports(0.6),
+        **vlan,
         "action": action,
     }
 
@@ -84,8 +87,8 @@ def random_packet(dice: random.Random) -> bytes:
         return dice.choice(PORT_MENU) if dice.random() < 0.8 else dice.randrange(65536)
 
     frame = scapy.Ether(src=f"02:00:00:00:00:{dice.randrange(1, VMS + 2):02x}", dst="02:00:00:00:01:00")
-    if dice.random() < 0.15:
-        frame /= scapy.Dot1Q(vlan=dice.randrange(1, 4095))
+    if dice.random() < 0.3:
+        frame /= scapy.Dot1Q(vlan=dice.choice([*VLAN_MENU, dice.randrange(1, 4095)]), prio=dice.choice([0, 5]), id=dice.randrange(2))
     kind = dice.choice(["arp", "none", "ipv4", "ipv4", "ipv4", "ipv6", "ipv6"])
     if kind == "arp":
         return bytes(frame / scapy.ARP(psrc="10.0.0.1", pdst="10.0.0.2"))
@@ -125,13 +128,13 @@ def switch() -> Iterator[OpenVSwitch]:
         yield running
 
 
-def keys_of(packets: list[bytes], folder: Path) -> np.ndarray:
-    """What the project's own dissector makes of the frames; VMs are numbered by source MAC, the last is the uplink."""
+def keys_of(packets: list[bytes], folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """What the project's own dissector makes of the frames, and their VLANs; VMs are numbered by source MAC, the last is the uplink."""
     file = folder / "packets.pcap"
     scapy.wrpcap(str(file), [scapy.Ether(packet) for packet in packets])
     capture = core.Capture(str(file))
     assert [capture.bytes(i) for i in range(len(packets))] == packets
-    return capture.keys(VMS)
+    return capture.keys(VMS), capture.dissect()["outer_vlan"]
 
 
 def decided_by(switch: OpenVSwitch, in_port: int, packet: bytes) -> tuple[int, set[str]]:
@@ -158,8 +161,8 @@ def check(switch: OpenVSwitch, rules: list[dict[str, Any]], packets: list[bytes]
     """Compares all packets; the rules that decided some."""
     meters = [{"committed_mbps": 1, "committed_kb": 1, "peak_mbps": 5 + i, "peak_kb": 10} for i in range(2)]
     switch.load(openflow.flows_of(rules, PORTS), openflow.meters_of(meters))
-    keys = keys_of(packets, folder)
-    scan = core.RuleTable(json.dumps([without_meter(rule) for rule in rules])).classify_by_linear_scan(keys)
+    keys, vlans = keys_of(packets, folder)
+    scan = core.RuleTable(json.dumps([without_meter(rule) for rule in rules])).classify_by_linear_scan(keys, vlans)
     actions = {rule["id"]: rule["action"] for rule in rules}
     for packet, key, decision in zip(packets, keys, scan):
         rule = int(decision["rule"])

@@ -88,16 +88,20 @@ Json PrefixJson(const rules::Prefix& prefix, std::uint8_t l3) {
 }
 
 Json ToJson(const rules::Rule& rule) {
-  return {{"id", rule.id},
-          {"priority", rule.priority},
-          {"l3", Families()[rule.l3]},
-          {"vm", VmJson(rule.vm)},
-          {"protocol", ProtocolJson(rule.ip_protocol)},
-          {"source", PrefixJson(rule.source, rule.l3)},
-          {"destination", PrefixJson(rule.destination, rule.l3)},
-          {"source_port", {rule.source_port.low, rule.source_port.high}},
-          {"destination_port", {rule.destination_port.low, rule.destination_port.high}},
-          {"action", ToJson(rule.action)}};
+  Json json = {{"id", rule.id},
+               {"priority", rule.priority},
+               {"l3", Families()[rule.l3]},
+               {"vm", VmJson(rule.vm)},
+               {"protocol", ProtocolJson(rule.ip_protocol)},
+               {"source", PrefixJson(rule.source, rule.l3)},
+               {"destination", PrefixJson(rule.destination, rule.l3)},
+               {"source_port", {rule.source_port.low, rule.source_port.high}},
+               {"destination_port", {rule.destination_port.low, rule.destination_port.high}},
+               {"action", ToJson(rule.action)}};
+  if (rule.vlan != rules::kAnyVlan)
+    json["vlan"] = rule.vlan == rules::kUntagged ? Json("none") : Json(rule.vlan);
+  if (rule.vlan_priority != rules::kAnyVlanPriority) json["vlan_priority"] = rule.vlan_priority;
+  return json;
 }
 
 Json ToJson(const tag::TagRule& rule) {
@@ -248,6 +252,10 @@ Json ToJson(const path::PathConfig& config) {
           {"host", {{"vms", config.vms}, {"peers_per_vm", config.peers_per_vm}}},
           {"device",
            {{"flow_entries", config.flow_entries},
+            {"vm_flow_entries", config.vm_flow_entries},
+            {"rule_limit", config.rule_limits.rules},
+            {"vm_rule_limit", config.rule_limits.rules_per_vm},
+            {"vm_mask_limit", config.rule_limits.masks_per_vm},
             {"rules", config.rule_slots},
             {"residency", Residencies()[static_cast<std::size_t>(config.residency)]},
             {"rule_writes_per_second", config.rule_writes_per_second},

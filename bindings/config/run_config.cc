@@ -132,6 +132,25 @@ rules::PortRange ReadPorts(const Value& value) {
   return range;
 }
 
+// May be left out, as most rules do.
+void ReadVlan(Object& object, rules::Rule& rule) {
+  if (object.Has("vlan")) {
+    const Value vlan = object.Get("vlan");
+    if (vlan.json() == "none") {
+      rule.vlan = rules::kUntagged;
+    } else if (vlan.json() != "any") {
+      if (!vlan.json().is_number()) vlan.Refuse("any, none, or integers 0 .. 4095");
+      rule.vlan = static_cast<std::uint16_t>(vlan.Integer(0, 4095));
+    }
+  }
+  if (!object.Has("vlan_priority")) return;
+  const Value priority = object.Get("vlan_priority");
+  if (priority.json() == "any") return;
+  if (!priority.json().is_number()) priority.Refuse("any, or integers 0 .. 7");
+  rule.vlan_priority = static_cast<std::uint8_t>(priority.Integer(0, 7));
+  if (rule.vlan == rules::kUntagged) priority.Refuse("any, since vlan is none");
+}
+
 rules::Rule ReadRule(const Value& value, std::size_t meters, std::size_t changes) {
   Object object(value);
   rules::Rule rule;
@@ -158,6 +177,7 @@ rules::Rule ReadRule(const Value& value, std::size_t meters, std::size_t changes
   }
   rule.source_port = ReadPorts(object.Get("source_port"));
   rule.destination_port = ReadPorts(object.Get("destination_port"));
+  ReadVlan(object, rule);
   rule.action = ReadAction(object.Get("action"), meters, changes);
   object.End();
   return rule;
@@ -273,6 +293,13 @@ tag::MeterConfig ReadMeter(const Value& value) {
   if (meter.peak_rate < meter.committed_rate) object.Get("peak_mbps").Refuse("at least committed_mbps");
   object.End();
   return meter;
+}
+
+// What is meant where `all` is the whole.
+std::uint32_t CountOf(const FlowEntries& entries, std::uint64_t all) {
+  if (entries.count != 0 || entries.parts_per_million == 0) return entries.count;
+  const std::uint64_t share = (all * entries.parts_per_million + 999'999) / 1'000'000;
+  return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(share, 1, UINT32_MAX));
 }
 
 // A number, or a share of what the traffic or the rules would need in all.
@@ -486,6 +513,12 @@ RunConfig ReadRunConfig(const Value& value) {
       UnsignedAs<std::uint32_t>(device.Get("vm_installs_per_second"), 1, 1'000'000'000);
   config.flow_entries = ReadEntries(device.Get("flow_entries"), has_rules ? 0 : 1);
   config.path.flow_entries = config.flow_entries.count;
+  config.vm_flow_entries = ReadEntries(device.Get("vm_flow_entries"), 1);
+  config.path.vm_flow_entries = config.vm_flow_entries.count;
+  const auto limit = [&](const char* key) { return device.Get(key).Unsigned(1, rules::RuleLimits::kMost); };
+  config.path.rule_limits.rules = limit("rule_limit");
+  config.path.rule_limits.rules_per_vm = limit("vm_rule_limit");
+  config.path.rule_limits.masks_per_vm = limit("vm_mask_limit");
   config.path.lanes = ReadLanes(device.Get("lanes"));
   config.path.install_latency = Nanos(Scaled(device.Get("install_latency_us"), 0, 1e6, 1e3));
   config.path.installs_per_second =
@@ -685,17 +718,8 @@ void PlaceTables(RunConfig& config, const path::Future& future) {
 }
 
 void ResolveFlowEntries(RunConfig& config, std::uint64_t distinct_entries) {
-  if (config.flow_entries.count != 0) {
-    config.path.flow_entries = config.flow_entries.count;
-    return;
-  }
-  if (config.flow_entries.parts_per_million == 0) {
-    config.path.flow_entries = 0;
-    return;
-  }
-  const std::uint64_t entries =
-      (distinct_entries * config.flow_entries.parts_per_million + 999'999) / 1'000'000;
-  config.path.flow_entries = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(entries, 1, UINT32_MAX));
+  config.path.flow_entries = CountOf(config.flow_entries, distinct_entries);
+  config.path.vm_flow_entries = CountOf(config.vm_flow_entries, config.path.flow_entries);
 }
 
 }  // namespace foreflow::config

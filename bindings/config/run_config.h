@@ -49,8 +49,8 @@ struct ControlConfig {
   std::uint32_t restarts = 0;            // of the device and the controller in turn
 };
 
-// One run of one arm and seed: RESOLVED.json as plain data. path.flow_entries is only right once
-// ResolveFlowEntries was called.
+// One run of one arm and seed: RESOLVED.json as plain data. path.flow_entries and path.vm_flow_entries are
+// only right once ResolveFlowEntries was called.
 struct RunConfig {
   std::string scenario;
   std::string input;  // the capture
@@ -60,9 +60,10 @@ struct RunConfig {
   path::PathConfig path;
   ModelFile table;  // become path.table and path.network by LoadModels
   ModelFile network;
-  std::string filters;       // a filter set whose rules become path.rules by LoadFilters; empty: none
-  FlowEntries flow_entries;  // both 0: none
-  RuleSlots rule_slots;      // become path.rule_slots
+  std::string filters;          // a filter set whose rules become path.rules by LoadFilters; empty: none
+  FlowEntries flow_entries;     // both 0: none
+  FlowEntries vm_flow_entries;  // a share is of path.flow_entries
+  RuleSlots rule_slots;         // become path.rule_slots
   std::uint32_t queue_packets = 256;  // of each egress queue
   std::uint32_t slow_path_cores = 1;
   hw::Placement placement = hw::Placement::kNic;
@@ -115,7 +116,7 @@ path::TrafficExtent ExtentOf(const path::Future& future, const std::vector<rules
 void PlaceTables(RunConfig& config, const path::Future& future);
 
 // Writes path.flow_entries: the count that was given, or the share of `distinct_entries`, rounded up, at
-// least 1; 0 where none were asked for.
+// least 1; 0 where none were asked for. And path.vm_flow_entries, likewise of path.flow_entries.
 void ResolveFlowEntries(RunConfig& config, std::uint64_t distinct_entries);
 
 }  // namespace foreflow::config

@@ -65,6 +65,10 @@ Json Document() {
       {"device",
        {{"profile", "fpga-250mhz"},
         {"flow_entries", 99},
+        {"vm_flow_entries", 40},
+        {"rule_limit", 1000},
+        {"vm_rule_limit", 100},
+        {"vm_mask_limit", 10},
         {"placement", "nic"},
         {"lanes", 4},
         {"install_latency_us", 12.5},
@@ -103,6 +107,8 @@ Json Document() {
          {"destination", "any"},
          {"source_port", {1, 2}},
          {"destination_port", {53, 53}},
+         {"vlan", 4095},
+         {"vlan_priority", 7},
          {"action",
           {{"verb", "trap"}, {"mirror", true}, {"queue", 3}, {"meter", 0}, {"shard", true}, {"change", 0}}}},
         {{"id", 5},
@@ -114,6 +120,7 @@ Json Document() {
          {"destination", "fd00::/8"},
          {"source_port", {0, 65535}},
          {"destination_port", {0, 65535}},
+         {"vlan", "none"},
          {"action", Action("drop")}}}},
       {"tag_rules",
        {{{"id", 1},
@@ -181,6 +188,10 @@ TEST(RunConfig, EveryKeyReachesItsField) {
   EXPECT_EQ(path.vms, 8u);
   EXPECT_EQ(path.peers_per_vm, 50u);
   EXPECT_EQ(path.flow_entries, 99u);
+  EXPECT_EQ(path.vm_flow_entries, 40u);
+  EXPECT_EQ(path.rule_limits.rules, 1000u);
+  EXPECT_EQ(path.rule_limits.rules_per_vm, 100u);
+  EXPECT_EQ(path.rule_limits.masks_per_vm, 10u);
   EXPECT_EQ(path.install_latency, Nanos(12'500));
   EXPECT_EQ(path.installs_per_second, 5u);
   EXPECT_EQ(path.rule_slots, 0u);
@@ -217,6 +228,10 @@ TEST(RunConfig, EveryKeyReachesItsField) {
   EXPECT_EQ(rule.destination.length, 0u);
   EXPECT_EQ(rule.source_port.high, 2u);
   EXPECT_EQ(rule.destination_port.low, 53u);
+  EXPECT_EQ(rule.vlan, 4095u);
+  EXPECT_EQ(rule.vlan_priority, 7u);
+  EXPECT_EQ(path.rules[1].vlan, rules::kUntagged);
+  EXPECT_EQ(path.rules[1].vlan_priority, rules::kAnyVlanPriority);
   EXPECT_EQ(rule.action, (rules::Action{rules::Verb::kTrap, true, 3, true, 0, 0}));
   EXPECT_EQ(path.rules[1].vm, rules::kAnyVm);
   EXPECT_EQ(path.rules[1].ip_protocol, 47u);
@@ -349,6 +364,7 @@ bool MayBeLeftOut(const std::string& pointer, const std::string& key) {
   if (pointer == "/changes/0/tunnel") {
     return key == "ttl" || key == "dscp" || key == "udp_checksum" || key == "mtu";
   }
+  if (key == "vlan" || key == "vlan_priority") return true;
   return pointer == "/changes/0" || key == "changes" || key == "change" || key == "shard";
 }
 
@@ -413,6 +429,13 @@ TEST(RunConfig, ValuesOutOfRangeAreRefusedWithKeyValueAndRange) {
       {"/device/lanes", 3, "powers of two up to 128"},
       {"/device/lanes", 256, "1 .. 128"},
       {"/device/flow_entries", "1e1%", "or a share"},
+      {"/device/vm_flow_entries", 0, "device.vm_flow_entries is 0, allowed: integers 1 .. 16777216"},
+      {"/device/rule_limit", 0, "device.rule_limit is 0, allowed: integers 1 .. 1048576"},
+      {"/device/vm_mask_limit", 1048577, "vm_mask_limit is 1048577, allowed: integers 1 .. 1048576"},
+      {"/rules/0/vlan", 4096, "rules[0].vlan is 4096, allowed: integers 0 .. 4095"},
+      {"/rules/0/vlan", "all", "rules[0].vlan is \"all\", allowed: any, none, or integers 0 .. 4095"},
+      {"/rules/0/vlan_priority", 8, "rules[0].vlan_priority is 8, allowed: integers 0 .. 7"},
+      {"/rules/1/vlan_priority", 1, "rules[1].vlan_priority is 1, allowed: any, since vlan is none"},
       {"/link/rate_mbps", 0, "link.rate_mbps is 0, allowed: numbers 1 .. 1600000"},
       {"/prediction/minimum_confidence", 1.01, "allowed: numbers 0 .. 1"},
       {"/prediction/predictor", "lstm",
@@ -550,6 +573,21 @@ TEST(FlowEntries, AShareOfTheDistinctEntriesIsRoundedUp) {
   EXPECT_EQ(resolved("12.5%", 80), 10u);
   EXPECT_EQ(resolved("1%", 3), 1u);
   EXPECT_EQ(resolved("10%", 0), 1u) << "a cache of nothing is not a cache";
+}
+
+TEST(FlowEntries, AVmsShareIsOfTheCache) {
+  Json document = Document();
+  const auto resolved = [&](const Json& entries, const Json& of_vm) {
+    document["device"]["flow_entries"] = entries;
+    document["device"]["vm_flow_entries"] = of_vm;
+    RunConfig config = Parse(document);
+    ResolveFlowEntries(config, 1000);
+    return config.path.vm_flow_entries;
+  };
+  EXPECT_EQ(resolved(64, "25%"), 16u);
+  EXPECT_EQ(resolved("10%", "25%"), 25u);
+  EXPECT_EQ(resolved("10%", 7), 7u);
+  EXPECT_EQ(resolved(3, "1%"), 1u);
 }
 
 TEST(RuleSlots, AShareOfTheRulesIsRoundedUp) {

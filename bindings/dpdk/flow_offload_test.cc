@@ -79,7 +79,8 @@ void CheckPacket(const Case& made, std::size_t count, const Bytes& frame, flow::
   const path::Parsed parsed = ParsedOf(frame, vm);
   if (!parsed.decidable) return;  // dropped whatever the rules say
   ++tally.packets;
-  const rules::Decision expected = rules::ClassifyByLinearScan(made.rules, parsed.key);
+  const rules::Decision expected =
+      rules::ClassifyByLinearScan(made.rules, parsed.key, parsed.packet.outer_vlan);
   for (const FlowEntry* entry : Winners(made.entries, count, frame, std::less<>())) {
     EXPECT_TRUE(IsRight(*entry, made.plan, expected)) << "rule " << expected.rule << " decides";
     if (entry->fate == Fate::kSoftware) {

@@ -53,8 +53,10 @@ bool HasPorts(const FlowKind& kind) {
   return kind.protocol == wire::kProtocolTcp || kind.protocol == wire::kProtocolUdp;
 }
 
-// Whether a key of the kind can be the rule's as far as family and protocol go.
+// Whether a key of the kind can be the rule's as far as family, protocol and VLAN go: no kind has a tag.
 bool IsAbout(const Rule& rule, const FlowKind& kind) {
+  const bool wants_tag = rule.vlan != rules::kAnyVlan && rule.vlan != rules::kUntagged;
+  if (wants_tag || rule.vlan_priority != rules::kAnyVlanPriority) return false;
   if (rule.l3 != 0 && rule.l3 != static_cast<std::uint8_t>(kind.l3)) return false;
   return rule.ip_protocol == rules::kAnyProtocol || rule.ip_protocol == kind.protocol;
 }
@@ -284,6 +286,8 @@ Rule BoxAround(const Rule& rule, const FlowKind& kind) {
   box.l3 = static_cast<std::uint8_t>(kind.l3);
   box.ip_protocol = kind.protocol;
   box.vm = rules::kAnyVm;
+  box.vlan = rules::kAnyVlan;  // no packet of the kind has a tag
+  box.vlan_priority = rules::kAnyVlanPriority;
   box.source_port = {};
   box.destination_port = {};
   return box;

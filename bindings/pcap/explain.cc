@@ -107,6 +107,8 @@ Json ToJson(const wire::Dissection& packet) {
           {"destination_mac", MacOf(packet.destination_mac.data())},
           {"ethertype", packet.ethertype},
           {"vlan", packet.vlan},
+          {"outer_vlan", packet.outer_vlan & 0x0fffu},
+          {"outer_vlan_priority", packet.outer_vlan >> 13},
           {"l3", NameOf(packet.l3)},
           {"source", AddressOf(packet.l3, packet.source_address)},
           {"destination", AddressOf(packet.l3, packet.destination_address)},
@@ -156,9 +158,9 @@ Json IdsOf(const std::vector<Rule>& rules, const Matches& matches) {
   return ids;
 }
 
-Json RulesOf(const std::vector<rules::Rule>& rules, const flow::FlowKey& key) {
+Json RulesOf(const std::vector<rules::Rule>& rules, const path::Parsed& packet) {
   return IdsOf(rules, [&](const rules::Rule& rule) {
-    return rules::ClassifyByLinearScan({rule}, key).rule != rules::kNoRule;
+    return rules::ClassifyByLinearScan({rule}, packet.key, packet.packet.outer_vlan).rule != rules::kNoRule;
   });
 }
 
@@ -176,21 +178,21 @@ Json LastUse(const path::Future& future, const config::RunConfig& config, std::u
              const rules::EntryKey& entry) {
   rules::RuleTable table;
   table.Load(config.path.rules);
-  const auto less = [](const flow::FlowKey& a, const flow::FlowKey& b) {
+  const auto less = [](const rules::EntryKey& a, const rules::EntryKey& b) {
     return std::memcmp(&a, &b, sizeof a) < 0;
   };
-  std::set<flow::FlowKey, decltype(less)> others(less);
+  std::set<rules::EntryKey, decltype(less)> others(less);
   const std::uint16_t lane = path::LaneOf(future.key(packet), config.path.lanes);
   Work uncounted;
   for (std::uint64_t i = packet; i-- > 0;) {
     if (!future.decidable(i) || path::LaneOf(future.key(i), config.path.lanes) != lane) continue;
-    const rules::EntryKey other = table.EntryKeyOf(future.key(i), uncounted);
+    const rules::EntryKey other = table.EntryKeyOf(future.key(i), future.vlan(i), uncounted);
     if (other == entry) {
       return {{"packet", i},
               {"ns_ago", (future.time(packet) - future.time(i)).count()},
               {"other_entries_since", others.size()}};
     }
-    others.insert(other.fields);
+    others.insert(other);
   }
   return nullptr;
 }
@@ -374,7 +376,7 @@ Json ExplainNext(const RunTraffic& run, const config::RunConfig& config, const p
   if (!parsed.decidable) return told;
   told["flow_key"] = ToJson(parsed.key);
   told["entry_key"] = ToJson(description.entry.fields);
-  told["rules"] = RulesOf(config.path.rules, parsed.key);
+  told["rules"] = RulesOf(config.path.rules, parsed);
   if (verdict.tag_status == tag::TagStatus::kValid) {
     tag::PredictionTag tag;
     tag.vm = arrival.vm;

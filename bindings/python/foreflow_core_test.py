@@ -44,7 +44,7 @@ def random_packet(generator: random.Random):
     packet = scapy.Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
     vlan = generator.choice([0, generator.randrange(1, 4095)])
     if vlan:
-        packet /= scapy.Dot1Q(vlan=vlan)
+        packet /= scapy.Dot1Q(vlan=vlan, prio=generator.randrange(8))
     if generator.random() < 0.5:
         source = f"10.{generator.randrange(256)}.{generator.randrange(256)}.1"
         packet /= scapy.IP(src=source, dst="10.0.0.2", tos=generator.randrange(256), ttl=generator.randrange(1, 256))
@@ -67,6 +67,7 @@ def test_dissect_agrees_with_scapy(seed: int) -> None:
     found = core.dissect(raw)
     assert core.DISSECT_STATUS[found["status"]] == "ok"
     assert found["vlan"] == (packet[scapy.Dot1Q].vlan if scapy.Dot1Q in packet else 0)
+    assert found["outer_vlan"] == (packet[scapy.Dot1Q].prio << 13 | 1 << 12 | packet[scapy.Dot1Q].vlan if scapy.Dot1Q in packet else 0)
     assert bytes(found["source_mac"]) == bytes.fromhex(packet.src.replace(":", ""))
     if scapy.IP in packet:
         ip, family, tos, ttl = packet[scapy.IP], scapy.socket.AF_INET, packet[scapy.IP].tos, packet[scapy.IP].ttl
@@ -170,6 +171,25 @@ def test_rule_table_agrees_with_a_scan_in_python(seed: int) -> None:
     assert (found == table.classify(table.entry_keys(keys))).all()
     for key, decision in zip(keys, found):
         assert (decision["rule"], core.VERBS[decision["verb"]]) == decide(rules, key)
+
+
+def test_vlans_are_told_apart() -> None:
+    rules = [
+        rule(1, priority=3, vlan=7, vlan_priority=3), rule(2, priority=2, vlan=7), rule(3, priority=1, vlan="none"),
+        rule(4, vlan_priority=6), rule(5, "drop", priority=-1, vlan="any"),
+    ]
+    table = core.RuleTable(json.dumps(rules))
+    frames = [scapy.Ether() / scapy.IP() / scapy.UDP()]
+    frames += [scapy.Ether() / scapy.Dot1Q(vlan=vid, prio=priority) / scapy.IP() / scapy.UDP() for vid in (0, 7, 8) for priority in (0, 3, 6)]
+    frames.append(scapy.Ether(type=0x88A8) / scapy.Dot1Q(vlan=8, prio=6) / scapy.Dot1Q(vlan=7, prio=3) / scapy.IP() / scapy.UDP())
+    vlans = np.array([core.dissect(bytes(frame))["outer_vlan"] for frame in frames], dtype=np.uint16)
+    wanted = [3, 5, 5, 4, 2, 1, 2, 5, 5, 4, 4]
+    keys = random_keys(len(frames), 1)
+    assert table.classify(keys, vlans)["rule"].tolist() == wanted
+    assert table.classify_by_linear_scan(keys, vlans)["rule"].tolist() == wanted
+    assert (table.classify(keys)["rule"] == 3).all()
+    with pytest.raises(core.Refusal, match="vlans: length is 2, allowed: 11, as many as keys"):
+        table.classify(keys, vlans[:2])
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 #include <pybind11/stl.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,7 @@ struct DecisionFields {
   bool mirror;
 };
 using DecisionArray = py::array_t<DecisionFields>;
+using VlanArray = py::array_t<wire::VlanKey, py::array::c_style>;
 
 DecisionFields FieldsOf(const rules::Decision& decision) {
   return {decision.rule, decision.action.meter, static_cast<std::uint8_t>(decision.action.verb),
@@ -33,12 +35,16 @@ class Rules {
  public:
   explicit Rules(const std::string& json) : rules_(config::ParseRules("rules", json)) { table_.Load(rules_); }
 
-  DecisionArray Classify(const KeyArray& keys) const {
+  DecisionArray Classify(const KeyArray& keys, const std::optional<VlanArray>& vlans) const {
     Work work;
-    return Map(keys, [&](const flow::FlowKey& key) { return table_.Classify(key, work); });
+    return Map(keys, vlans, [&](const flow::FlowKey& key, wire::VlanKey vlan) {
+      return table_.Classify(key, vlan, work);
+    });
   }
-  DecisionArray ClassifyByLinearScan(const KeyArray& keys) const {
-    return Map(keys, [&](const flow::FlowKey& key) { return rules::ClassifyByLinearScan(rules_, key); });
+  DecisionArray ClassifyByLinearScan(const KeyArray& keys, const std::optional<VlanArray>& vlans) const {
+    return Map(keys, vlans, [&](const flow::FlowKey& key, wire::VlanKey vlan) {
+      return rules::ClassifyByLinearScan(rules_, key, vlan);
+    });
   }
   KeyArray EntryKeys(const KeyArray& keys) const {
     KeyArray entries(keys.size());
@@ -53,10 +59,16 @@ class Rules {
 
  private:
   template <typename Decide>
-  static DecisionArray Map(const KeyArray& keys, const Decide& decide) {
+  static DecisionArray Map(const KeyArray& keys, const std::optional<VlanArray>& vlans,
+                           const Decide& decide) {
+    if (vlans && vlans->size() != keys.size()) {
+      throw Refusal("vlans", "length", std::to_string(vlans->size()),
+                    std::to_string(keys.size()) + ", as many as keys");
+    }
     DecisionArray decisions(keys.size());
     for (py::ssize_t i = 0; i < keys.size(); ++i) {
-      decisions.mutable_data()[i] = FieldsOf(decide(keys.data()[i]));
+      const wire::VlanKey vlan = vlans ? vlans->data()[i] : wire::kNoVlan;
+      decisions.mutable_data()[i] = FieldsOf(decide(keys.data()[i], vlan));
     }
     return decisions;
   }
@@ -77,11 +89,14 @@ void BindTag(py::module_& module) {
   py::class_<Rules>(module, "RuleTable", "Standard rules: tuple-space search, and its linear reference.")
       .def(py::init<const std::string&>(), py::arg("rules_json"),
            "A JSON list of rules, spelled as in a resolved configuration.")
-      .def("classify", &Rules::Classify, py::arg("keys"),
-           "One DECISION a key; rule is NO_RULE for the default drop.")
-      .def("classify_by_linear_scan", &Rules::ClassifyByLinearScan, py::arg("keys"))
+      .def("classify", &Rules::Classify, py::arg("keys"), py::arg("vlans") = std::nullopt,
+           "One DECISION a key; rule is NO_RULE for the default drop. `vlans`: of each packet the outer_vlan "
+           "of its DISSECTION, uint16; left out, no packet has a tag.")
+      .def("classify_by_linear_scan", &Rules::ClassifyByLinearScan, py::arg("keys"),
+           py::arg("vlans") = std::nullopt)
       .def("entry_keys", &Rules::EntryKeys, py::arg("keys"),
-           "The keys of the flow entries that serve these: ports replaced by port classes.")
+           "The keys of the flow entries that serve these packets without a VLAN tag: ports replaced by port "
+           "classes.")
       .def("__len__", &Rules::size)
       .def_property_readonly("tuples", &Rules::tuples);
 }

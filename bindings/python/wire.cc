@@ -47,10 +47,10 @@ const std::vector<std::string>& Links() {
 void BindWire(py::module_& module) {
   using wire::Dissection;
   PYBIND11_NUMPY_DTYPE(Dissection, status, l3, l4, is_fragment, is_first_fragment, is_group_addressed,
-                       ip_protocol, dscp, ecn, ttl, tcp_flags, ethertype, vlan, source_port, destination_port,
-                       tcp_window, tcp_sequence, tcp_acknowledgement, header_bytes, payload_bytes, l3_offset,
-                       l4_offset, payload_offset, source_mac, destination_mac, source_address,
-                       destination_address);
+                       ip_protocol, dscp, ecn, ttl, tcp_flags, ethertype, vlan, outer_vlan, source_port,
+                       destination_port, tcp_window, tcp_sequence, tcp_acknowledgement, header_bytes,
+                       payload_bytes, l3_offset, l4_offset, payload_offset, source_mac, destination_mac,
+                       source_address, destination_address);
   module.attr("DISSECTION") = py::dtype::of<Dissection>();
   module.attr("LINKS") = py::tuple(py::cast(Links()));
   module.attr("DISSECT_STATUS") = py::make_tuple("ok", "truncated", "malformed", "unknown_link");

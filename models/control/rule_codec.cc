@@ -103,6 +103,8 @@ void Visit(Rule& rule, Visitor& visit) {
   visit(rule.ip_protocol);
   visit(rule.source_port);
   visit(rule.destination_port);
+  visit(rule.vlan);
+  visit(rule.vlan_priority);
   visit(rule.action.verb);
   visit(rule.action.mirror);
   visit(rule.action.queue);

@@ -15,8 +15,8 @@ namespace foreflow::control {
 // rule's fields in network order, prefixes cut to whole bytes; of an erased rule only its id. A rule has one
 // spelling: what Append writes for equal rules is equal, and what Read accepts, Append writes.
 
-constexpr std::uint8_t kRuleLayout = 1;
-constexpr std::size_t kMostChangeBytes = 4 + 31 + 2 * 16;
+constexpr std::uint8_t kRuleLayout = 2;
+constexpr std::size_t kMostChangeBytes = 4 + 34 + 2 * 16;
 
 // Appends to `batch`. Address bits behind a prefix are not carried.
 void Append(const rules::RuleChange& change, std::vector<std::uint8_t>& batch);

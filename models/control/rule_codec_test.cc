@@ -32,6 +32,8 @@ TEST(RuleCodec, LaysOutWhatTheHeaderSays) {
   rule.ip_protocol = 6;
   rule.source_port = {1, 2};
   rule.destination_port = {80, 443};
+  rule.vlan = 0x0abc;
+  rule.vlan_priority = 5;
   rule.action.verb = rules::Verb::kTrap;
   rule.action.mirror = true;
   rule.action.queue = 3;
@@ -41,13 +43,14 @@ TEST(RuleCodec, LaysOutWhatTheHeaderSays) {
   rule.source.address = {10, 1, 0xff};
   rule.source.length = 20;
   rule.destination.length = 0;
-  const Raw expected = {1,  1,  0, 34,                                           // modify, layout, length
-                        1,  2,  3, 4,    0xff, 0xff, 0xff, 0xfe, 1,              // id, priority, l3
-                        0,  7,  0, 6,    0,    1,    0,    2,    0, 80, 1, 187,  // vm, protocol, ports
-                        2,  1,  3, 1,    0,    9,    1,    2,  // verb, mirror, queue, shard, meter, change
-                        20, 10, 1, 0xf0, 0};                   // prefixes: bits 20.. are not carried
+  const Raw expected = {1,  2,    0, 37,                                           // modify, layout, length
+                        1,  2,    3, 4,    0xff, 0xff, 0xff, 0xfe, 1,              // id, priority, l3
+                        0,  7,    0, 6,    0,    1,    0,    2,    0, 80, 1, 187,  // vm, protocol, ports
+                        10, 0xbc, 5,                                               // vlan, its priority
+                        2,  1,    3, 1,    0,    9,    1,    2,  // verb, mirror, queue, shard, meter, change
+                        20, 10,   1, 0xf0, 0};                   // prefixes: bits 20.. are not carried
   EXPECT_EQ(Encoded({RuleOperation::kModify, rule}), expected);
-  EXPECT_EQ(Encoded({RuleOperation::kErase, rule}), (Raw{2, 1, 0, 4, 1, 2, 3, 4}));
+  EXPECT_EQ(Encoded({RuleOperation::kErase, rule}), (Raw{2, 2, 0, 4, 1, 2, 3, 4}));
 }
 
 TEST(RuleCodec, ReadsWhatItWrote) {

@@ -26,6 +26,10 @@ inline rules::Rule AnyRule(Rng& rng, int id) {
     range->low = static_cast<std::uint16_t>(rng.Below(1000));
     range->high = static_cast<std::uint16_t>(range->low + rng.Below(60'000));
   }
+  if (rng.Below(3) == 0) {
+    rule.vlan = rng.Below(4) == 0 ? rules::kUntagged : static_cast<std::uint16_t>(rng.Below(4096));
+    if (rule.vlan != rules::kUntagged) rule.vlan_priority = static_cast<std::uint8_t>(rng.Below(8));
+  }
   rule.action.verb = static_cast<rules::Verb>(rng.Below(3));
   rule.action.mirror = rng.Below(2) != 0;
   rule.action.queue = static_cast<std::uint8_t>(rng.Below(rules::kQueues));

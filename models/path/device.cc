@@ -29,7 +29,7 @@ Device::Device(const PathConfig& config, const Future* future, Counters& counter
       checker_(config.tag_master_key, config.vms, config.tag_replay_window),
       // Twice the time: what waits on the bus is not late.
       bursts_(config.tag_scope == TagScope::kPerBurst ? config.vms : 0, config.burst_time * 2),
-      cache_(std::max(config.flow_entries, 1u), TableSeed(config.tag_master_key)),
+      cache_(std::max(config.flow_entries, 1u), TableSeed(config.tag_master_key), config.vm_bound()),
       budget_(config.installs_per_second, kBurstWrites) {
   writes_.reserve(kBurstWrites);
   rule_writes_.reserve(kBurstWrites);
@@ -145,7 +145,8 @@ rules::Decision Device::Classify(const DevicePacket& packet) const {
     work.Add(WorkItem::kCacheLine);
     return *packet.arrival->decision;
   }
-  return table_->Classify(packet.current->parsed->key, work);
+  const Parsed& parsed = *packet.current->parsed;
+  return table_->Classify(parsed.key, parsed.packet.outer_vlan, work);
 }
 
 // Where the standard table's verdict comes from: the device's flow entry, its rule table, or the host.
@@ -182,7 +183,7 @@ void Device::LookUp(DevicePacket& packet) {
       if (!is_hit) rank = tier->RankOf(packet.decision);
       const Written before = WrittenTo(*tier);
       const RuleTier::Seen seen =
-          tier->See(*packet.arrival, current.parsed->key, current.number, rank, is_hit, work);
+          tier->See(*packet.arrival, *current.parsed, current.number, rank, is_hit, work);
       verdict.used_prediction = seen.used_prediction;
       if (seen.used_prediction) ++counters_.predicted_used;
       if (seen.wrote_on_miss) ++counters_.installs_on_miss;
@@ -224,7 +225,7 @@ bool Device::LookUpEntry(DevicePacket& packet) {
 
 bool Device::LookUpRule(DevicePacket& packet, std::uint32_t& rank) {
   Verdict& verdict = *packet.verdict;
-  switch (set_.tier->Find(packet.current->parsed->key, packet.arrival->time, rank,
+  switch (set_.tier->Find(*packet.current->parsed, packet.arrival->time, rank,
                           (*packet.work)[Stage::kFlowCache])) {
     case rules::ResidentRules::Answer::kRule:
       verdict.reason = Reason::kRuleHit;
@@ -340,7 +341,7 @@ bool Device::Preinstall(const flow::FlowKey& key, const rules::EntryKey& entry, 
     if (write.entry == entry) return true;
   }
   if (!budget_.Take(now)) return false;
-  writes_.push_back({entry, table_->Classify(key, work), next_use});
+  writes_.push_back({entry, table_->Classify(key, entry.vlan, work), next_use});
   return true;
 }
 

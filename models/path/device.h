@@ -103,7 +103,7 @@ class Device {
   // What the device knows of the packet that it decides next.
   void Describe(const CurrentPacket& current, Description& description) const;
   // Asks for an entry ahead of its first packet. The write travels behind the current packet, which is
-  // decided before it. False when the budget of such writes is spent.
+  // decided before it. `entry` is of `key` and its VLAN. False when the budget of such writes is spent.
   bool Preinstall(const flow::FlowKey& key, const rules::EntryKey& entry, std::uint64_t next_use, Nanos now,
                   Work& work);
   // The same for a rule, by its rank. False when as many wait as can.

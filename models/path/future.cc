@@ -12,6 +12,7 @@ Future::Future(const std::vector<Arrival>& arrivals, Nanos label_horizon) {
   const std::size_t count = arrivals.size();
   type_.resize(count, predict::PacketType::kControl);
   key_.resize(count);
+  vlan_.resize(count);
   decidable_.resize(count);
   time_.resize(count);
   constexpr std::uint32_t kPending = 1u << 20;
@@ -25,6 +26,7 @@ Future::Future(const std::vector<Arrival>& arrivals, Nanos label_horizon) {
     const Arrival& arrival = arrivals[i];
     const Parsed parsed = Parse(arrival);
     key_[i] = parsed.key;
+    vlan_[i] = parsed.packet.outer_vlan;
     decidable_[i] = parsed.decidable ? 1 : 0;
     time_[i] = arrival.time;
     if (!parsed.decidable) continue;
@@ -40,6 +42,7 @@ Future::Future(const Future& all, const std::function<bool(std::size_t packet)>&
     if (!chosen(i)) continue;
     type_.push_back(all.type_[i]);
     key_.push_back(all.key_[i]);
+    vlan_.push_back(all.vlan_[i]);
     decidable_.push_back(all.decidable_[i]);
     time_.push_back(all.time_[i]);
   }
@@ -57,7 +60,7 @@ EntryUses UsesOf(const Future& future, const rules::RuleTable& rules) {
   Work uncounted;
   for (std::size_t i = 0; i < count; ++i) {
     if (!future.decidable(i)) continue;
-    key[i] = rules.EntryKeyOf(future.key(i), uncounted);
+    key[i] = rules.EntryKeyOf(future.key(i), future.vlan(i), uncounted);
     order.push_back(i);
   }
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {

@@ -26,12 +26,14 @@ class Future {
   std::size_t size() const { return type_.size(); }
   predict::PacketType type(std::size_t packet) const { return type_[packet]; }
   const flow::FlowKey& key(std::size_t packet) const { return key_[packet]; }
+  wire::VlanKey vlan(std::size_t packet) const { return vlan_[packet]; }
   bool decidable(std::size_t packet) const { return decidable_[packet] != 0; }
   Nanos time(std::size_t packet) const { return time_[packet]; }
 
  private:
   std::vector<predict::PacketType> type_;
   std::vector<flow::FlowKey> key_;
+  std::vector<wire::VlanKey> vlan_;
   std::vector<std::uint8_t> decidable_;
   std::vector<Nanos> time_;
 };

@@ -112,7 +112,7 @@ Host::Host(const PathConfig& config, const Future* future, Device& device, Count
       hash_(config.seed),
       speculations_{Speculations(PlacesOfSpeculations()), Speculations(PlacesOfSpeculations())},
       rehearsal_(Predicts() && device.rule_tier() == nullptr ? config.flow_entries : 1,
-                 config.install_latency),
+                 config.install_latency, config.vm_bound()),
       type_governors_(MakeTypeGovernors(config)),
       labeler_(config.label_horizon, config.label_pending),
       sealer_(config.tag_master_key, config.vms),
@@ -153,13 +153,13 @@ void Host::Prepare(const Parsed& parsed, CurrentPacket& current) {
   current.next_use = 0;
   if (!parsed.decidable) return;
   Work counted_by_process;
-  current.entry = device_.rules().EntryKeyOf(parsed.key, counted_by_process);
+  current.entry = device_.rules().EntryKeyOf(parsed.key, parsed.packet.outer_vlan, counted_by_process);
   current.device_hash = device_.cache().HashOf(current.entry);
   device_.cache().PrefetchBucket(current.device_hash);
   if (!Predicts()) return;
   current.rehearsal_hash = rehearsal_.HashOf(current.entry);
   rehearsal_.PrefetchBucket(current.rehearsal_hash);
-  current.host_hash = hash_(&current.entry.fields);
+  current.host_hash = rules::HashOf(hash_, current.entry);
   current.conversation = labeler_.KeyOf(parsed.key);
   labeler_.PrefetchBucket(current.conversation);
   if (models_ != nullptr) models_->Prefetch(current.conversation.hash);
@@ -470,7 +470,7 @@ void Host::DescribeDestinations(const Vm& vm, Description& description) const {
       destination.key = vm.profile.KeyOf(next[i].destination);
       destination.confidence = static_cast<std::uint16_t>(chain * next[i].confidence / kCertain);
       destination.step = step;
-      destination.is_resident = IsResident(destination.key);
+      destination.is_resident = IsResident(destination.key, vm.profile.VlanOf(next[i].destination));
       description.next.push_back(destination);
     }
     if (count == 0) return;
@@ -502,7 +502,8 @@ void Host::PreinstallSuccessors(const Arrival& arrival, Vm& vm, predict::Destina
         continue;
       }
       if (IsSettled(vm, current, destination, work[Stage::kPreinstall])) continue;
-      Consider(arrival, vm.profile.KeyOf(destination), Source::kSuccessor, vm.settled[destination], work);
+      Consider(arrival, vm.profile.KeyOf(destination), vm.profile.VlanOf(destination), Source::kSuccessor,
+               vm.settled[destination], work);
     }
     if (count == 0) return;
     chain = chain * next[0].confidence / kCertain;
@@ -517,15 +518,16 @@ void Host::PreinstallReply(const Arrival& arrival, StageWork& work) {
   const Speaker& other = SpeakerAt(receiver, work[Stage::kPreinstall]);
   if (other.vm == 0 || other.vm == arrival.vm || !Equal(other.station, receiver)) return;
   const flow::FlowKey reply = Reverse(key, other.vm);
+  const wire::VlanKey vlan = current_->parsed->packet.outer_vlan;  // both speak in one VLAN
   if (RuleTier* const tier = device_.rule_tier(); tier != nullptr) {
-    const rules::Decision decision = device_.rules().Classify(reply, work[Stage::kPreinstall]);
+    const rules::Decision decision = device_.rules().Classify(reply, vlan, work[Stage::kPreinstall]);
     const predict::Governor& governor =
         vms_[other.vm - 1u]->destination_governors[static_cast<std::size_t>(Source::kReply)];
     return ConsiderRule(arrival, {tier->RankOf(decision), true, governor.HitRate()}, other.vm, Source::kReply,
                         work);
   }
   Settled unused;
-  Consider(arrival, reply, Source::kReply, unused, work);
+  Consider(arrival, reply, vlan, Source::kReply, unused, work);
 }
 
 // Counts what Consider does when it finds the same.
@@ -549,12 +551,12 @@ bool Host::IsSettled(const Vm& vm, predict::DestinationId current, predict::Dest
   return true;
 }
 
-void Host::Consider(const Arrival& arrival, const flow::FlowKey& key, Source source, Settled& settled,
-                    StageWork& work) {
+void Host::Consider(const Arrival& arrival, const flow::FlowKey& key, wire::VlanKey vlan, Source source,
+                    Settled& settled, StageWork& work) {
   Work& stage = work[Stage::kPreinstall];
   Speculations::Guess guess;
-  guess.entry = device_.rules().EntryKeyOf(key, stage);
-  guess.hash = hash_(&guess.entry.fields);
+  guess.entry = device_.rules().EntryKeyOf(key, vlan, stage);
+  guess.hash = rules::HashOf(hash_, guess.entry);
   guess.ready = arrival.time + config_.install_latency;
   guess.vm = key.vm;
   CountComparingIt(stage);
@@ -593,7 +595,7 @@ void Host::ConsiderRule(const Arrival& arrival, const RuleTier::Prediction& rule
   if (rank == RuleTier::kNone || rank == current_rule_) return;
   Speculations::Guess guess;
   guess.entry = EntryOfRule(rank);
-  guess.hash = hash_(&guess.entry.fields);
+  guess.hash = rules::HashOf(hash_, guess.entry);
   guess.ready = arrival.time + config_.install_latency;
   guess.vm = vm;
   const predict::Governor& governor = vms_[vm - 1u]->destination_governors[static_cast<std::size_t>(source)];
@@ -616,7 +618,9 @@ std::uint32_t Host::RuleOf(Vm& vm, predict::DestinationId destination, Work& wor
   const std::uint64_t generation = device_.rules().generation();
   work.Add(WorkItem::kCacheLine);
   if (settled.rule == kUnknownRule || settled.rule_generation != generation) {
-    settled.rule = device_.rule_tier()->RankOf(device_.rules().Classify(vm.profile.KeyOf(destination), work));
+    const rules::Decision decision =
+        device_.rules().Classify(vm.profile.KeyOf(destination), vm.profile.VlanOf(destination), work);
+    settled.rule = device_.rule_tier()->RankOf(decision);
     settled.rule_generation = generation;
   }
   return settled.rule;
@@ -682,11 +686,11 @@ void Host::PrepareTurn(const Arrival& arrival, Vm& vm, StageWork& work) {
   Wait(vm, arrival.time + std::min(vm.pace.MeanTurn(), kLongestUse / kPatience) * kPatience);
 }
 
-bool Host::IsResident(const flow::FlowKey& key) const {
+bool Host::IsResident(const flow::FlowKey& key, wire::VlanKey vlan) const {
   Work uncounted;
   const RuleTier* const tier = device_.rule_tier();
-  if (tier == nullptr) return device_.Holds(device_.rules().EntryKeyOf(key, uncounted));
-  const std::uint32_t rank = tier->RankOf(device_.rules().Classify(key, uncounted));
+  if (tier == nullptr) return device_.Holds(device_.rules().EntryKeyOf(key, vlan, uncounted));
+  const std::uint32_t rank = tier->RankOf(device_.rules().Classify(key, vlan, uncounted));
   return rank != RuleTier::kNone && tier->Holds(rank);
 }
 
@@ -698,7 +702,8 @@ rules::EntryKey Host::UsedNow() const {
 // The VM has turned to this packet's destination: was it guessed, and in time?
 void Host::ScoreDestinations(const Arrival& arrival, Work& work) {
   const rules::EntryKey used = UsedNow();
-  const std::uint64_t hash = device_.rule_tier() == nullptr ? current_->host_hash : hash_(&used.fields);
+  const std::uint64_t hash =
+      device_.rule_tier() == nullptr ? current_->host_hash : rules::HashOf(hash_, used);
   for (const Source source : {Source::kSuccessor, Source::kReply}) {
     work.Add(WorkItem::kProbe);
     work.Add(WorkItem::kCacheLine, 2);
@@ -725,7 +730,8 @@ void Host::PreinstallTruth(const Arrival& arrival, StageWork& work) {
   for (std::size_t ahead = after; ahead < end && future_->time(ahead) <= until; ++ahead) {
     if (!future_->decidable(ahead)) continue;
     const flow::FlowKey& key = future_->key(ahead);
-    const rules::EntryKey entry = device_.rules().EntryKeyOf(key, work[Stage::kPreinstall]);
+    const rules::EntryKey entry =
+        device_.rules().EntryKeyOf(key, future_->vlan(ahead), work[Stage::kPreinstall]);
     if (device_.Holds(entry)) continue;
     if (!device_.Preinstall(key, entry, ahead, arrival.time, work[Stage::kPreinstall])) return;
   }
@@ -760,7 +766,8 @@ void Host::PreinstallFalsehood(const Arrival& arrival, StageWork& work) {
       continue;
     }
     const flow::FlowKey& key = future_->key(uses_.first_use[farthest]);
-    if (key.vm != 0 && key.vm <= vms_.size()) Consider(arrival, key, Source::kSuccessor, unused, work);
+    if (key.vm == 0 || key.vm > vms_.size()) continue;
+    Consider(arrival, key, future_->vlan(uses_.first_use[farthest]), Source::kSuccessor, unused, work);
   }
 }
 

@@ -143,15 +143,15 @@ class Host {
   void PreinstallTruth(const Arrival& arrival, StageWork& work);
   void PreinstallFalsehood(const Arrival& arrival, StageWork& work);
   // Writes what it finds to `settled`.
-  void Consider(const Arrival& arrival, const flow::FlowKey& key, Source source, Settled& settled,
-                StageWork& work);
+  void Consider(const Arrival& arrival, const flow::FlowKey& key, wire::VlanKey vlan, Source source,
+                Settled& settled, StageWork& work);
   // The same where the device has a rule table: rules are predicted instead of flow entries.
   void ConsiderRule(const Arrival& arrival, const RuleTier::Prediction& rule, flow::VmId vm, Source source,
                     StageWork& work);
   std::uint32_t RuleOf(Vm& vm, predict::DestinationId destination, Work& work);
   void PreinstallTrueRules(const Arrival& arrival);
   rules::EntryKey UsedNow() const;
-  bool IsResident(const flow::FlowKey& key) const;
+  bool IsResident(const flow::FlowKey& key, wire::VlanKey vlan) const;
   std::size_t PlacesOfSpeculations() const;
   void ScoreDestinations(const Arrival& arrival, Work& work);
   void ScoreDestination(const Speculations::Guess& guess, Source source, bool hit);

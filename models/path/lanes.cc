@@ -57,6 +57,7 @@ PathConfig LaneShare(const PathConfig& config) {
   }
   PathConfig share = config;
   share.flow_entries = ShareOf(config.flow_entries, lanes);
+  share.vm_flow_entries = ShareOf(config.vm_flow_entries, lanes);
   share.rule_slots = ShareOf(config.rule_slots, lanes);
   share.rule_writes_per_second = ShareOf(config.rule_writes_per_second, lanes);
   share.vm_installs_per_second = ShareOf(config.vm_installs_per_second, lanes);

@@ -14,6 +14,7 @@
 #include "models/rules/packet_change.h"
 #include "models/rules/residency_policy.h"
 #include "models/rules/rule.h"
+#include "models/rules/rule_limits.h"
 #include "models/tag/meter.h"
 #include "models/tag/tag_rules.h"
 
@@ -41,7 +42,8 @@ struct PathConfig {
   std::uint16_t vms = 64;           // profiled VMs: ids 1..vms; later ones are the uplink, id 0
   std::uint16_t lanes = 1;          // see lanes.h; a power of two
   std::uint32_t flow_entries = 64;  // capacity of the device's flow cache; 0: none, where it has a rule table
-  std::uint32_t rule_slots = 0;     // of the device's rule table; 0: it has none
+  std::uint32_t vm_flow_entries = 0;  // that one VM's may take of it; 0: no bound
+  std::uint32_t rule_slots = 0;       // of the device's rule table; 0: it has none
   // The device decides by all rules itself, and only traps go to the host: a rule engine whose rules a
   // controller changes. It has neither flow entries nor a rule table. For arms off and reactive.
   bool holds_rules = false;
@@ -80,11 +82,13 @@ struct PathConfig {
   Nanos tag_rotation;                     // keys are good for this long; 0: until RotateTagKeys
   Nanos tag_overlap = Millis(100);        // and are accepted for this much longer
   std::uint64_t seed = 1;
+  rules::RuleLimits rule_limits;  // of the host's table
   std::vector<rules::Rule> rules;
   std::vector<tag::TagRule> tag_rules;
   std::vector<tag::MeterConfig> meters;
   std::vector<rules::PacketChange> changes;  // that actions name by number
 
+  rules::VmBound vm_bound() const { return {vm_flow_entries == 0 ? SIZE_MAX : vm_flow_entries, vms}; }
   bool UsesModels() const { return arm == Arm::kPredictive && (table != nullptr || network != nullptr); }
 };
 

@@ -12,12 +12,16 @@ rules::FlowCache::Install InstallOf(const rules::EntryKey& entry, Nanos ready, r
   return install;
 }
 
+rules::VmBound ShareOf(const rules::VmBound& bound, std::uint64_t sample) {
+  return {bound.entries / sample + (bound.entries % sample != 0 ? 1 : 0), bound.vms};
+}
+
 }  // namespace
 
-Rehearsal::Rehearsal(std::size_t capacity, Nanos install_latency)
+Rehearsal::Rehearsal(std::size_t capacity, Nanos install_latency, const rules::VmBound& bound)
     : sample_(SampleOf(capacity)),
-      reactive_(capacity / sample_),
-      predictive_(capacity / sample_),
+      reactive_(capacity / sample_, 0, ShareOf(bound, sample_)),
+      predictive_(capacity / sample_, 0, ShareOf(bound, sample_)),
       install_latency_(install_latency) {}
 
 std::uint64_t Rehearsal::SampleOf(std::size_t capacity) {

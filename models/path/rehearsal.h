@@ -23,7 +23,7 @@ namespace foreflow::path {
 // a fraction of the cost; evidence takes as many times longer to gather.
 class Rehearsal {
  public:
-  Rehearsal(std::size_t capacity, Nanos install_latency);
+  Rehearsal(std::size_t capacity, Nanos install_latency, const rules::VmBound& bound = {});
 
   // Whether what happens to this entry is rehearsed.
   bool Rehearses(std::uint64_t hash) const { return (hash >> 40 & (sample_ - 1)) == 0; }

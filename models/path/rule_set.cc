@@ -30,7 +30,8 @@ bool Same(const tag::MeterConfig& a, const tag::MeterConfig& b) {
 }  // namespace
 
 RuleSet::RuleSet(const PathConfig& config, const Future* future)
-    : meter_configs(config.meters),
+    : rules(config.rule_limits),
+      meter_configs(config.meters),
       changes(config.changes),
       statistics(config.rules.size()),
       tag_statistics(config.tag_rules.size()) {

@@ -72,13 +72,15 @@ TEST(RuleSet, EveryPacketIsDecidedByTheRulesInUseThen) {
       arrival.wire_bytes = 100;
       Parsed parsed;
       parsed.key = keys[dice.Below(keys.size())];
+      if (dice.OneIn(8)) parsed.packet.outer_vlan = dice.Vlan();
       parsed.decidable = true;
       arrival.vm = parsed.key.vm;
       Verdict verdict;
       StageWork work;
       const Job job{&arrival, &parsed, &verdict, &work};
       path.Process(&job, 1);
-      const rules::Decision expected = rules::ClassifyByLinearScan(in_use, parsed.key);
+      const rules::Decision expected =
+          rules::ClassifyByLinearScan(in_use, parsed.key, parsed.packet.outer_vlan);
       ASSERT_EQ(verdict.verb, expected.action.verb) << "packet " << i;
       ASSERT_EQ(verdict.rule, expected.rule) << "packet " << i;
       if (verdict.reason == Reason::kCacheHit) ++hits;

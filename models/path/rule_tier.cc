@@ -40,7 +40,7 @@ EntryUses RuleUsesOf(const Future& future, const rules::RuleTable& table, const 
   Work uncounted;
   for (std::size_t packet = future.size(); packet-- > 0;) {
     if (!future.decidable(packet)) continue;
-    const rules::Decision decision = table.Classify(future.key(packet), uncounted);
+    const rules::Decision decision = table.Classify(future.key(packet), future.vlan(packet), uncounted);
     if (decision.rule == rules::kNoRule) continue;
     const std::uint32_t rank = plan.RankOf(decision.rule);
     uses.entry[packet] = rank;
@@ -74,7 +74,7 @@ RuleTier::RuleTier(const PathConfig& config, const Future* future, const rules::
       plan_, *policy_, TableConfig(config, KnowsUsers(config) ? &users_ : nullptr));
 }
 
-RuleTier::Seen RuleTier::See(const Arrival& arrival, const flow::FlowKey& key, std::uint64_t packet,
+RuleTier::Seen RuleTier::See(const Arrival& arrival, const Parsed& parsed, std::uint64_t packet,
                              std::uint32_t rank, bool is_hit, StageWork& stages) {
   Work& work = stages[is_hit ? Stage::kFlowCache : Stage::kSlowPath];
   Seen seen;
@@ -83,8 +83,8 @@ RuleTier::Seen RuleTier::See(const Arrival& arrival, const flow::FlowKey& key, s
   seen.used_prediction = device_.Want(rank, arrival.time, work) && is_hit;
   if (by_policy_alone_ != nullptr) {
     Work& rehearsed = stages[Stage::kPreinstall];
-    SeeIn(*by_policy_alone_, arrival, key, rank, punts_by_policy_alone_, rehearsed);
-    SeeIn(*with_predictions_, arrival, key, rank, punts_with_predictions_, rehearsed);
+    SeeIn(*by_policy_alone_, arrival, parsed, rank, punts_by_policy_alone_, rehearsed);
+    SeeIn(*with_predictions_, arrival, parsed, rank, punts_with_predictions_, rehearsed);
     device_punts_ += is_hit ? 0 : 1;
     if (punts_by_policy_alone_ >= kHalveAt) {
       punts_by_policy_alone_ /= 2;
@@ -107,10 +107,11 @@ void RuleTier::ApplyRehearsed(Nanos now, Work& work) {
   rehearsed_.clear();
 }
 
-void RuleTier::SeeIn(rules::RuleResidency& table, const Arrival& arrival, const flow::FlowKey& key,
+void RuleTier::SeeIn(rules::RuleResidency& table, const Arrival& arrival, const Parsed& parsed,
                      std::uint32_t rank, std::uint64_t& punts, Work& work) {
   std::uint32_t found = kNone;
-  const bool is_hit = table.Find(key, arrival.time, found, work) == rules::ResidentRules::Answer::kRule;
+  const bool is_hit = table.Find(parsed.key, parsed.packet.outer_vlan, arrival.time, found, work) ==
+                      rules::ResidentRules::Answer::kRule;
   table.Want(rank, arrival.time, work);
   if (policy_->Swaps() > 0) table.Exchange(policy_->Swaps(), arrival.time, work);
   if (is_hit) return;

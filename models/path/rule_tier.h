@@ -30,9 +30,8 @@ class RuleTier {
   // `future` as of PacketPath; `table` is of the same rules. All memory is taken here.
   RuleTier(const PathConfig& config, const Future* future, const rules::RuleTable& table);
 
-  rules::ResidentRules::Answer Find(const flow::FlowKey& key, Nanos now, std::uint32_t& rank,
-                                    Work& work) const {
-    return device_.Find(key, now, rank, work);
+  rules::ResidentRules::Answer Find(const Parsed& packet, Nanos now, std::uint32_t& rank, Work& work) const {
+    return device_.Find(packet.key, packet.packet.outer_vlan, now, rank, work);
   }
   rules::Decision DecisionOf(std::uint32_t rank) const {
     return {plan_.rule(rank).id, plan_.rule(rank).action};
@@ -47,7 +46,7 @@ class RuleTier {
     bool wrote_on_miss = false;
   };
   // After the look-up of a packet: the rule that decides it, and whether the device's table said so.
-  Seen See(const Arrival& arrival, const flow::FlowKey& key, std::uint64_t packet, std::uint32_t rank,
+  Seen See(const Arrival& arrival, const Parsed& parsed, std::uint64_t packet, std::uint32_t rank,
            bool is_hit, StageWork& work);
 
   // Predictions.
@@ -78,8 +77,8 @@ class RuleTier {
   static constexpr std::uint64_t kAllowance = 200;
   static constexpr std::uint64_t kHalveAt = 1u << 12;
 
-  void SeeIn(rules::RuleResidency& table, const Arrival& arrival, const flow::FlowKey& key,
-             std::uint32_t rank, std::uint64_t& punts, Work& work);
+  void SeeIn(rules::RuleResidency& table, const Arrival& arrival, const Parsed& parsed, std::uint32_t rank,
+             std::uint64_t& punts, Work& work);
   TokenBucket& BudgetOf(flow::VmId vm) { return vm_budgets_[vm < vm_budgets_.size() ? vm : 0]; }
 
   rules::CoverPlan plan_;

@@ -63,16 +63,17 @@ enum class Treatment {
 struct Seen {
   std::array<std::uint64_t, static_cast<std::size_t>(TagStatus::kCount)> statuses{};
   std::uint64_t low_confidence = 0, hits = 0, permits = 0, covered = 0, refused_cover = 0, decided_by_tag = 0,
-                overlapped = 0;
+                overlapped = 0, by_rule_table = 0, by_cover = 0, of_vlans = 0;
 };
 
-// One rule set, and packets that the whole path decides: permit, drop and every status must be what rules and
-// tags say one by one.
+// One rule set, of which the device holds what its policy and its few slots and entries make of it, and
+// packets that the whole path decides: permit, drop and every status must be what rules and tags say one by
+// one.
 class RuleSetUnderTest {
  public:
   RuleSetUnderTest(std::uint64_t seed, TagAuthority authority, Seen& seen)
       : dice_(seed), seen_(seen), config_(Config(authority)), path_(config_, nullptr) {
-    for (int i = 0; i < 30; ++i) known_.push_back(dice_.Key());
+    for (int i = 0; i < 30; ++i) known_.push_back({dice_.Key(), dice_.Vlan()});
   }
 
   void Run() {
@@ -89,6 +90,8 @@ class RuleSetUnderTest {
       seen_.statuses[status] += statuses_[status];
     }
     ASSERT_EQ(counters.tags_low_confidence, low_confidence_);
+    seen_.by_rule_table += counters.rule_hits;
+    seen_.by_cover += counters.rule_covers;
     seen_.low_confidence += low_confidence_;
   }
 
@@ -98,6 +101,10 @@ class RuleSetUnderTest {
     Nanos until;
     predict::PacketType type = predict::PacketType::kControl;
     std::uint16_t confidence = 0;
+  };
+  struct Known {
+    flow::FlowKey key;
+    wire::VlanKey vlan;
   };
   struct Sent {
     bool is_any = false;
@@ -118,7 +125,13 @@ class RuleSetUnderTest {
     config.tag_scope = TagScope::kPerBurst;
     config.burst_time = kBurstTime;
     config.vms = RuleDice::kVms;
-    config.flow_entries = static_cast<std::uint32_t>(1 + dice_.Below(40));
+    config.rule_slots = dice_.OneIn(2) ? 0 : static_cast<std::uint32_t>(1 + dice_.Below(30));
+    static constexpr rules::Residency kPolicies[] = {rules::Residency::kLru, rules::Residency::kLfu,
+                                                     rules::Residency::kRandom, rules::Residency::kGreedy};
+    config.residency = dice_.Pick(kPolicies);
+    const std::uint64_t least = config.rule_slots > 0 ? 0 : 1;
+    config.flow_entries = static_cast<std::uint32_t>(least + dice_.Below(40));
+    config.vm_flow_entries = static_cast<std::uint32_t>(dice_.Below(20));
     config.install_latency = Nanos(50);
     config.label_pending = 16;
     config.tag_master_key = kMaster;
@@ -153,7 +166,10 @@ class RuleSetUnderTest {
   void Decide() {
     Parsed parsed;
     parsed.decidable = true;
-    parsed.key = dice_.OneIn(5) ? dice_.Key() : known_[dice_.Below(known_.size())];
+    const Known sender =
+        dice_.OneIn(5) ? Known{dice_.Key(), dice_.Vlan()} : known_[dice_.Below(known_.size())];
+    parsed.key = sender.key;
+    parsed.packet.outer_vlan = sender.vlan;
     Arrival arrival;
     arrival.wire_bytes = 64;
     arrival.time = arrival.sent = now_;
@@ -263,7 +279,8 @@ class RuleSetUnderTest {
         is_tagged ? MatchInTurn(config_.tag_rules, key.vm, said, said_confidence, lacks_confidence) : nullptr;
     if (lacks_confidence) ++low_confidence_;
     const bool is_literal = config_.tag_authority == TagAuthority::kLiteral && chosen != nullptr;
-    const rules::Decision standard = rules::ClassifyByLinearScan(config_.rules, key);
+    const rules::Decision standard =
+        rules::ClassifyByLinearScan(config_.rules, key, parsed.packet.outer_vlan);
     const rules::Action& action = is_literal ? chosen->action : standard.action;
     ASSERT_EQ(verdict.verb, action.verb);
     ASSERT_EQ(verdict.rule, is_literal ? rules::kNoRule : standard.rule);
@@ -275,6 +292,7 @@ class RuleSetUnderTest {
                                                                  : tag::QueueByHeader(key, 0);
     ASSERT_EQ(verdict.queue, queue);
     seen_.hits += !is_literal && !verdict.punted;
+    seen_.of_vlans += standard.rule != rules::kNoRule && parsed.packet.outer_vlan != wire::kNoVlan;
     seen_.permits += verdict.verb != rules::Verb::kDrop;
     seen_.decided_by_tag += is_literal && chosen->action.verb != standard.action.verb;
   }
@@ -289,7 +307,7 @@ class RuleSetUnderTest {
   Seen& seen_;
   PathConfig config_;
   PacketPath path_;
-  std::vector<flow::FlowKey> known_;  // flows come back
+  std::vector<Known> known_;  // flows come back
   tag::TagSealer sealer_{kMaster, RuleDice::kVms};
   tag::TagSealer before_{kMaster, RuleDice::kVms};
   bool has_before_ = false;
@@ -320,6 +338,9 @@ void RunCases(std::uint64_t cases, std::uint64_t first_seed, TagAuthority author
   EXPECT_GT(seen.refused_cover, cases / 100);
   EXPECT_GT(seen.low_confidence, cases / 100);
   EXPECT_GT(seen.overlapped, cases / 100);
+  EXPECT_GT(seen.by_rule_table, cases / 100);
+  EXPECT_GT(seen.by_cover, cases / 1000);
+  EXPECT_GT(seen.of_vlans, cases / 10);
   EXPECT_EQ(seen.decided_by_tag > cases / 100, authority == TagAuthority::kLiteral);
 }
 
@@ -329,11 +350,17 @@ TEST(TagAdmission, LiteralTagsDecideWhereTheirRuleMatchesAndNowhereElse) {
   RunCases(500'000, 100'000, TagAuthority::kLiteral);
 }
 
-TEST(TagAdmission, LongMode) {
-  if (std::getenv("FOREFLOW_LONG") == nullptr) GTEST_SKIP() << "10^8 cases: set FOREFLOW_LONG=1";
-  RunCases(50'000'000, 1'000'000, TagAuthority::kBounded);
-  RunCases(50'000'000, 2'000'000, TagAuthority::kLiteral);
-}
+// Two tests, for two processes: --gtest_filter=*LongMode.Bounded and *LongMode.Literal.
+class TagAdmissionLongMode : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (std::getenv("FOREFLOW_LONG") == nullptr) GTEST_SKIP() << "10^8 cases: set FOREFLOW_LONG=1";
+  }
+};
+
+TEST_F(TagAdmissionLongMode, Bounded) { RunCases(50'000'000, 1'000'000, TagAuthority::kBounded); }
+
+TEST_F(TagAdmissionLongMode, Literal) { RunCases(50'000'000, 2'000'000, TagAuthority::kLiteral); }
 
 }  // namespace
 }  // namespace foreflow::path

@@ -118,7 +118,7 @@ std::uint32_t CoverPlan::RankOf(std::uint32_t id) const {
 }
 
 CoverPlan::Match CoverPlan::MatchOf(const Rule& box) {
-  const KeyWords mask = MaskOf(box);
+  const MatchWords mask = MaskOf(box);
   // The rules' own masks come first, in order; those of merged covers behind them.
   auto at = std::find(masks_.begin(), masks_.end(), mask);
   if (at == masks_.end()) at = masks_.insert(masks_.end(), mask);
@@ -175,7 +175,7 @@ std::size_t CoverPlan::bytes() const {
   return rules_.capacity() * sizeof(Rule) + matches_.capacity() * sizeof(Match) +
          ids_.capacity() * sizeof(Id) + covers_.capacity() * sizeof(Cover) +
          first_cover_.capacity() * sizeof(std::uint32_t) + is_worth_holding_.capacity() +
-         masks_.capacity() * sizeof(KeyWords);
+         masks_.capacity() * sizeof(MatchWords);
 }
 
 }  // namespace foreflow::rules

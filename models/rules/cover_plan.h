@@ -32,7 +32,7 @@ class CoverPlan {
 
   // What lies in a ternary table: a pattern and port ranges. Patterns of one mask share a number.
   struct Match {
-    KeyWords key{};
+    MatchWords key{};
     std::uint32_t mask = 0;
     PortRange source_port;
     PortRange destination_port;
@@ -51,7 +51,7 @@ class CoverPlan {
   std::size_t cover_count(std::uint32_t rank) const { return first_cover_[rank + 1] - first_cover_[rank]; }
   // False for a rule whose merged covers would send all of it to the host.
   bool IsWorthHolding(std::uint32_t rank) const { return is_worth_holding_[rank] != 0; }
-  const std::vector<KeyWords>& masks() const { return masks_; }
+  const std::vector<MatchWords>& masks() const { return masks_; }
   std::size_t bytes() const;
 
  private:
@@ -68,7 +68,7 @@ class CoverPlan {
   std::vector<Cover> covers_;
   std::vector<std::uint32_t> first_cover_;  // by rank, and one more
   std::vector<std::uint8_t> is_worth_holding_;
-  std::vector<KeyWords> masks_;
+  std::vector<MatchWords> masks_;
 };
 
 }  // namespace foreflow::rules

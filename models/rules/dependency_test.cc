@@ -21,8 +21,17 @@ using ::testing::IsEmpty;
 constexpr std::uint8_t kIpv4 = 2;
 
 // By the reference's reading of a rule.
-bool Wins(const Rule& rule, const flow::FlowKey& key) {
-  return ClassifyByLinearScan({rule}, key).rule != kNoRule;
+bool Wins(const Rule& rule, const flow::FlowKey& key, wire::VlanKey vlan) {
+  return ClassifyByLinearScan({rule}, key, vlan).rule != kNoRule;
+}
+
+// A VLAN key that the box matches.
+wire::VlanKey VlanOf(const Rule& box) {
+  if (box.vlan == kUntagged || (box.vlan == kAnyVlan && box.vlan_priority == kAnyVlanPriority)) {
+    return wire::kNoVlan;
+  }
+  return wire::VlanKeyOf(box.vlan == kAnyVlan ? std::uint16_t{99} : box.vlan,
+                         box.vlan_priority == kAnyVlanPriority ? std::uint8_t{5} : box.vlan_priority);
 }
 
 // The lowest key of a box: of any family and protocol, ones that all rules of the box's kind can match.
@@ -56,21 +65,24 @@ TEST(Match, OverlapsWhereAKeyMatchesBoth) {
     ASSERT_EQ(Overlap(a, b), Overlap(b, a));
     if (Overlap(a, b)) {
       ++overlapping;
-      const flow::FlowKey key = CornerOf(Intersection(a, b));
-      ASSERT_TRUE(Wins(a, key) && Wins(b, key)) << i;
+      const Rule both = Intersection(a, b);
+      const flow::FlowKey key = CornerOf(both);
+      ASSERT_TRUE(Wins(a, key, VlanOf(both)) && Wins(b, key, VlanOf(both))) << i;
     }
     const flow::FlowKey key = dice.Key();
-    ASSERT_EQ(Matches(a, key), Wins(a, key));
-    ASSERT_EQ((And(WordsOf(key), MaskOf(a)) == MaskedKeyOf(a)) && a.source_port.low <= key.source_port &&
-                  key.source_port <= a.source_port.high && a.destination_port.low <= key.destination_port &&
+    const wire::VlanKey vlan = dice.Vlan();
+    ASSERT_EQ(Matches(a, key, vlan), Wins(a, key, vlan));
+    ASSERT_EQ((And(MatchWordsOf(key, vlan), MaskOf(a)) == MaskedKeyOf(a)) &&
+                  a.source_port.low <= key.source_port && key.source_port <= a.source_port.high &&
+                  a.destination_port.low <= key.destination_port &&
                   key.destination_port <= a.destination_port.high,
-              Wins(a, key));
-    if (Wins(a, key) && Wins(b, key)) {
+              Wins(a, key, vlan));
+    if (Wins(a, key, vlan) && Wins(b, key, vlan)) {
       ASSERT_TRUE(Overlap(a, b));
-      ASSERT_TRUE(Wins(Intersection(a, b), key));
+      ASSERT_TRUE(Wins(Intersection(a, b), key, vlan));
     }
-    ASSERT_TRUE(!(Wins(a, key) || Wins(b, key)) || Wins(Hull(a, b), key)) << i;
-    ASSERT_TRUE(!(Encloses(a, b) && Wins(b, key)) || Wins(a, key));
+    ASSERT_TRUE(!(Wins(a, key, vlan) || Wins(b, key, vlan)) || Wins(Hull(a, b), key, vlan)) << i;
+    ASSERT_TRUE(!(Encloses(a, b) && Wins(b, key, vlan)) || Wins(a, key, vlan));
     ASSERT_TRUE(Encloses(Hull(a, b), a) && Encloses(Hull(a, b), b));
   }
   EXPECT_GT(overlapping, 500u);
@@ -120,13 +132,14 @@ TEST(Dependencies, DirectOnesMatchWhateverIsTakenFromARule) {
     }
     for (int i = 0; i < 500; ++i) {
       const flow::FlowKey key = dice.Key();
+      const wire::VlanKey vlan = dice.Vlan();
       for (std::size_t rank = 0; rank < rules.size(); ++rank) {
-        if (!Wins(rules[rank], key)) continue;
-        const Decision decision = ClassifyByLinearScan(rules, key);
+        if (!Wins(rules[rank], key, vlan)) continue;
+        const Decision decision = ClassifyByLinearScan(rules, key, vlan);
         if (decision.rule == rules[rank].id) continue;
         ++taken;
         const bool is_seen = std::any_of(rules.begin(), rules.end(), [&](const Rule& above) {
-          return direct[rank].count(above.id) > 0 && Wins(above, key);
+          return direct[rank].count(above.id) > 0 && Wins(above, key, vlan);
         });
         ASSERT_TRUE(is_seen) << "rule " << rules[rank].id;
       }

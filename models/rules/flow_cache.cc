@@ -19,10 +19,12 @@ std::size_t PowerOfTwoFrom(std::size_t least) {
 
 }  // namespace
 
-FlowCache::FlowCache(std::size_t capacity, std::uint64_t hash_seed) : hasher_(hash_seed) {
+FlowCache::FlowCache(std::size_t capacity, std::uint64_t hash_seed, const VmBound& bound)
+    : hasher_(hash_seed), most_of_vm_(bound.entries) {
   if (capacity < 1 || capacity > kMaxCapacity) {
     throw Refusal("flow cache", "capacity", std::to_string(capacity), "1..16777216 entries");
   }
+  if (bound.entries < 1) throw Refusal("flow cache", "entries of one VM", "0", "1 or more");
   entries_.resize(capacity);
   states_.resize(capacity + kLists);
   next_uses_.resize(capacity);
@@ -34,6 +36,13 @@ FlowCache::FlowCache(std::size_t capacity, std::uint64_t hash_seed) : hasher_(ha
     states_[Head(list)].older = Head(list);
     states_[Head(list)].newer = Head(list);
   }
+  if (bound.entries >= capacity) return;
+  of_vm_.resize(bound.vms + 1);
+  own_.resize(capacity + 2 * of_vm_.size());
+  for (std::size_t head = capacity; head < own_.size(); ++head) {
+    own_[head].older = static_cast<Index>(head);
+    own_[head].newer = static_cast<Index>(head);
+  }
 }
 
 FlowCache::Index FlowCache::FindUnchanged(const EntryKey& key, std::uint64_t hash,
@@ -43,7 +52,7 @@ FlowCache::Index FlowCache::FindUnchanged(const EntryKey& key, std::uint64_t has
   for (; i != kNone; i = entries_[i].next_in_bucket) {
     if (!(entries_[i].key == key) || states_[i].is_stale) continue;
     Work uncounted;
-    if (rules.Holds(key, entries_[i].decision, states_[i].generation, uncounted)) break;
+    if (rules.Holds(key, DecisionOf(i), states_[i].generation, uncounted)) break;
   }
   return i;
 }
@@ -51,7 +60,7 @@ FlowCache::Index FlowCache::FindUnchanged(const EntryKey& key, std::uint64_t has
 bool FlowCache::Peek(const EntryKey& key, const RuleChanges& rules, Resident& resident) const {
   const Index i = FindUnchanged(key, HashOf(key), rules);
   if (i == kNone) return false;
-  resident = {entries_[i].decision, entries_[i].ready, states_[i].cause, states_[i].unused_prediction};
+  resident = {DecisionOf(i), entries_[i].ready, states_[i].cause, states_[i].unused_prediction};
   return true;
 }
 
@@ -77,36 +86,68 @@ FlowCache::Evicted FlowCache::Put(const Install& install, std::uint64_t hash, co
   }
 
   const bool is_guess = install.cause == InstallCause::kPredicted && install.next_use == 0;
-  if (is_guess && unused_prediction_limit() == 0) {
+  if (is_guess && std::min(unused_prediction_limit(), most_of_vm_ / 4) == 0) {
     evicted.installed = false;
     return evicted;
   }
-  if (is_guess && unused_predictions_ == unused_prediction_limit()) {
-    Remove(Oldest(kProbation), evicted);
+  const bool guesses_are_full = is_guess && unused_predictions_ == unused_prediction_limit();
+  Index victim = IsBounded() ? OwnVictim(install.key, is_guess) : kNone;
+  if (victim != kNone) {
+    evicted.installed = !guesses_are_full || IsLiveGuess(victim);
+  } else if (guesses_are_full) {
+    victim = Oldest(kProbation);
   } else if (free_.empty()) {
-    Index victim;
-    if (!IsEmpty(kStale)) {
-      victim = Oldest(kStale);
-    } else if (heap_size_ > 0) {
-      victim = heap_[0];
-      if (install.next_use >= next_uses_[victim].packet) {
-        evicted.installed = false;
-        return evicted;
-      }
-    } else if (IsEmpty(kProbation)) {
-      victim = Oldest(kWanted);
-    } else if (IsEmpty(kWanted)) {
-      victim = Oldest(kProbation);
-    } else {
-      const Index wanted = Oldest(kWanted);
-      const Index guess = Oldest(kProbation);
-      victim = states_[wanted].last_wanted < states_[guess].last_wanted ? wanted : guess;
-    }
-    Remove(victim, evicted);
+    victim = Victim();
+    const bool is_known = heap_size_ > 0 && IsEmpty(kStale);
+    evicted.installed = !is_known || install.next_use < next_uses_[victim].packet;
   }
+  if (!evicted.installed) return evicted;
+  if (victim != kNone) Remove(victim, evicted);
   Insert(install, hash);
   work.Add(WorkItem::kInstall);
   return evicted;
+}
+
+// Of all, where there is no room.
+FlowCache::Index FlowCache::Victim() const {
+  if (!IsEmpty(kStale)) return Oldest(kStale);
+  if (heap_size_ > 0) return heap_[0];
+  if (IsEmpty(kProbation)) return Oldest(kWanted);
+  if (IsEmpty(kWanted)) return Oldest(kProbation);
+  return Older(Oldest(kWanted), Oldest(kProbation));
+}
+
+// Of the VM's own, where it may have no more; kNone where it may.
+FlowCache::Index FlowCache::OwnVictim(const EntryKey& key, bool is_guess) const {
+  const std::size_t vm = VmOf(key);
+  const VmEntries& of_vm = of_vm_[vm];
+  const Index guess = own_[OwnHead(vm, true)].newer;
+  const Index wanted = own_[OwnHead(vm, false)].newer;
+  if (is_guess && of_vm.guesses > 0 && of_vm.guesses >= most_of_vm_ / 4) return guess;
+  if (of_vm.entries < most_of_vm_) return kNone;
+  if (of_vm.guesses == 0) return wanted;
+  if (of_vm.guesses == of_vm.entries) return guess;
+  return Older(wanted, guess);
+}
+
+void FlowCache::LinkOwn(Index i, bool is_guess) {
+  const std::size_t vm = VmOf(entries_[i].key);
+  ++of_vm_[vm].entries;
+  if (is_guess) ++of_vm_[vm].guesses;
+  const Index head = OwnHead(vm, is_guess);
+  const Index newest = own_[head].older;
+  own_[i] = {newest, head, is_guess};
+  own_[newest].newer = i;
+  own_[head].older = i;
+}
+
+void FlowCache::UnlinkOwn(Index i) {
+  const Own& own = own_[i];
+  VmEntries& of_vm = of_vm_[VmOf(entries_[i].key)];
+  --of_vm.entries;
+  if (own.is_guess) --of_vm.guesses;
+  own_[own.older].newer = own.newer;
+  own_[own.newer].older = own.older;
 }
 
 void FlowCache::SetNextUse(const EntryKey& key, std::uint64_t next_use) {
@@ -147,7 +188,7 @@ void FlowCache::Settle(Index i, const RuleChanges& rules, Work& work) {
   State& state = states_[i];
   work.Add(WorkItem::kUpdate);
   const bool is_listed_stale = state.is_stale || state.generation < stale_before_;
-  if (!is_listed_stale && rules.Holds(entries_[i].key, entries_[i].decision, state.generation, work)) {
+  if (!is_listed_stale && rules.Holds(entries_[i].key, DecisionOf(i), state.generation, work)) {
     state.generation = generation_;
     return;
   }
@@ -165,7 +206,8 @@ void FlowCache::Remove(Index i, Evicted& evicted) {
   evicted.any = true;
   evicted.key = entries_[i].key;
   evicted.was_unused_prediction = state.unused_prediction;
-  if (state.on_probation && !state.is_stale && state.generation >= stale_before_) --unused_predictions_;
+  if (IsLiveGuess(i)) --unused_predictions_;
+  if (IsBounded()) UnlinkOwn(i);
   if (heap_size_ > 0 && next_uses_[i].heap_position != kNone) RemoveFromHeap(i);
   Unlink(i);
   Index* link = &buckets_[BucketOf(HashOf(entries_[i].key))];
@@ -181,10 +223,11 @@ void FlowCache::Insert(const Install& install, std::uint64_t hash) {
   free_.pop_back();
   ++size_;
   Index& bucket = buckets_[BucketOf(hash)];
-  entries_[i] = {install.key, install.ready, install.decision, bucket};
+  entries_[i] = {install.key, install.decision.action, bucket, install.ready};
   bucket = i;
   State& state = states_[i];
   state.generation = generation_;
+  state.rule = install.decision.rule;
   state.is_stale = false;
   state.last_wanted = ++serial_;
   state.cause = install.cause;
@@ -192,6 +235,7 @@ void FlowCache::Insert(const Install& install, std::uint64_t hash) {
   state.on_probation = state.unused_prediction && install.next_use == 0;
   if (state.on_probation) ++unused_predictions_;
   LinkNewest(state.on_probation ? kProbation : kWanted, i);
+  if (IsBounded()) LinkOwn(i, state.on_probation);
   UpdateNextUse(i, install.next_use);
 }
 

@@ -9,6 +9,7 @@
 #include "models/base/hash.h"
 #include "models/base/units.h"
 #include "models/rules/rule_changes.h"
+#include "models/rules/rule_limits.h"
 
 namespace foreflow::rules {
 
@@ -26,16 +27,25 @@ enum class InstallCause : std::uint8_t { kMiss, kPredicted };
 // / 4 most recently wanted keys stay resident, so a cache flooded with wrong predictions hits wherever LRU of
 // three quarters of the size would. Entries with a known next use are exempt: they are not guesses.
 //
+// VMs share. Where a VM's entries are bounded, one that has as many as it may gives up its own least recently
+// used entry, whatever room there is, and at most a quarter of its entries are unused predictions; stale ones
+// count as its entries until their places are taken. Invariant: the capacity less what the other VMs that
+// send may have is a VM's own, whatever those send. A prediction that two entries would have to go for, one
+// of its VM and one of the others' predictions, is refused. Belady's order decides among all VMs' entries
+// alone.
+//
 // Rules change. Whoever looks up shows the changes of the rules in use: an entry of an older generation that
 // none of them touches is stamped with the present one when it is looked up, any other misses from then on.
 // Where the changes since the last look are not all known, all entries become stale at once. Places of stale
 // entries are taken before any live entry is evicted for want of room.
 class FlowCache {
  public:
-  // Throws Refusal unless 1 <= capacity <= 2^24. All memory is taken here, about 130 B an entry. Guests
-  // choose keys: a seed they cannot know keeps them from filling one bucket. It changes work, never an
-  // answer.
-  explicit FlowCache(std::size_t capacity, std::uint64_t hash_seed = 0);
+  // Throws Refusal unless 1 <= capacity <= 2^24. All memory is taken here, about 130 B an entry, 12 B more
+  // where VMs are bounded. Guests choose keys: a seed they cannot know keeps them from filling one bucket. It
+  // changes work, never an answer.
+  explicit FlowCache(std::size_t capacity, std::uint64_t hash_seed = 0)
+      : FlowCache(capacity, hash_seed, VmBound{}) {}
+  FlowCache(std::size_t capacity, std::uint64_t hash_seed, const VmBound& bound);
 
   struct Hit {
     Decision decision;
@@ -89,7 +99,7 @@ class FlowCache {
   void SetNextUse(const EntryKey& key, std::uint64_t next_use);
 
   // The same for a caller that holds the key's hash already, which it needs to fetch memory ahead.
-  std::uint64_t HashOf(const EntryKey& key) const { return hasher_(&key.fields); }
+  std::uint64_t HashOf(const EntryKey& key) const { return rules::HashOf(hasher_, key); }
   bool Lookup(const EntryKey& key, std::uint64_t hash, const RuleChanges& rules, Nanos now, Hit& hit,
               Work& work);
   bool Contains(const EntryKey& key, std::uint64_t hash, const RuleChanges& rules) const;
@@ -119,16 +129,17 @@ class FlowCache {
   // What a look-up compares: one cache line. The rest is touched on a match only.
   struct alignas(64) Entry {
     EntryKey key;
-    Nanos ready;
-    Decision decision;
+    Action action;
     Index next_in_bucket = kNone;
+    Nanos ready;
   };
-  static_assert(sizeof(Decision) == 12, "an entry fills one cache line");
+  static_assert(sizeof(Entry) == 64, "an entry fills one cache line");
   struct alignas(32) State {
     Index older = kNone;  // neighbours in the list the entry is on
     Index newer = kNone;
     std::uint64_t last_wanted = 0;  // serial number of the last want or install
     std::uint64_t generation = 0;   // whose decision it is
+    std::uint32_t rule = kNoRule;   // that decided
     bool unused_prediction = false;
     bool on_probation = false;  // unused prediction that counts against the share
     bool is_stale = false;      // found not to hold
@@ -138,6 +149,18 @@ class FlowCache {
   struct NextUse {
     std::uint64_t packet = 0;     // meaningless where unknown
     Index heap_position = kNone;  // kNone: unknown
+  };
+  static_assert(sizeof(State) == 32, "two to a cache line");
+  // Of one VM, where VMs are bounded.
+  struct VmEntries {
+    Index entries = 0;
+    Index guesses = 0;
+  };
+  // Its entries in order of use, those that no packet has wanted apart.
+  struct Own {
+    Index older = kNone;
+    Index newer = kNone;
+    bool is_guess = false;
   };
   // List heads, kept behind the entries so that linking needs no special cases.
   enum List : Index { kWanted, kProbation, kStale, kLists };
@@ -150,6 +173,23 @@ class FlowCache {
   void MakeStale(List list);
   void See(const RuleChanges& rules);
   void BeginGeneration(const RuleChanges& rules);
+  Decision DecisionOf(Index i) const { return {states_[i].rule, entries_[i].action}; }
+  bool IsLiveGuess(Index i) const {
+    const State& state = states_[i];
+    return state.on_probation && !state.is_stale && state.generation >= stale_before_;
+  }
+
+  bool IsBounded() const { return !of_vm_.empty(); }
+  std::size_t VmOf(const EntryKey& key) const { return key.fields.vm < of_vm_.size() ? key.fields.vm : 0; }
+  Index OwnHead(std::size_t vm, bool is_guess) const {
+    return static_cast<Index>(capacity() + 2 * vm + (is_guess ? 1 : 0));
+  }
+  void LinkOwn(Index i, bool is_guess);
+  void UnlinkOwn(Index i);
+  Index Older(Index a, Index b) const { return states_[a].last_wanted < states_[b].last_wanted ? a : b; }
+  Index Victim() const;
+  Index OwnVictim(const EntryKey& key, bool is_guess) const;
+
   std::size_t BucketOf(std::uint64_t hash) const { return hash & (buckets_.size() - 1); }
   Index Find(const EntryKey& key, std::uint64_t hash, const RuleChanges& rules, Work& work);
   Index FindUnchanged(const EntryKey& key, std::uint64_t hash, const RuleChanges& rules) const;
@@ -172,7 +212,10 @@ class FlowCache {
   std::vector<NextUse> next_uses_;
   std::vector<Index> buckets_;
   std::vector<Index> free_;
-  std::vector<Index> heap_;  // entries with a known next use, farthest first
+  std::size_t most_of_vm_;
+  std::vector<VmEntries> of_vm_;  // by VM; empty where none is bounded
+  std::vector<Own> own_;          // by entry, then the heads
+  std::vector<Index> heap_;       // entries with a known next use, farthest first
   std::size_t heap_size_ = 0;
   std::size_t size_ = 0;
   std::size_t unused_predictions_ = 0;
@@ -230,6 +273,10 @@ inline void FlowCache::Want(Index i) {
   state.last_wanted = ++serial_;
   Unlink(i);
   LinkNewest(kWanted, i);
+  if (IsBounded()) {
+    UnlinkOwn(i);
+    LinkOwn(i, false);
+  }
   if (heap_size_ == 0 || next_uses_[i].heap_position == kNone) return;
   SiftDown(next_uses_[i].heap_position);  // among equals, recent use counts as nearer
 }
@@ -248,7 +295,7 @@ inline bool FlowCache::Lookup(const EntryKey& key, std::uint64_t hash, const Rul
     state.cause = InstallCause::kMiss;
     return false;
   }
-  hit.decision = entry.decision;
+  hit.decision = {state.rule, entry.action};
   hit.cause = state.cause;
   hit.first_use = state.unused_prediction;
   Want(i);

@@ -6,6 +6,7 @@
 #include <rapidcheck/gtest.h>
 
 #include <algorithm>
+#include <cstring>
 #include <list>
 #include <optional>
 #include <set>
@@ -18,8 +19,11 @@
 namespace foreflow::rules {
 namespace {
 
+constexpr unsigned kVms = 3;
+
 EntryKey KeyNumber(unsigned n) {
   EntryKey key;
+  key.fields.vm = static_cast<flow::VmId>(n % kVms);
   key.fields.destination_address[3] = static_cast<std::uint8_t>(n);
   key.fields.l3 = 2;
   return key;
@@ -47,7 +51,7 @@ RuleChanges Generation(std::uint64_t generation) {
 // The header's words, each by a search over all entries.
 class NaiveCache {
  public:
-  explicit NaiveCache(std::size_t capacity) : capacity_(capacity) {}
+  NaiveCache(std::size_t capacity, std::size_t most_of_vm) : capacity_(capacity), most_of_vm_(most_of_vm) {}
 
   struct Entry {
     unsigned key;
@@ -109,14 +113,27 @@ class NaiveCache {
     }
     const bool guess = cause == InstallCause::kPredicted && next_use == 0;
     const std::size_t share = capacity_ / 4;
-    if (guess && share == 0) return {false, {}, false};
+    if (guess && (share == 0 || most_of_vm_ < 4)) return {false, {}, false};
     Result result;
     const auto probation = static_cast<std::size_t>(std::count_if(
         entries_.begin(), entries_.end(), [](const Entry& e) { return e.stale_order == 0 && e.probation; }));
-    if (guess && probation == share) {
+    const auto is_older = [](const Entry& a, const Entry& b) { return a.wanted < b.wanted; };
+    const auto is_own = [&](const Entry& e) { return e.key % kVms == key % kVms; };
+    const auto is_own_guess = [&](const Entry& e) { return is_own(e) && e.probation; };
+    const auto own = static_cast<std::size_t>(std::count_if(entries_.begin(), entries_.end(), is_own));
+    const auto own_guesses =
+        static_cast<std::size_t>(std::count_if(entries_.begin(), entries_.end(), is_own_guess));
+    const bool gives_up_guess = guess && own_guesses > 0 && own_guesses >= most_of_vm_ / 4;
+    if (most_of_vm_ < capacity_ && (gives_up_guess || own == most_of_vm_)) {
+      const auto among = [&](const Entry& e) { return gives_up_guess ? is_own_guess(e) : is_own(e); };
+      const auto victim = Find(among, is_older);
+      if (guess && probation == share && !(victim->stale_order == 0 && victim->probation)) {
+        return {false, {}, false};
+      }
+      Evict(result, among, is_older);
+    } else if (guess && probation == share) {
       Evict(
-          result, [](const Entry& e) { return e.stale_order == 0 && e.probation; },
-          [](const Entry& a, const Entry& b) { return a.wanted < b.wanted; });
+          result, [](const Entry& e) { return e.stale_order == 0 && e.probation; }, is_older);
     } else if (entries_.size() == capacity_) {
       const auto is_stale = [](const Entry& e) { return e.stale_order != 0; };
       const auto is_known = [](const Entry& e) { return e.next_use != 0; };
@@ -177,17 +194,24 @@ class NaiveCache {
   }
 
   template <typename Among, typename Before>
-  void Evict(Result& result, Among among, Before before) {
+  std::vector<Entry>::iterator Find(Among among, Before before) {
     auto victim = entries_.end();
     for (auto e = entries_.begin(); e != entries_.end(); ++e) {
       if (among(*e) && (victim == entries_.end() || before(*e, *victim))) victim = e;
     }
+    return victim;
+  }
+
+  template <typename Among, typename Before>
+  void Evict(Result& result, Among among, Before before) {
+    const auto victim = Find(among, before);
     result.evicted = victim->key;
     result.unused = victim->unused;
     entries_.erase(victim);
   }
 
   std::size_t capacity_;
+  std::size_t most_of_vm_;
   std::vector<Entry> entries_;
   std::uint32_t generation_ = 0;
   std::uint64_t clock_ = 0;
@@ -196,12 +220,13 @@ class NaiveCache {
 
 enum class Hints { kNone, kAlways, kMixed };
 
-void CompareWithNaive(Hints hints) {
+void CompareWithNaive(Hints hints, bool are_vms_bounded = false) {
   const auto capacity = Uniform<std::size_t>(1, 40);
   const auto keys = Uniform<unsigned>(1, 80);
   const auto steps = Uniform<int>(1, 500);
-  FlowCache cache(capacity);
-  NaiveCache naive(capacity);
+  const std::size_t most = are_vms_bounded ? Uniform<std::size_t>(1, capacity + 1) : SIZE_MAX;
+  FlowCache cache(capacity, 0, {most, kVms - 1});
+  NaiveCache naive(capacity, most);
   std::uint32_t generation = 0;
   std::int64_t now = 0;
   Work work;
@@ -253,6 +278,36 @@ void CompareWithNaive(Hints hints) {
 RC_GTEST_PROP(FlowCache, AgreesWithNaiveLru, ()) { CompareWithNaive(Hints::kNone); }
 RC_GTEST_PROP(FlowCache, AgreesWithNaiveBelady, ()) { CompareWithNaive(Hints::kAlways); }
 RC_GTEST_PROP(FlowCache, AgreesWithNaiveMixture, ()) { CompareWithNaive(Hints::kMixed); }
+RC_GTEST_PROP(FlowCache, AgreesWithNaiveWhereVmsAreBounded, ()) { CompareWithNaive(Hints::kNone, true); }
+RC_GTEST_PROP(FlowCache, AgreesWithNaiveMixtureWhereVmsAreBounded, ()) {
+  CompareWithNaive(Hints::kMixed, true);
+}
+
+// Whatever VM 1 sends and has predicted, VM 2 keeps what the bound leaves it.
+TEST(FlowCache, AFloodLeavesOthersTheirEntries) {
+  constexpr std::size_t kCapacity = 64, kBound = 40;
+  FlowCache cache(kCapacity, 1, {kBound, 2});
+  const auto key_of = [](flow::VmId vm, std::uint32_t n) {
+    EntryKey key;
+    key.fields.vm = vm;
+    std::memcpy(key.fields.source_address.data(), &n, sizeof(n));
+    return key;
+  };
+  Work work;
+  FlowCache::Hit hit;
+  const auto use = [&](const EntryKey& key, InstallCause cause) {
+    if (cache.Lookup(key, Generation(0), Nanos(0), hit, work)) return true;
+    cache.Put({key, DecisionNumber(1), Nanos(0), cause, 0}, Generation(0), work);
+    return false;
+  };
+  for (std::uint32_t n = 0; n < kCapacity - kBound; ++n) use(key_of(2, n), InstallCause::kMiss);
+  for (std::uint32_t n = 0; n < 100'000; ++n) {
+    use(key_of(1, n), n % 3 == 0 ? InstallCause::kPredicted : InstallCause::kMiss);
+    if (n % 50 != 0) continue;
+    ASSERT_TRUE(use(key_of(2, n / 50 % (kCapacity - kBound)), InstallCause::kMiss)) << n;
+  }
+  EXPECT_EQ(cache.size(), kCapacity);
+}
 
 // The invariant that bounds the anti-oracle: hits include those of LRU of three quarters of the size.
 RC_GTEST_PROP(FlowCache, WrongPredictionsCostAtMostAQuarterOfTheCache, ()) {

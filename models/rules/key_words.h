@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "models/flow/flow_key.h"
+#include "models/wire/dissect.h"
 
 namespace foreflow::rules {
 
@@ -18,6 +19,17 @@ using KeyWords = std::array<std::uint64_t, kKeyWords>;
 inline KeyWords WordsOf(const flow::FlowKey& key) {
   KeyWords words;
   std::memcpy(words.data(), &key, sizeof(key));
+  return words;
+}
+
+// What rules compare: the words of the flow key, then the VLAN key.
+constexpr std::size_t kMatchWords = kKeyWords + 1;
+using MatchWords = std::array<std::uint64_t, kMatchWords>;
+
+inline MatchWords MatchWordsOf(const flow::FlowKey& key, wire::VlanKey vlan) {
+  MatchWords words;
+  std::memcpy(words.data(), &key, sizeof(key));
+  words[kKeyWords] = vlan;
   return words;
 }
 

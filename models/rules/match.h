@@ -29,16 +29,18 @@ Rule Hull(const Rule& a, const Rule& b);
 // Base-2 logarithm of how many keys it matches, in 1/4096, up to a constant: of IPv4, 32 bits an address.
 std::int64_t LogVolume(const Rule& box);
 
-bool Matches(const Rule& box, const flow::FlowKey& key);
+bool Matches(const Rule& box, const flow::FlowKey& key, wire::VlanKey vlan);
 
 // Everything but ports as a ternary pattern: a key matches where its masked words equal the rule's.
-KeyWords MaskOf(const Rule& box);
-KeyWords MaskedKeyOf(const Rule& box);
-inline KeyWords And(const KeyWords& a, const KeyWords& b) {
-  KeyWords out;
-  for (std::size_t i = 0; i < kKeyWords; ++i) out[i] = a[i] & b[i];
+MatchWords MaskOf(const Rule& box);
+MatchWords MaskedKeyOf(const Rule& box);
+inline MatchWords And(const MatchWords& a, const MatchWords& b) {
+  MatchWords out;
+  for (std::size_t i = 0; i < kMatchWords; ++i) out[i] = a[i] & b[i];
   return out;
 }
+// The bits of a VLAN key that the rule looks at; 0: none.
+wire::VlanKey VlanMaskOf(const Rule& box);
 
 }  // namespace foreflow::rules
 

@@ -32,15 +32,15 @@ ResidentRules::ResidentRules(const CoverPlan& plan, std::size_t slots) : plan_(&
   first_merged_.assign(plan.size(), kNone);
 }
 
-ResidentRules::Answer ResidentRules::Find(const flow::FlowKey& key, Nanos now, std::uint32_t& rank,
-                                          Work& work) const {
+ResidentRules::Answer ResidentRules::Find(const flow::FlowKey& key, wire::VlanKey vlan, Nanos now,
+                                          std::uint32_t& rank, Work& work) const {
   work.Add(WorkItem::kProbe);
   work.Add(WorkItem::kRuleCompare);
-  const KeyWords words = WordsOf(key);
+  const MatchWords words = MatchWordsOf(key, vlan);
   std::uint64_t best = UINT64_MAX;
   Answer answer = Answer::kNothing;
   for (const Live& live : live_) {
-    const KeyWords masked = And(words, plan_->masks()[live.mask]);
+    const MatchWords masked = And(words, plan_->masks()[live.mask]);
     for (Index i = buckets_[Hash(masked, live.mask) & (buckets_.size() - 1)]; i != kNone;
          i = entries_[i].next) {
       const Entry& entry = entries_[i];

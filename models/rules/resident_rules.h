@@ -33,7 +33,10 @@ class ResidentRules {
     kRule,     // the rule `rank` wins
   };
   // Counts what one look-up of a ternary memory is: a probe and a compare.
-  Answer Find(const flow::FlowKey& key, Nanos now, std::uint32_t& rank, Work& work) const;
+  Answer Find(const flow::FlowKey& key, wire::VlanKey vlan, Nanos now, std::uint32_t& rank, Work& work) const;
+  Answer Find(const flow::FlowKey& key, Nanos now, std::uint32_t& rank, Work& work) const {
+    return Find(key, wire::kNoVlan, now, rank, work);
+  }
 
   // Whether the rule itself is there, ready or on its way.
   bool Holds(std::uint32_t rank) const { return at_[rank] != kNone && entries_[at_[rank]].is_rule; }
@@ -71,11 +74,11 @@ class ResidentRules {
     std::uint32_t entries = 0;
   };
 
-  Index& BucketOf(const KeyWords& masked, std::uint32_t mask) {
+  Index& BucketOf(const MatchWords& masked, std::uint32_t mask) {
     return buckets_[Hash(masked, mask) & (buckets_.size() - 1)];
   }
-  std::uint64_t Hash(const KeyWords& masked, std::uint32_t mask) const {
-    return hasher_(masked.data()) + Mix64(mask);
+  std::uint64_t Hash(const MatchWords& masked, std::uint32_t mask) const {
+    return (hasher_(masked.data()) ^ Mix64(masked[kKeyWords])) + Mix64(mask);
   }
   Index Take(const CoverPlan::Match& match, std::uint32_t rank, Nanos ready);
   void Release(Index i);

@@ -42,6 +42,9 @@ struct PortRange {
 
 constexpr std::uint16_t kAnyVm = 0xffff;
 constexpr std::uint16_t kAnyProtocol = 0xffff;
+constexpr std::uint16_t kAnyVlan = 0xffff;
+constexpr std::uint16_t kUntagged = 0xfffe;
+constexpr std::uint8_t kAnyVlanPriority = 0xff;
 
 // A standard rule: header fields only. Higher priority wins; among equals the lower id.
 struct Rule {
@@ -54,6 +57,8 @@ struct Rule {
   Prefix destination;
   PortRange source_port;
   PortRange destination_port;
+  std::uint16_t vlan = kAnyVlan;  // VID 0..4095 of the outermost tag; kUntagged: there is none
+  std::uint8_t vlan_priority = kAnyVlanPriority;  // 0..7 of that tag: there must be one
   Action action;
 };
 

@@ -9,7 +9,7 @@ bool RuleChanges::Holds(const EntryKey& key, const Decision& decision, std::uint
                         Work& work) const {
   if (generation == generation_) return true;
   if (!Reaches(generation)) return false;
-  const KeyWords words = WordsOf(key.fields);
+  const MatchWords words = MatchWordsOf(key.fields, key.vlan);
   std::uint32_t compared = 0;
   bool holds = true;
   for (std::size_t n = 0, at = next_; n < count_; ++n) {
@@ -21,7 +21,8 @@ bool RuleChanges::Holds(const EntryKey& key, const Decision& decision, std::uint
       holds = change.went != decision.rule;
     } else {
       std::uint64_t different = 0;
-      for (std::size_t i = 0; i < kKeyWords; ++i) different |= (words[i] ^ change.value[i]) & change.mask[i];
+      for (std::size_t i = 0; i < kMatchWords; ++i)
+        different |= (words[i] ^ change.value[i]) & change.mask[i];
       holds = different != 0 || key.fields.source_port < change.source_port.low ||
               key.fields.source_port > change.source_port.high ||
               key.fields.destination_port < change.destination_port.low ||

@@ -7,24 +7,34 @@
 #include <cstdint>
 #include <vector>
 
+#include "models/base/hash.h"
 #include "models/base/work.h"
 #include "models/rules/key_words.h"
 #include "models/rules/rule.h"
 
 namespace foreflow::rules {
 
-// The key of a flow entry: a flow key whose ports are replaced by their port class. Two packets with the same
-// entry key get the same Decision from the table that made the key (RuleTable::EntryKeyOf).
+// The key of a flow entry: a flow key whose ports are replaced by their port class, and of the VLAN key the
+// bits that rules look at. Two packets with the same entry key get the same Decision from the table that made
+// the key (RuleTable::EntryKeyOf).
 struct EntryKey {
-  flow::FlowKey fields;  // ports hold classes
-  bool operator==(const EntryKey& other) const { return fields == other.fields; }
+  flow::FlowKey fields;                // ports hold classes
+  wire::VlanKey vlan = wire::kNoVlan;  // other bits are 0
+  bool operator==(const EntryKey& other) const { return fields == other.fields && vlan == other.vlan; }
 };
+static_assert(sizeof(EntryKey) == 42, "compared as bytes");
+
+inline std::uint64_t HashOf(const KeyHasher& hasher, const EntryKey& key) {
+  const std::uint64_t hash = hasher(&key.fields);
+  return key.vlan == wire::kNoVlan ? hash : Mix64(hash + key.vlan);
+}
 
 // The latest changes of a rule table, kChanges at the most: whether a decision that an older generation made
 // is still the table's. Rules that went or were given another action matter to the decisions they had made;
 // rules that came matter to every key that they match. A port class that a later rule split keeps its name
 // for its lower part, and the rule's ranges hold all of a class or nothing of it, so that comparing the entry
-// key is comparing every packet that shares it.
+// key is comparing every packet that shares it. Likewise a bit of the VLAN key that no rule looked at: the
+// entry's name stays with those that have a 0 there.
 class RuleChanges {
  public:
   static constexpr std::size_t kChanges = 1024;
@@ -48,8 +58,8 @@ class RuleChanges {
 
  private:
   struct Change {
-    KeyWords value{};
-    KeyWords mask{};  // without ports
+    MatchWords value{};
+    MatchWords mask{};  // without ports
     PortRange source_port;
     PortRange destination_port;
     std::uint32_t went = kNoRule;  // kNoRule: the rule came

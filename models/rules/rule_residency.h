@@ -41,8 +41,9 @@ class RuleResidency {
   // Plan and policy must outlive it.
   RuleResidency(const CoverPlan& plan, const ResidencyPolicy& policy, const Config& config);
 
-  ResidentRules::Answer Find(const flow::FlowKey& key, Nanos now, std::uint32_t& rank, Work& work) const {
-    return table_.Find(key, now, rank, work);
+  ResidentRules::Answer Find(const flow::FlowKey& key, wire::VlanKey vlan, Nanos now, std::uint32_t& rank,
+                             Work& work) const {
+    return table_.Find(key, vlan, now, rank, work);
   }
   bool Holds(std::uint32_t rank) const { return table_.Holds(rank); }
   // The policy has seen a packet of the rule. Whether it is the first that wants a rule that was predicted.

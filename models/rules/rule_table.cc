@@ -13,6 +13,9 @@
 namespace foreflow::rules {
 namespace {
 
+constexpr std::uint16_t kMostVid = 4095;
+constexpr std::uint8_t kMostVlanPriority = 7;
+
 unsigned LongestPrefix(std::uint8_t l3) {
   if (l3 == static_cast<std::uint8_t>(wire::Layer3::kIpv4)) return 32;
   if (l3 == static_cast<std::uint8_t>(wire::Layer3::kIpv6)) return 128;
@@ -34,6 +37,16 @@ void CheckRange(const PortRange& range, const char* field, const std::string& wh
   }
 }
 
+void CheckVlan(const Rule& rule, const std::string& where) {
+  if (rule.vlan > kMostVid && rule.vlan != kAnyVlan && rule.vlan != kUntagged) {
+    throw Refusal(where, "vlan", std::to_string(rule.vlan), "0..4095, none or any");
+  }
+  if (rule.vlan_priority == kAnyVlanPriority) return;
+  const std::string priority = std::to_string(rule.vlan_priority);
+  if (rule.vlan_priority > kMostVlanPriority) throw Refusal(where, "vlan_priority", priority, "0..7 or any");
+  if (rule.vlan == kUntagged) throw Refusal(where, "vlan_priority", priority, "any where vlan is none");
+}
+
 void CheckRule(const Rule& rule) {
   const std::string where = "rule " + std::to_string(rule.id);
   if (rule.id == kNoRule) throw Refusal(where, "id", std::to_string(rule.id), "0..4294967294");
@@ -47,6 +60,7 @@ void CheckRule(const Rule& rule) {
   CheckPrefix(rule, rule.destination, "destination", where);
   CheckRange(rule.source_port, "source_port", where);
   CheckRange(rule.destination_port, "destination_port", where);
+  CheckVlan(rule, where);
   CheckAction(rule.action, where);
 }
 
@@ -61,20 +75,22 @@ std::uint64_t PrecedenceOf(const Rule& rule) {
 }
 
 template <std::size_t kWords>
-std::array<std::uint64_t, kWords> Narrowed(const KeyWords& words) {
+std::array<std::uint64_t, kWords> Narrowed(const MatchWords& words) {
   if constexpr (kWords == 1) {
     return {words[kKeyWords - 1]};
   } else if constexpr (kWords == 2) {
     return {(words[0] & 0xffffffffu) | words[2] << 32, words[kKeyWords - 1]};
+  } else if constexpr (kWords == 5) {
+    return {words[0], words[1], words[2], words[3], words[4]};
   } else {
-    return words;
+    return {words[5], words[0], words[1], words[2], words[3], words[4]};
   }
 }
 
 template <std::size_t kWords>
 Pattern<kWords> PatternOf(const Rule& rule) {
   Pattern<kWords> pattern;
-  const KeyWords mask = MaskOf(rule);
+  const MatchWords mask = MaskOf(rule);
   pattern.mask = Narrowed<kWords>(mask);
   pattern.value = Narrowed<kWords>(MaskedKeyOf(rule));
   pattern.value[kWords - 1] |= rule.source_port.low | std::uint64_t{rule.destination_port.low} << 16;
@@ -86,7 +102,7 @@ Pattern<kWords> PatternOf(const Rule& rule) {
 }
 
 bool SameMatch(const Rule& a, const Rule& b) {
-  const KeyWords mask = MaskOf(a);
+  const MatchWords mask = MaskOf(a);
   return a.priority == b.priority && mask == MaskOf(b) && MaskedKeyOf(a) == MaskedKeyOf(b) &&
          a.source_port.low == b.source_port.low && a.source_port.high == b.source_port.high &&
          a.destination_port.low == b.destination_port.low &&
@@ -127,6 +143,7 @@ void RuleTable::Load(const std::vector<Rule>& rules) {
     loaded.rules_[rule.id].rule = rule;
     loaded.Count(rule, true);
     vms.push_back(rule.vm);
+    loaded.AddToVlanMask(rule);
     loaded.source_class_.Begin(rule.source_port.low);
     loaded.source_class_.Begin(rule.source_port.high + 1u);
     loaded.destination_class_.Begin(rule.destination_port.low);
@@ -153,8 +170,11 @@ void RuleTable::BuildSpaces() {
   std::vector<Pattern<1>> no_addresses;
   std::vector<Pattern<2>> ipv4;
   std::vector<Pattern<5>> ipv6;
+  std::vector<Pattern<6>> vlans;
   for (const auto& [precedence, rule] : ranked) {
-    if (rule->l3 == kIpv4) {
+    if (VlanMaskOf(*rule) != 0) {
+      vlans.push_back(PatternOf<6>(*rule));
+    } else if (rule->l3 == kIpv4) {
       ipv4.push_back(PatternOf<2>(*rule));
     } else if (rule->l3 == kIpv6) {
       ipv6.push_back(PatternOf<5>(*rule));
@@ -169,6 +189,8 @@ void RuleTable::BuildSpaces() {
   ipv4_.ForEach(note);
   ipv6_.Build(ipv6);
   ipv6_.ForEach(note);
+  vlans_.Build(vlans);
+  vlans_.ForEach(note);
 }
 
 void RuleTable::Count(const Rule& rule, bool is_there) {
@@ -189,7 +211,8 @@ void RuleTable::Count(const Rule& rule, bool is_there) {
 
 void RuleTable::CheckLimits(const std::vector<flow::VmId>& vms) const {
   if (rules_.size() > limits_.rules) {
-    throw Refusal("rules", "number", std::to_string(rules_.size()), "0.." + std::to_string(limits_.rules));
+    throw Refusal("rules", "number", std::to_string(rules_.size()),
+                  "0.." + std::to_string(limits_.rules) + " (device.rule_limit)");
   }
   for (const flow::VmId vm : vms) {
     const auto found = of_vm_.find(vm);
@@ -197,12 +220,14 @@ void RuleTable::CheckLimits(const std::vector<flow::VmId>& vms) const {
     const auto& [count, masks] = found->second;
     const std::string where = "rules of vm " + std::to_string(vm);
     if (count > limits_.rules_per_vm) {
-      throw Refusal(where, "number", std::to_string(count), "0.." + std::to_string(limits_.rules_per_vm));
+      throw Refusal(where, "number", std::to_string(count),
+                    "0.." + std::to_string(limits_.rules_per_vm) + " (device.vm_rule_limit)");
     }
     if (masks > limits_.masks_per_vm) {
       throw Refusal(where, "number of different masks", std::to_string(masks),
                     "0.." + std::to_string(limits_.masks_per_vm) +
-                        ": use fewer combinations of prefix lengths, protocol and family");
+                        " (device.vm_mask_limit): use fewer combinations of prefix lengths, protocol, VLAN "
+                        "fields and family");
     }
   }
 }
@@ -255,7 +280,8 @@ void RuleTable::Apply(const RuleBatch& batch) {
   for (const auto& [rule, is_there] : counted) Count(rule, is_there);
   try {
     if (size > limits_.rules) {
-      throw Refusal("rules", "number", std::to_string(size), "0.." + std::to_string(limits_.rules));
+      throw Refusal("rules", "number", std::to_string(size),
+                    "0.." + std::to_string(limits_.rules) + " (device.rule_limit)");
     }
     CheckLimits(vms);
   } catch (const Refusal&) {
@@ -281,8 +307,12 @@ void RuleTable::Apply(const RuleBatch& batch) {
     if (change.operation != RuleOperation::kInsert) Erase(id);
     if (change.operation != RuleOperation::kErase) Insert(change.rule);
   }
-  const std::size_t erased = no_addresses_.erased() + ipv4_.erased() + ipv6_.erased();
+  const std::size_t erased = no_addresses_.erased() + ipv4_.erased() + ipv6_.erased() + vlans_.erased();
   if (erased > kLeastErased + rules_.size()) BuildSpaces();
+}
+
+void RuleTable::AddToVlanMask(const Rule& rule) {
+  vlan_mask_ = static_cast<wire::VlanKey>(vlan_mask_ | VlanMaskOf(rule));
 }
 
 void RuleTable::Insert(const Rule& rule) {
@@ -290,9 +320,12 @@ void RuleTable::Insert(const Rule& rule) {
   source_class_.Split(rule.source_port.high + 1u);
   destination_class_.Split(rule.destination_port.low);
   destination_class_.Split(rule.destination_port.high + 1u);
+  AddToVlanMask(rule);
   Held& held = rules_[rule.id];
   held.rule = rule;
-  if (rule.l3 == kIpv4) {
+  if (VlanMaskOf(rule) != 0) {
+    held.place = vlans_.Insert(PatternOf<6>(rule));
+  } else if (rule.l3 == kIpv4) {
     held.place = ipv4_.Insert(PatternOf<2>(rule));
   } else if (rule.l3 == kIpv6) {
     held.place = ipv6_.Insert(PatternOf<5>(rule));
@@ -304,7 +337,9 @@ void RuleTable::Insert(const Rule& rule) {
 void RuleTable::Erase(std::uint32_t id) {
   const auto found = rules_.find(id);
   const Held& held = found->second;
-  if (held.rule.l3 == kIpv4) {
+  if (VlanMaskOf(held.rule) != 0) {
+    vlans_.Erase(held.place);
+  } else if (held.rule.l3 == kIpv4) {
     ipv4_.Erase(held.place);
   } else if (held.rule.l3 == kIpv6) {
     ipv6_.Erase(held.place);
@@ -327,10 +362,12 @@ std::vector<Rule> RuleTable::Rules() const {
 }
 
 std::size_t RuleTable::tuples() const {
-  return no_addresses_.tuples() + std::max(ipv4_.tuples(), ipv6_.tuples());
+  return no_addresses_.tuples() + std::max(ipv4_.tuples(), ipv6_.tuples()) + vlans_.tuples();
 }
 
-std::size_t RuleTable::search_bytes() const { return no_addresses_.bytes() + ipv4_.bytes() + ipv6_.bytes(); }
+std::size_t RuleTable::search_bytes() const {
+  return no_addresses_.bytes() + ipv4_.bytes() + ipv6_.bytes() + vlans_.bytes();
+}
 
 std::size_t RuleTable::bytes() const {
   constexpr std::size_t kTreeNode = 4 * sizeof(void*);  // of a map, besides what it holds
@@ -340,21 +377,17 @@ std::size_t RuleTable::bytes() const {
          of_vm_.size() * (kTreeNode + sizeof(*of_vm_.begin()));
 }
 
-Decision RuleTable::Classify(const flow::FlowKey& key, Work& work) const {
-  const KeyWords words = WordsOf(key);
-  TupleSpace<1>::Match any;
-  no_addresses_.Search(Narrowed<1>(words), any, work);
+Decision RuleTable::Classify(const flow::FlowKey& key, wire::VlanKey vlan, Work& work) const {
+  const MatchWords words = MatchWordsOf(key, vlan);
+  PatternMatch best;
+  if (vlans_.size() > 0) vlans_.Search(Narrowed<6>(words), best, work);
+  no_addresses_.Search(Narrowed<1>(words), best, work);
   if (key.l3 == kIpv4) {
-    TupleSpace<2>::Match best{any.precedence, any.decision};
     ipv4_.Search(Narrowed<2>(words), best, work);
-    return best.decision;
+  } else if (key.l3 == kIpv6) {
+    ipv6_.Search(Narrowed<5>(words), best, work);
   }
-  if (key.l3 == kIpv6) {
-    TupleSpace<5>::Match best{any.precedence, any.decision};
-    ipv6_.Search(words, best, work);
-    return best.decision;
-  }
-  return any.decision;
+  return best.decision;
 }
 
 void RuleTable::ClassifyBurst(const flow::FlowKey* keys, std::size_t count, Decision* decisions,
@@ -362,7 +395,7 @@ void RuleTable::ClassifyBurst(const flow::FlowKey* keys, std::size_t count, Deci
   std::array<std::array<std::uint64_t, 2>, kBurst> words;
   std::array<TupleSpace<2>::Plan, kBurst> plans;
   for (std::size_t i = 0; i < count; ++i) {
-    words[i] = Narrowed<2>(WordsOf(keys[i]));
+    words[i] = Narrowed<2>(MatchWordsOf(keys[i], wire::kNoVlan));
     if (keys[i].l3 == kIpv4) ipv4_.PrefetchFields(words[i]);
   }
   for (std::size_t i = 0; i < count; ++i) {
@@ -376,9 +409,11 @@ void RuleTable::ClassifyBurst(const flow::FlowKey* keys, std::size_t count, Deci
       decisions[i] = Classify(keys[i], work);
       continue;
     }
-    TupleSpace<1>::Match any;
-    no_addresses_.Search({words[i][1]}, any, work);
-    TupleSpace<2>::Match best{any.precedence, any.decision};
+    PatternMatch best;
+    if (vlans_.size() > 0) {
+      vlans_.Search(Narrowed<6>(MatchWordsOf(keys[i], wire::kNoVlan)), best, work);
+    }
+    no_addresses_.Search({words[i][1]}, best, work);
     ipv4_.Finish(words[i], plans[i], best, work);
     decisions[i] = best.decision;
   }

@@ -16,16 +16,10 @@
 #include "models/rules/rule.h"
 #include "models/rules/rule_batch.h"
 #include "models/rules/rule_changes.h"
+#include "models/rules/rule_limits.h"
 #include "models/rules/tuple_space.h"
 
 namespace foreflow::rules {
-
-// What a table takes before it refuses. Of a VM count the rules that name it.
-struct RuleLimits {
-  std::size_t rules = std::size_t{1} << 20;
-  std::size_t rules_per_vm = std::size_t{1} << 20;
-  std::size_t masks_per_vm = std::size_t{1} << 20;  // combinations of prefix lengths, protocol and family
-};
 
 // All standard rules, in the host's software: a tuple space for each family (tuple_space.h). Port ranges are
 // cut into elementary intervals, the port classes (as in recursive flow classification, Gupta and McKeown
@@ -38,6 +32,8 @@ struct RuleLimits {
 //   network order; rule bits behind it are ignored. For ARP, for keys without IP and for rules of any family
 //   the only prefix is length 0, which matches everything: the MACs such keys hold as addresses are never
 //   compared.
+// - vlan and vlan_priority: of the outermost tag, or any. Whoever does not say a packet's VLAN key says that
+//   it has no tag.
 // - ports are numbers in the key whatever they stand for: 0 in later fragments, identifier and type/code for
 //   ICMP, the ethertype as source port where there is no IP.
 //
@@ -86,13 +82,17 @@ class RuleTable {
   std::size_t search_bytes() const;
 
   // Counts what TupleSpace::Search does.
-  Decision Classify(const flow::FlowKey& key, Work& work) const;
-  // The same of `count` keys, kBurst at the most, with their memory fetched ahead.
+  Decision Classify(const flow::FlowKey& key, wire::VlanKey vlan, Work& work) const;
+  Decision Classify(const flow::FlowKey& key, Work& work) const { return Classify(key, wire::kNoVlan, work); }
+  // The same of `count` keys without a VLAN tag, kBurst at the most, with their memory fetched ahead.
   void ClassifyBurst(const flow::FlowKey* keys, std::size_t count, Decision* decisions, Work& work) const;
   // Counts what CountEntryKey does.
   EntryKey EntryKeyOf(const flow::FlowKey& key, Work& work) const {
+    return EntryKeyOf(key, wire::kNoVlan, work);
+  }
+  EntryKey EntryKeyOf(const flow::FlowKey& key, wire::VlanKey vlan, Work& work) const {
     CountEntryKey(work);
-    EntryKey entry{key};
+    EntryKey entry{key, static_cast<wire::VlanKey>(vlan & vlan_mask_)};
     StoreWord(&entry.fields.source_port,
               flow::LastWordOf(source_class_.Of(key.source_port), destination_class_.Of(key.destination_port),
                                key.vm, key.ip_protocol, key.l3));
@@ -110,6 +110,7 @@ class RuleTable {
   void CheckBatch(const RuleBatch& batch) const;
   void Count(const Rule& rule, bool is_there);
   void CheckLimits(const std::vector<flow::VmId>& vms) const;
+  void AddToVlanMask(const Rule& rule);
   void Insert(const Rule& rule);
   void Erase(std::uint32_t id);
   void BuildSpaces();
@@ -117,12 +118,14 @@ class RuleTable {
   RuleLimits limits_;
   RuleChanges changes_;
   std::map<std::uint32_t, Held> rules_;
-  std::map<std::pair<flow::VmId, KeyWords>, std::size_t> masks_;     // rules of a VM by mask
+  std::map<std::pair<flow::VmId, MatchWords>, std::size_t> masks_;   // rules of a VM by mask
   std::map<flow::VmId, std::pair<std::size_t, std::size_t>> of_vm_;  // rules and masks
   std::size_t metered_traps_ = 0;
   TupleSpace<1> no_addresses_;
   TupleSpace<2> ipv4_;
   TupleSpace<5> ipv6_;
+  TupleSpace<6> vlans_;          // rules that name a VLAN, of any family
+  wire::VlanKey vlan_mask_ = 0;  // bits that some rule looks at, or has looked at since Load
   PortClasses source_class_;
   PortClasses destination_class_;
 };
@@ -131,7 +134,8 @@ class RuleTable {
 void CheckAction(const Action& action, const std::string& where);
 
 // The reference: every rule in turn.
-Decision ClassifyByLinearScan(const std::vector<Rule>& rules, const flow::FlowKey& key);
+Decision ClassifyByLinearScan(const std::vector<Rule>& rules, const flow::FlowKey& key,
+                              wire::VlanKey vlan = wire::kNoVlan);
 
 }  // namespace foreflow::rules
 

@@ -22,14 +22,14 @@ constexpr std::uint8_t kArp = 1;
 constexpr std::uint8_t kIpv4 = 2;
 constexpr std::uint8_t kIpv6 = 3;
 
-Decision Classify(const RuleTable& table, const flow::FlowKey& key) {
+Decision Classify(const RuleTable& table, const flow::FlowKey& key, wire::VlanKey vlan = wire::kNoVlan) {
   Work work;
-  return table.Classify(key, work);
+  return table.Classify(key, vlan, work);
 }
 
-EntryKey EntryOf(const RuleTable& table, const flow::FlowKey& key) {
+EntryKey EntryOf(const RuleTable& table, const flow::FlowKey& key, wire::VlanKey vlan = wire::kNoVlan) {
   Work work;
-  return table.EntryKeyOf(key, work);
+  return table.EntryKeyOf(key, vlan, work);
 }
 
 flow::FlowKey Ipv4Key(std::array<std::uint8_t, 4> from, std::array<std::uint8_t, 4> to,
@@ -62,7 +62,8 @@ TEST(RuleTable, AgreesWithLinearScan) {
     table.Load(rules);
     for (int i = 0; i < 250; ++i) {
       const flow::FlowKey key = dice.Key();
-      ASSERT_EQ(Classify(table, key), ClassifyByLinearScan(rules, key));
+      const wire::VlanKey vlan = dice.Vlan();
+      ASSERT_EQ(Classify(table, key, vlan), ClassifyByLinearScan(rules, key, vlan));
     }
   }
 }
@@ -74,7 +75,8 @@ TEST(RuleTable, AgreesWithLinearScanOnManyRules) {
   table.Load(rules);
   for (int i = 0; i < 3000; ++i) {
     const flow::FlowKey key = dice.Key();
-    ASSERT_EQ(Classify(table, key), ClassifyByLinearScan(rules, key));
+    const wire::VlanKey vlan = dice.Vlan();
+    ASSERT_EQ(Classify(table, key, vlan), ClassifyByLinearScan(rules, key, vlan));
   }
 }
 
@@ -91,11 +93,12 @@ TEST(RuleTable, EqualEntryKeysHaveEqualDecisions) {
       flow::FlowKey b = a;
       b.source_port = dice.Port();
       b.destination_port = dice.Port();
-      const EntryKey entry = EntryOf(table, a);
-      ASSERT_EQ(ClassifyByLinearScan(rules, entry.fields), ClassifyByLinearScan(rules, a));
-      if (!(entry == EntryOf(table, b))) continue;
+      const wire::VlanKey of_a = dice.Vlan(), of_b = dice.Vlan();
+      const EntryKey entry = EntryOf(table, a, of_a);
+      ASSERT_EQ(ClassifyByLinearScan(rules, entry.fields, entry.vlan), ClassifyByLinearScan(rules, a, of_a));
+      if (!(entry == EntryOf(table, b, of_b))) continue;
       ++shared;
-      ASSERT_EQ(ClassifyByLinearScan(rules, a), ClassifyByLinearScan(rules, b));
+      ASSERT_EQ(ClassifyByLinearScan(rules, a, of_a), ClassifyByLinearScan(rules, b, of_b));
     }
   }
   EXPECT_GT(shared, 1000u);
@@ -207,6 +210,46 @@ TEST(RuleTable, PacketsWithoutIpMatchRulesOfAnyFamilyWithoutPrefixes) {
   EXPECT_EQ(Classify(table, key).rule, kNoRule);
 }
 
+TEST(RuleTable, MatchesTheOutermostTag) {
+  const wire::VlanKey of_7 = wire::VlanKeyOf(7, 3);
+  RuleTable table;
+  Rule voice = Forward(1, 3);
+  voice.vlan = 7;
+  voice.vlan_priority = 3;
+  Rule seven = Forward(2, 2);
+  seven.vlan = 7;
+  Rule untagged = Forward(3, 1);
+  untagged.vlan = kUntagged;
+  Rule urgent = Forward(4, 0);
+  urgent.vlan_priority = 6;
+  table.Load({voice, seven, untagged, urgent});
+  const flow::FlowKey key = Ipv4Key({1, 1, 1, 1}, {2, 2, 2, 2}, 80);
+  EXPECT_EQ(Classify(table, key, of_7).rule, 1u);
+  EXPECT_EQ(Classify(table, key, wire::VlanKeyOf(7, 4)).rule, 2u);
+  EXPECT_EQ(Classify(table, key).rule, 3u);
+  EXPECT_EQ(Classify(table, key, wire::VlanKeyOf(8, 6)).rule, 4u);
+  EXPECT_EQ(Classify(table, key, wire::VlanKeyOf(8, 5)).rule, kNoRule);
+  EXPECT_EQ(Classify(table, key, wire::VlanKeyOf(0, 0)).rule, kNoRule) << "a tag without VID is a tag";
+}
+
+TEST(RuleTable, EntriesAreOfAVlanOnlyWhereRulesLookAtIt) {
+  RuleTable table;
+  table.Load({Forward(1, 0)});
+  const flow::FlowKey key = Ipv4Key({1, 1, 1, 1}, {2, 2, 2, 2}, 80);
+  const wire::VlanKey tagged = wire::VlanKeyOf(7, 3);
+  EXPECT_EQ(EntryOf(table, key, tagged), EntryOf(table, key));
+  Rule untagged = Forward(2, 1);
+  untagged.vlan = kUntagged;
+  table.Apply({table.generation(), {{RuleOperation::kInsert, untagged}}});
+  EXPECT_FALSE(EntryOf(table, key, tagged) == EntryOf(table, key));
+  EXPECT_EQ(EntryOf(table, key, tagged), EntryOf(table, key, wire::VlanKeyOf(8, 0)));
+  Rule seven = Forward(3, 2);
+  seven.vlan = 7;
+  table.Apply({table.generation(), {{RuleOperation::kInsert, seven}}});
+  EXPECT_FALSE(EntryOf(table, key, tagged) == EntryOf(table, key, wire::VlanKeyOf(8, 3)));
+  EXPECT_EQ(EntryOf(table, key, tagged), EntryOf(table, key, wire::VlanKeyOf(7, 0)));
+}
+
 TEST(RuleTable, StopsAtTheFirstTupleThatCannotBeBeaten) {
   std::vector<Rule> rules = {Forward(1, 100)};
   for (std::uint8_t length = 1; length <= 32; ++length) {
@@ -279,6 +322,11 @@ TEST(RuleTable, RefusesImpossibleRules) {
        {"destination_port", "[1, 0]"}},
       {"family", [](Rule& r) { r.l3 = 4; }, {"l3", "4"}},
       {"protocol", [](Rule& r) { r.ip_protocol = 256; }, {"protocol", "256", "0..255"}},
+      {"vlan", [](Rule& r) { r.vlan = 4096; }, {"vlan", "4096", "0..4095"}},
+      {"vlan priority", [](Rule& r) { r.vlan_priority = 8; }, {"vlan_priority", "8", "0..7"}},
+      {"priority of no tag",
+       [](Rule& r) { r.vlan = kUntagged, r.vlan_priority = 1; },
+       {"vlan_priority", "1", "any where vlan is none"}},
       {"verb", [](Rule& r) { r.action.verb = static_cast<Verb>(3); }, {"verb", "3"}},
       {"queue", [](Rule& r) { r.action.queue = 4; }, {"queue", "4", "0..3"}},
       {"repeated id", [](Rule& r) { r.id = 41; }, {"id", "41", "once"}},

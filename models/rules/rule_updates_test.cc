@@ -18,9 +18,14 @@ namespace {
 
 using ::testing::HasSubstr;
 
-Decision Classify(const RuleTable& table, const flow::FlowKey& key) {
+struct Packet {
+  flow::FlowKey key;
+  wire::VlanKey vlan = wire::kNoVlan;
+};
+
+Decision Classify(const RuleTable& table, const Packet& packet) {
   Work work;
-  return table.Classify(key, work);
+  return table.Classify(packet.key, packet.vlan, work);
 }
 
 std::vector<Rule> Sorted(std::vector<Rule> rules) {
@@ -87,9 +92,11 @@ void CompareUpdates(std::uint64_t first_seed, std::uint64_t cases) {
     std::vector<Rule> rules = dice.Rules(dice.Below(16));
     RuleTable table;
     table.Load(rules);
-    FlowCache cache(1 + dice.Below(300), seed);
-    std::vector<flow::FlowKey> keys(100);
-    for (flow::FlowKey& key : keys) key = dice.Key();
+    const std::uint64_t capacity = 1 + dice.Below(300);
+    const VmBound bound{1 + dice.Below(2 * capacity), dice.Below(RuleDice::kVms + 1)};
+    FlowCache cache(capacity, seed, bound);
+    std::vector<Packet> known(100);
+    for (Packet& packet : known) packet = {dice.Key(), dice.Vlan()};
     const std::size_t most_rules = 4 + dice.Below(24);
     Work work;
     for (int round = 0; round < 40; ++round) {
@@ -107,9 +114,9 @@ void CompareUpdates(std::uint64_t first_seed, std::uint64_t cases) {
       }
       const std::uint64_t packets = dice.Below(200);
       for (std::uint64_t n = 0; n < packets; ++n, ++done) {
-        const flow::FlowKey& key = keys[dice.Below(keys.size())];
-        const Decision expected = ClassifyByLinearScan(rules, key);
-        const EntryKey entry = table.EntryKeyOf(key, work);
+        const Packet& packet = known[dice.Below(known.size())];
+        const Decision expected = ClassifyByLinearScan(rules, packet.key, packet.vlan);
+        const EntryKey entry = table.EntryKeyOf(packet.key, packet.vlan, work);
         FlowCache::Hit hit;
         Work lookup;
         if (cache.Lookup(entry, table.changes(), Nanos(0), hit, lookup)) {
@@ -119,8 +126,8 @@ void CompareUpdates(std::uint64_t first_seed, std::uint64_t cases) {
           ASSERT_TRUE(cache.Contains(entry, table.changes()));
           continue;
         }
-        ASSERT_EQ(table.Classify(key, work), expected);
-        ASSERT_EQ(table.Classify(entry.fields, work), expected);
+        ASSERT_EQ(table.Classify(packet.key, packet.vlan, work), expected);
+        ASSERT_EQ(table.Classify(entry.fields, entry.vlan, work), expected);
         const auto cause = dice.OneIn(4) ? InstallCause::kPredicted : InstallCause::kMiss;
         cache.Put({entry, expected, Nanos(0), cause, 0}, table.changes(), work);
       }
@@ -156,10 +163,12 @@ TEST(RuleUpdates, ManyRulesComeAndGo) {
     for (std::size_t i = 0; i < keys.size(); ++i) {
       const Decision expected = ClassifyByLinearScan(rules, keys[i]);
       ASSERT_EQ(decisions[i], expected);
-      ASSERT_EQ(Classify(table, keys[i]), expected);
+      ASSERT_EQ(Classify(table, {keys[i]}), expected);
+      const wire::VlanKey vlan = dice.Vlan();
+      ASSERT_EQ(Classify(table, {keys[i], vlan}), ClassifyByLinearScan(rules, keys[i], vlan));
     }
   }
-  EXPECT_LE(table.tuples(), 2 * TupleSpace<2>::kTuples);
+  EXPECT_LE(table.tuples(), 3 * TupleSpace<2>::kTuples);
   EXPECT_EQ(Ids(table.Rules()), Ids(Sorted(rules)));
 }
 
@@ -316,7 +325,7 @@ TEST(RuleUpdates, OneVmsMasksCostOthersNothing) {
   for (const flow::FlowKey& key : keys) {
     Work work;
     table.Classify(key, work);
-    EXPECT_LE(work[WorkItem::kHash], 2 * TupleSpace<2>::kTuples);
+    EXPECT_LE(work[WorkItem::kHash], 3 * TupleSpace<2>::kTuples);
   }
 }
 

@@ -19,7 +19,7 @@ namespace foreflow::rules {
 // shadow one another and most keys match several. std::mt19937_64 without distributions: the same everywhere.
 class RuleDice {
  public:
-  explicit RuleDice(std::uint64_t seed) : engine_(seed) {}
+  explicit RuleDice(std::uint64_t seed) : engine_(seed), vlan_engine_(~seed) {}
 
   std::uint64_t Below(std::uint64_t bound) { return engine_() % bound; }
   bool OneIn(std::uint64_t n) { return Below(n) == 0; }
@@ -101,7 +101,20 @@ class RuleDice {
     rule.source_port = OneIn(2) ? PortRange{} : Ports();
     rule.destination_port = Ports();
     rule.action = RandomAction();
+    NameVlan(rule);
     return rule;
+  }
+
+  // One rule in four says something of VLANs.
+  void NameVlan(Rule& rule) {
+    const std::uint64_t chance = VlanBelow(20);
+    if (chance == 0) rule.vlan = kUntagged;
+    if (chance >= 1 && chance < 4) rule.vlan = kVids[VlanBelow(4)];
+    if (chance >= 3 && chance < 5) rule.vlan_priority = static_cast<std::uint8_t>(VlanBelow(2) * 7);
+  }
+  wire::VlanKey Vlan() {
+    if (VlanBelow(2) == 0) return wire::kNoVlan;
+    return wire::VlanKeyOf(kVids[VlanBelow(4)], static_cast<std::uint8_t>(VlanBelow(2) * 7));
   }
 
   flow::VmId Vm() { return static_cast<flow::VmId>(Below(kVms + 1)); }
@@ -139,7 +152,12 @@ class RuleDice {
   static constexpr flow::VmId kVms = 4;
 
  private:
+  static constexpr std::uint16_t kVids[] = {0, 1, 5, 4095};
+
+  std::uint64_t VlanBelow(std::uint64_t bound) { return vlan_engine_() % bound; }
+
   std::mt19937_64 engine_;
+  std::mt19937_64 vlan_engine_;
 };
 
 // The rules, so that what decides them need not hold meters.

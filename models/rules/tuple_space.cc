@@ -2,7 +2,8 @@
 #include "models/rules/tuple_space.h"
 
 #include <algorithm>
-#include <numeric>
+#include <map>
+#include <utility>
 
 namespace foreflow::rules {
 namespace {
@@ -40,6 +41,14 @@ std::uint64_t LeadingBits(unsigned bits) {
   return __builtin_bswap64(bits >= 64 ? ~std::uint64_t{0} : ~(~std::uint64_t{0} >> bits));
 }
 
+// Of patterns that hold a flow key as it is: where its addresses begin.
+template <std::size_t kWords>
+constexpr std::size_t kAddresses = kWords - 5;
+
+constexpr std::uint64_t kAllTuples = ~std::uint64_t{0};
+constexpr std::uint64_t kVidBits = 0x1fff;  // and that there is a tag
+constexpr std::uint64_t kIpv4Family = std::uint64_t{2} << 56;
+
 unsigned RoundedIpv4(unsigned length) { return length & ~7u; }
 
 unsigned RoundedIpv6(unsigned length) {
@@ -57,6 +66,10 @@ std::uint32_t TupleSpace<kWords>::HashOf(const Words& key, const Words& mask) co
     Words masked;
     for (std::size_t i = 0; i < kWords; ++i) masked[i] = key[i] & mask[i];
     return static_cast<std::uint32_t>(hasher_(masked.data()) >> 32);
+  } else if constexpr (kWords == 6) {
+    Words masked;
+    for (std::size_t i = 0; i < kWords; ++i) masked[i] = key[i] & mask[i];
+    return static_cast<std::uint32_t>((hasher_(&masked[1]) ^ Mix64(masked[0])) >> 32);
   } else if constexpr (kWords == 2) {
     __extension__ using Wide = unsigned __int128;
     const std::uint64_t a = (key[0] & mask[0]) ^ 0x9e3779b97f4a7c15u;
@@ -85,12 +98,14 @@ std::array<std::uint32_t, TupleSpace<kWords>::kFields> TupleSpace<kWords>::Field
     fields[5] = source >> 8 & 0xfff;
     fields[6] = destination >> 20;
     fields[7] = destination >> 8 & 0xfff;
-  } else if constexpr (kWords == 5) {
-    fields[4] = Spread(static_cast<std::uint32_t>(key[0]));
-    fields[5] = Spread(key[0]);
-    fields[6] = Spread(static_cast<std::uint32_t>(key[2]));
-    fields[7] = Spread(key[2]);
+  } else if constexpr (kWords >= 5) {
+    constexpr std::size_t kAt = kAddresses<kWords>;
+    fields[4] = Spread(static_cast<std::uint32_t>(key[kAt]));
+    fields[5] = Spread(key[kAt]);
+    fields[6] = Spread(static_cast<std::uint32_t>(key[kAt + 2]));
+    fields[7] = Spread(key[kAt + 2]);
   }
+  if constexpr (kWords == 6) fields[8] = static_cast<std::uint32_t>(key[0]) & 0xfff;
   return fields;
 }
 
@@ -137,14 +152,15 @@ void TupleSpace<kWords>::AddToFields(const Stored& stored, std::size_t tuple) {
     add_stretch(5, 12, source);
     add_stretch(6, 0, destination);
     add_stretch(7, 12, destination);
-  } else if constexpr (kWords == 5) {
-    const unsigned source = BitCount(stored.mask[0]);
-    const unsigned destination = BitCount(stored.mask[2]);
+  } else if constexpr (kWords >= 5) {
+    const unsigned source = BitCount(stored.mask[kAddresses<kWords>]);
+    const unsigned destination = BitCount(stored.mask[kAddresses<kWords> + 2]);
     add(4, source >= 32);
     add(5, source >= 64);
     add(6, destination >= 32);
     add(7, destination >= 64);
   }
+  if constexpr (kWords == 6) add(8, (stored.mask[0] & kVidBits) == kVidBits);
 }
 
 template <std::size_t kWords>
@@ -189,7 +205,7 @@ inline std::uint32_t TupleSpace<kWords>::FindBucket(const Tuple& tuple, std::uin
 }
 
 template <std::size_t kWords>
-inline void TupleSpace<kWords>::SearchBucket(const Words& key, std::uint32_t head, Match& best,
+inline void TupleSpace<kWords>::SearchBucket(const Words& key, std::uint32_t head, PatternMatch& best,
                                              Work& work) const {
   std::uint32_t compared = 0;
   for (std::uint32_t i = head; i != kNone; i = patterns_[i].next) {
@@ -206,7 +222,7 @@ inline void TupleSpace<kWords>::SearchBucket(const Words& key, std::uint32_t hea
 }
 
 template <std::size_t kWords>
-inline void TupleSpace<kWords>::SearchTuples(const Words& key, std::uint64_t candidates, Match& best,
+inline void TupleSpace<kWords>::SearchTuples(const Words& key, std::uint64_t candidates, PatternMatch& best,
                                              Work& work) const {
   for (; candidates != 0; candidates &= candidates - 1) {
     const Tuple& tuple = tuples_[static_cast<unsigned>(__builtin_ctzll(candidates))];
@@ -249,7 +265,7 @@ void TupleSpace<kWords>::Continue(Plan& plan, Work& work) const {
 }
 
 template <std::size_t kWords>
-void TupleSpace<kWords>::Finish(const Words& key, const Plan& plan, Match& best, Work& work) const {
+void TupleSpace<kWords>::Finish(const Words& key, const Plan& plan, PatternMatch& best, Work& work) const {
   for (std::uint32_t i = 0; i < plan.count; ++i) SearchBucket(key, plan.head[i], best, work);
   SearchTuples(key, plan.rest, best, work);
 }
@@ -261,7 +277,7 @@ typename TupleSpace<kWords>::Words TupleSpace<kWords>::FullMaskOf(const Stored& 
   return mask;
 }
 
-// Addresses to the lower step, VM and family; protocol and ports only where the addresses say little.
+// Addresses to the lower step, VM, VLAN and family; protocol and ports only where the addresses say little.
 template <std::size_t kWords>
 typename TupleSpace<kWords>::Words TupleSpace<kWords>::CoarseMaskOf(const Stored& stored, const Words& full) {
   if constexpr (kWords == 1) {
@@ -275,16 +291,24 @@ typename TupleSpace<kWords>::Words TupleSpace<kWords>::CoarseMaskOf(const Stored
       coarse[0] = (LeadingBits(source) & 0xffffffffu) | LeadingBits(destination) << 32;
       bits = source + destination;
     } else {
-      const unsigned source = RoundedIpv6(BitCount(stored.mask[0]) + BitCount(stored.mask[1]));
-      const unsigned destination = RoundedIpv6(BitCount(stored.mask[2]) + BitCount(stored.mask[3]));
-      coarse[0] = LeadingBits(source);
-      coarse[1] = LeadingBits(source > 64 ? source - 64 : 0);
-      coarse[2] = LeadingBits(destination);
-      coarse[3] = LeadingBits(destination > 64 ? destination - 64 : 0);
+      constexpr std::size_t kAt = kAddresses<kWords>;
+      // A rule of one family and VLAN may be of IPv4, which has its addresses' first words to itself.
+      const bool is_ipv4 = (stored.value[kWords - 1] & kFamilyBits) == kIpv4Family;
+      const auto rounded = [&](std::size_t at) {
+        const unsigned length = BitCount(stored.mask[at]) + BitCount(stored.mask[at + 1]);
+        return is_ipv4 ? RoundedIpv4(length) : RoundedIpv6(length);
+      };
+      const unsigned source = rounded(kAt);
+      const unsigned destination = rounded(kAt + 2);
+      coarse[kAt] = LeadingBits(source);
+      coarse[kAt + 1] = LeadingBits(source > 64 ? source - 64 : 0);
+      coarse[kAt + 2] = LeadingBits(destination);
+      coarse[kAt + 3] = LeadingBits(destination > 64 ? destination - 64 : 0);
       bits = source + destination;
     }
     coarse[kWords - 1] = full[kWords - 1] & (kVmBits | kFamilyBits);
     if (bits < 16) coarse[kWords - 1] = full[kWords - 1];
+    if constexpr (kWords == 6) coarse[0] = full[0];
     return coarse;
   }
 }
@@ -319,27 +343,59 @@ std::size_t TupleSpace<kWords>::FindTuple(const Words& mask) const {
 }
 
 template <std::size_t kWords>
+bool TupleSpace<kWords>::IsFine(const Words& mask) {
+  bool is_cut = true;
+  if constexpr (kWords == 2) {
+    for (const std::uint64_t address : {mask[0] & 0xffffffffu, mask[0] >> 32}) {
+      is_cut = is_cut && RoundedIpv4(BitCount(address)) == BitCount(address);
+    }
+  } else if constexpr (kWords >= 5) {
+    for (const std::size_t at : {kAddresses<kWords>, kAddresses<kWords> + 2}) {
+      const unsigned length = BitCount(mask[at]) + BitCount(mask[at + 1]);
+      is_cut = is_cut && RoundedIpv6(length) == length;
+    }
+  }
+  return !is_cut || (mask[kWords - 1] & ~(kVmBits | kFamilyBits)) != 0;
+}
+
+// Two are kept back for what fits nowhere else: one for the rules of any VM, one for those of some VM.
+template <std::size_t kWords>
+bool TupleSpace<kWords>::MayAdd(const Words& mask) const {
+  std::size_t used = 0, of_vms = 0, fine_of_vms = 0;
+  for (const Tuple& tuple : tuples_) {
+    if (tuple.size == 0) continue;
+    ++used;
+    if ((tuple.mask[kWords - 1] & kVmBits) == 0) continue;
+    ++of_vms;
+    if (tuple.is_fine) ++fine_of_vms;
+  }
+  if (used + 2 >= kTuples) return false;
+  if ((mask[kWords - 1] & kVmBits) == 0) return true;
+  return of_vms < kVmTuples && (!IsFine(mask) || fine_of_vms < kFineVmTuples);
+}
+
+template <std::size_t kWords>
 std::size_t TupleSpace<kWords>::AddTuple(const Words& mask) {
   std::size_t t = 0;
   while (t < tuples_.size() && tuples_[t].size > 0) ++t;
   if (t == tuples_.size()) tuples_.emplace_back();
   tuples_[t].mask = mask;
+  tuples_[t].is_fine = IsFine(mask);
   tuples_[t].best = 0;
   tuples_[t].buckets = 0;
   tuples_[t].slots.assign(2, Slot{});
   return t;
 }
 
-// The finest tuple, but one, whose bucket for the pattern holds less than `room`.
+// The finest tuple of those with a bit in `among` whose bucket for the pattern holds less than `room`.
 template <std::size_t kWords>
-std::size_t TupleSpace<kWords>::Nearest(const Stored& stored, std::size_t room,
-                                        std::size_t other_than) const {
+std::size_t TupleSpace<kWords>::Nearest(const Stored& stored, std::size_t room, std::uint64_t among) const {
   const Words full = FullMaskOf(stored);
   std::size_t nearest = kTuples;
   unsigned most = 0;
   for (std::size_t t = 0; t < tuples_.size(); ++t) {
     const Tuple& tuple = tuples_[t];
-    if (tuple.size == 0 || t == other_than || !Covers(tuple.mask, full)) continue;
+    if (tuple.size == 0 || (among >> t & 1) == 0 || !Covers(tuple.mask, full)) continue;
     // A VM's rules stay among such: nothing that a VM brings is in the way of others.
     if (((tuple.mask[kWords - 1] ^ full[kWords - 1]) & kVmBits) != 0) continue;
     const unsigned bits = BitCount(tuple.mask);
@@ -354,26 +410,23 @@ std::size_t TupleSpace<kWords>::Nearest(const Stored& stored, std::size_t room,
 template <std::size_t kWords>
 std::size_t TupleSpace<kWords>::ChooseTuple(const Stored& stored) {
   if (is_built_) {
-    const std::size_t nearest = Nearest(stored, kLongBucket, kTuples);
+    const std::size_t nearest = Nearest(stored, kLongBucket, kAllTuples);
     if (nearest != kTuples) return nearest;
   }
   const Words full = FullMaskOf(stored);
   const Words coarse = CoarseMaskOf(stored, full);
   Words middle = coarse;
   middle[kWords - 1] = full[kWords - 1];
-  // Two are kept back for what fits nowhere else: one for the rules of any VM, one for those of some VM.
-  std::size_t used = 0;
-  for (const Tuple& tuple : tuples_) used += tuple.size > 0 ? 1 : 0;
   for (const Words& mask : {coarse, middle, full}) {
     const std::size_t t = FindTuple(mask);
     if (t != kTuples) {
       if (BucketSize(tuples_[t], stored, kLongBucket) < kLongBucket) return t;
-    } else if (used + 2 < kTuples) {
+    } else if (MayAdd(mask)) {
       return AddTuple(mask);
     }
   }
   for (std::size_t room = kLongBucket; room <= kLongestBucket; room *= 4) {
-    const std::size_t nearest = Nearest(stored, room, kTuples);
+    const std::size_t nearest = Nearest(stored, room, kAllTuples);
     if (nearest != kTuples) return nearest;
   }
   const std::size_t exact = FindTuple(full);
@@ -487,30 +540,51 @@ void TupleSpace<kWords>::Erase(Place place) {
   ++erased_;
 }
 
+// Small tuples go where their rules fit elsewhere. Of tuples that name a VM each VM's rules do so by
+// themselves: how many another has there is nothing to them.
 template <std::size_t kWords>
 void TupleSpace<kWords>::DissolveSmallTuples() {
-  std::vector<std::vector<std::uint32_t>> members(tuples_.size());
-  for (std::uint32_t i = 0; i < patterns_.size(); ++i) members[tuple_of_[i]].push_back(i);
-  std::vector<std::size_t> order(tuples_.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
+  constexpr std::size_t kSmall = 32;
+  using Group = std::pair<std::size_t, std::uint64_t>;  // tuple, VM
+  std::map<Group, std::vector<std::uint32_t>> members;
+  std::map<std::uint64_t, std::size_t> rules_of_vm;
+  const auto vm_of = [this](std::uint32_t i, std::size_t t) {
+    return patterns_[i].value[kWords - 1] & tuples_[t].mask[kWords - 1] & kVmBits;
+  };
+  const auto names_vm = [this](std::size_t t) { return (tuples_[t].mask[kWords - 1] & kVmBits) != 0; };
+  for (std::uint32_t i = 0; i < patterns_.size(); ++i) {
+    const std::uint64_t vm = vm_of(i, tuple_of_[i]);
+    members[{tuple_of_[i], vm}].push_back(i);
+    if (names_vm(tuple_of_[i])) ++rules_of_vm[vm];
+  }
+  std::vector<Group> order;
+  for (const auto& [group, rules] : members) order.push_back(group);
   std::stable_sort(order.begin(), order.end(),
-                   [&](std::size_t a, std::size_t b) { return members[a].size() < members[b].size(); });
-  const std::size_t small = std::max<std::size_t>(32, size_ / 32);
-  for (const std::size_t t : order) {
-    if (members[t].size() > small) break;
-    bool is_placed = true;
-    for (std::size_t n = 0; n < members[t].size() && is_placed; ++n) {
-      const Stored& stored = patterns_[members[t][n]];
-      is_placed = Nearest(stored, kLongBucket, t) != kTuples;
+                   [&](const Group& a, const Group& b) { return members[a].size() < members[b].size(); });
+  for (const Group& group : order) {
+    const std::size_t t = group.first;
+    const std::size_t of_all = names_vm(t) ? rules_of_vm[group.second] : size_;
+    const std::vector<std::uint32_t> leaving = members[group];
+    if (leaving.size() > std::max(kSmall, of_all / kSmall)) continue;
+    // Where the VM has rules already: elsewhere they would cost its packets a hash more.
+    std::uint64_t among = names_vm(t) ? 0 : kAllTuples;
+    for (const auto& [other, rules] : members) {
+      if (names_vm(t) && other.second == group.second && !rules.empty())
+        among |= std::uint64_t{1} << other.first;
     }
-    if (!is_placed) continue;
-    for (const std::uint32_t i : members[t]) {
-      const std::size_t to = Nearest(patterns_[i], kLongBucket, t);
+    among &= ~(std::uint64_t{1} << t);
+    const bool all_fit = std::all_of(leaving.begin(), leaving.end(), [&](std::uint32_t i) {
+      return Nearest(patterns_[i], kLongBucket, among) != kTuples;
+    });
+    if (!all_fit) continue;
+    for (const std::uint32_t i : leaving) {
+      const std::size_t to = Nearest(patterns_[i], kLongBucket, among);
       if (to == kTuples) break;  // those before took the room
       Unlink(i);
       Link(i, to);
-      members[to].push_back(i);
+      members[{to, vm_of(i, to)}].push_back(i);
     }
+    members[group].clear();
   }
 }
 
@@ -583,5 +657,6 @@ std::size_t TupleSpace<kWords>::bytes() const {
 template class TupleSpace<1>;
 template class TupleSpace<2>;
 template class TupleSpace<5>;
+template class TupleSpace<6>;
 
 }  // namespace foreflow::rules

@@ -16,7 +16,8 @@ namespace foreflow::rules {
 // What a rule compares, over the kWords words of a key of its family:
 // 1: the last word of a flow key, for rules without addresses;
 // 2: both IPv4 addresses in one word (the source's four bytes first), then the last word;
-// 5: the flow key as it is.
+// 5: the flow key as it is;
+// 6: the VLAN key, then the flow key as it is, of any family: for rules that name a VLAN.
 // Ports are numbers of the last word's low half (source port lowest) and are compared as ranges.
 template <std::size_t kWords>
 struct Pattern {
@@ -25,6 +26,12 @@ struct Pattern {
   PortRange source_port;
   PortRange destination_port;
   std::uint64_t precedence = 0;  // the higher wins; no two are equal, none is 0
+  Decision decision;
+};
+
+// The best pattern found so far, whatever family it is of; precedence 0: none.
+struct PatternMatch {
+  std::uint64_t precedence = 0;
   Decision decision;
 };
 
@@ -42,11 +49,11 @@ class TupleSpace {
   using Words = std::array<std::uint64_t, kWords>;
   using Place = std::uint32_t;  // of a pattern; until the next Build
   static constexpr std::size_t kTuples = 64;
-
-  struct Match {
-    std::uint64_t precedence = 0;
-    Decision decision;
-  };
+  // Of which rules that name a VM have some, so that no VM's masks leave the rules of all without: and those
+  // finer than prefixes cut to a few lengths (24 of them, at the most) have a part, so that whatever one VM
+  // brings, another's rules find a tuple by their prefixes.
+  static constexpr std::size_t kVmTuples = 32;
+  static constexpr std::size_t kFineVmTuples = 8;
 
   // Replaces all patterns and lays them out afresh.
   void Build(const std::vector<Pattern<kWords>>& patterns);
@@ -62,7 +69,7 @@ class TupleSpace {
 
   // Improves `best` by the rules that match `key` and outrank it. Counts kHash and two of kCacheLine for each
   // tuple, kProbe for each slot, kRuleCompare and kCacheLine for each rule, kCacheLine for each field.
-  void Search(const Words& key, Match& best, Work& work) const {
+  void Search(const Words& key, PatternMatch& best, Work& work) const {
     if (size_ == 0) return;
     SearchTuples(key, Candidates(key, work), best, work);
   }
@@ -79,7 +86,7 @@ class TupleSpace {
   void PrefetchFields(const Words& key) const;
   void Begin(const Words& key, Plan& plan, Work& work) const;
   void Continue(Plan& plan, Work& work) const;
-  void Finish(const Words& key, const Plan& plan, Match& best, Work& work) const;
+  void Finish(const Words& key, const Plan& plan, PatternMatch& best, Work& work) const;
 
   std::size_t size() const { return size_; }
   std::size_t tuples() const;
@@ -91,8 +98,8 @@ class TupleSpace {
   static constexpr std::uint32_t kNone = 0xffffffff;
   static constexpr std::uint8_t kFree = 0xff;
   static constexpr std::size_t kLongBucket = 8;  // rules; a fuller bucket takes none that fits elsewhere
-  // Fields: two stretches of each address, both ports, protocol, VM.
-  static constexpr std::size_t kFields = kWords == 1 ? 4 : 8;
+  // Fields: both ports, protocol, VM, two stretches of each address, VID.
+  static constexpr std::size_t kFields = kWords == 1 ? 4 : kWords == 6 ? 9 : 8;
   static constexpr unsigned kFieldBits = 12;
   static constexpr std::size_t kFieldValues = std::size_t{1} << kFieldBits;
   static constexpr std::size_t kFewTuples = 4;  // visited without asking the fields
@@ -124,6 +131,7 @@ class TupleSpace {
   };
   struct Tuple {
     Words mask{};            // with the leading bits of ports that all its rules fix
+    bool is_fine = false;    // it has more than prefixes, VM and family
     std::uint64_t best = 0;  // at least the best precedence of its rules
     std::size_t size = 0;    // rules
     std::size_t buckets = 0;
@@ -132,8 +140,8 @@ class TupleSpace {
 
   std::uint32_t HashOf(const Words& key, const Words& mask) const;
   std::uint64_t Candidates(const Words& key, Work& work) const;
-  void SearchTuples(const Words& key, std::uint64_t candidates, Match& best, Work& work) const;
-  void SearchBucket(const Words& key, std::uint32_t head, Match& best, Work& work) const;
+  void SearchTuples(const Words& key, std::uint64_t candidates, PatternMatch& best, Work& work) const;
+  void SearchBucket(const Words& key, std::uint32_t head, PatternMatch& best, Work& work) const;
   static std::uint32_t FindBucket(const Tuple& tuple, std::uint32_t hash, Work& work);
 
   static std::array<std::uint32_t, kFields> FieldsOf(const Words& key);
@@ -145,8 +153,10 @@ class TupleSpace {
   static bool Covers(const Words& coarse, const Words& full);
   std::size_t BucketSize(const Tuple& tuple, const Stored& stored, std::size_t enough) const;
   std::size_t FindTuple(const Words& mask) const;
+  static bool IsFine(const Words& mask);
+  bool MayAdd(const Words& mask) const;
   std::size_t AddTuple(const Words& mask);
-  std::size_t Nearest(const Stored& stored, std::size_t room, std::size_t other_than) const;
+  std::size_t Nearest(const Stored& stored, std::size_t room, std::uint64_t among) const;
   std::size_t ChooseTuple(const Stored& stored);
   void Link(std::uint32_t i, std::size_t tuple);
   void Unlink(std::uint32_t i);
@@ -172,6 +182,7 @@ class TupleSpace {
 extern template class TupleSpace<1>;
 extern template class TupleSpace<2>;
 extern template class TupleSpace<5>;
+extern template class TupleSpace<6>;
 
 }  // namespace foreflow::rules
 

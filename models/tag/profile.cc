@@ -66,7 +66,7 @@ void VmProfile::LearnType(const predict::Context& context, predict::PacketType t
 flow::FlowKey VmProfile::KeyOf(predict::DestinationId destination) const {
   const Peer& peer = peers_[destination];
   flow::FlowKey key;
-  key.source_address = sources_[peer.source];
+  key.source_address = sources_[peer.source].address;
   key.destination_address = peer.destination_address;
   key.source_port = peer.source_port;
   key.destination_port = peer.destination_port;
@@ -82,12 +82,14 @@ std::size_t VmProfile::bytes() const {
          sources_.capacity() * sizeof(sources_[0]);
 }
 
-// A VM uses few source addresses; those past the bound are not profiled (kSources), which costs predictions,
-// never memory.
-std::uint8_t VmProfile::SourceOf(const std::array<std::uint8_t, 16>& address) {
-  const auto at = std::find(sources_.begin(), sources_.end(), address);
+// A VM sends from few addresses in few VLANs; those past the bound are not profiled (kSources), which costs
+// predictions, never memory.
+std::uint8_t VmProfile::SourceOf(const rules::EntryKey& entry) {
+  const auto at = std::find_if(sources_.begin(), sources_.end(), [&](const Source& source) {
+    return source.address == entry.fields.source_address && source.vlan == entry.vlan;
+  });
   if (at == sources_.end() && sources_.size() < kSources) {
-    sources_.push_back(address);
+    sources_.push_back({entry.fields.source_address, entry.vlan});
     return static_cast<std::uint8_t>(sources_.size() - 1);
   }
   return static_cast<std::uint8_t>(at - sources_.begin());
@@ -98,7 +100,7 @@ bool VmProfile::Matches(const Peer& peer, const rules::EntryKey& entry) const {
   return Equal(peer.destination_address, key.destination_address) &&
          peer.destination_class == key.destination_port && peer.source_class == key.source_port &&
          peer.ip_protocol == key.ip_protocol && peer.l3 == key.l3 &&
-         Equal(sources_[peer.source], key.source_address);
+         sources_[peer.source].vlan == entry.vlan && Equal(sources_[peer.source].address, key.source_address);
 }
 
 predict::DestinationId VmProfile::FindOrAdd(const rules::EntryKey& entry, std::uint64_t hash, bool& is_new,
@@ -113,7 +115,7 @@ predict::DestinationId VmProfile::FindOrAdd(const rules::EntryKey& entry, std::u
       return id;
     }
   }
-  const std::uint8_t source = SourceOf(entry.fields.source_address);
+  const std::uint8_t source = SourceOf(entry);
   if (source == kSources) return kNoDestination;
 
   is_new = true;
@@ -146,7 +148,8 @@ void VmProfile::Unchain(std::uint16_t id) {
   entry.fields = KeyOf(id);
   entry.fields.source_port = peers_[id].source_class;
   entry.fields.destination_port = peers_[id].destination_class;
-  std::uint16_t* link = &bucket_[BucketOf(hash_(&entry.fields))];
+  entry.vlan = VlanOf(id);
+  std::uint16_t* link = &bucket_[BucketOf(rules::HashOf(hash_, entry))];
   while (*link != id) link = &peers_[*link].chain;
   *link = peers_[id].chain;
 }

@@ -46,7 +46,7 @@ class VmProfile {
     bool is_new = false;  // the destination was not known, or was forgotten
   };
   Observation Observe(const predict::PacketSummary& packet, const rules::EntryKey& entry, Work& work) {
-    return Observe(packet, entry, hash_(&entry.fields), work);
+    return Observe(packet, entry, rules::HashOf(hash_, entry), work);
   }
   // The same for a caller that holds the entry's hash already: by a KeyHasher of Config::seed.
   Observation Observe(const predict::PacketSummary& packet, const rules::EntryKey& entry, std::uint64_t hash,
@@ -92,6 +92,10 @@ class VmProfile {
   }
   // The key of the latest packet that went to this destination.
   flow::FlowKey KeyOf(predict::DestinationId destination) const;
+  // Of its entry key.
+  wire::VlanKey VlanOf(predict::DestinationId destination) const {
+    return sources_[peers_[destination].source].vlan;
+  }
 
   // Of the last packet observed; kNoDestination before the first.
   predict::DestinationId last_destination() const { return last_; }
@@ -102,6 +106,11 @@ class VmProfile {
  private:
   static constexpr std::size_t kSources = 64;
 
+  // Where a VM sends from: an address in a VLAN.
+  struct Source {
+    std::array<std::uint8_t, 16> address;
+    wire::VlanKey vlan;
+  };
   struct Peer {
     std::array<std::uint8_t, 16> destination_address;
     std::uint16_t destination_port;  // of the latest packet
@@ -116,7 +125,7 @@ class VmProfile {
     std::uint16_t older;
   };
 
-  std::uint8_t SourceOf(const std::array<std::uint8_t, 16>& address);
+  std::uint8_t SourceOf(const rules::EntryKey& entry);
   std::size_t BucketOf(std::uint64_t hash) const { return hash & (bucket_.size() - 1); }
   bool Matches(const Peer& peer, const rules::EntryKey& entry) const;
   predict::DestinationId FindOrAdd(const rules::EntryKey& entry, std::uint64_t hash, bool& is_new,
@@ -132,7 +141,7 @@ class VmProfile {
   predict::Context context_;
   std::vector<Peer> peers_;
   std::vector<std::uint16_t> bucket_;
-  std::vector<std::array<std::uint8_t, 16>> sources_;
+  std::vector<Source> sources_;
   std::uint16_t used_ = 0;
   std::uint16_t newest_ = kNoDestination;
   std::uint16_t oldest_ = kNoDestination;

@@ -213,6 +213,7 @@ class Dissector {
       if (tags == kMaxVlanTags) return Malformed();
       VlanTag tag;
       if (!Step(tag)) return;
+      if (tags == 0) out_.outer_vlan = VlanKeyOf(tag.vid, tag.priority);
       out_.vlan = tag.vid;
       ethertype = tag.ethertype;
     }

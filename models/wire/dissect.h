@@ -23,6 +23,15 @@ enum class Link : std::uint8_t {
 enum class Layer3 : std::uint8_t { kNone, kArp, kIpv4, kIpv6 };
 enum class Layer4 : std::uint8_t { kNone, kTcp, kUdp, kIcmp, kIcmpv6, kOther };
 
+// A VLAN tag in 16 bits, as OpenFlow 1.5 matches it (OFPVID_PRESENT): the priority in the three highest bits,
+// then a one, then the VID. 0 stands for no tag.
+using VlanKey = std::uint16_t;
+constexpr VlanKey kNoVlan = 0;
+constexpr VlanKey kVlanPresent = 0x1000;
+constexpr VlanKey VlanKeyOf(std::uint16_t vid, std::uint8_t priority) {
+  return static_cast<VlanKey>((priority & 7u) << 13 | kVlanPresent | (vid & 0x0fffu));
+}
+
 // How far the dissector came. Fields up to the layer named in l3/l4 are valid in every case; in fragments but
 // the first one, l4 is kNone and ip_protocol tells what was fragmented.
 enum class DissectStatus : std::uint8_t {
@@ -49,6 +58,7 @@ struct Dissection {
   std::uint8_t tcp_flags = 0;          // CWR ECE URG ACK PSH RST SYN FIN, as on the wire
   std::uint16_t ethertype = 0;         // the innermost, host order, of any link; 0 = none, as in 802.3 frames
   std::uint16_t vlan = 0;              // innermost 802.1Q VID, 0 = untagged
+  VlanKey outer_vlan = kNoVlan;        // the outermost tag
   std::uint16_t source_port = 0;       // host order; for ICMP the identifier (echo) or 0
   std::uint16_t destination_port = 0;  // for ICMP type << 8 | code
   std::uint16_t tcp_window = 0;

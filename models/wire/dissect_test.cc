@@ -247,13 +247,17 @@ struct RandomPacket {
   std::size_t payload;
   bool is_tcp;
   int tags;
+  std::uint8_t priority;  // of the first tag
 };
 
 RandomPacket AnyPacket() {
   RandomPacket packet;
   packet.builder.Ethernet();
   packet.tags = *rc::gen::inRange(0, 9);
-  for (int i = 0; i < packet.tags; ++i) packet.builder.Vlan(static_cast<std::uint16_t>(i + 1));
+  packet.priority = *rc::gen::inRange<std::uint8_t>(0, 8);
+  for (int i = 0; i < packet.tags; ++i) {
+    packet.builder.Vlan(static_cast<std::uint16_t>(i + 1), i == 0 ? packet.priority : std::uint8_t{0});
+  }
   packet.headers += 4 * static_cast<std::size_t>(packet.tags);
   if (*rc::gen::arbitrary<bool>()) {
     const auto words = *rc::gen::inRange<std::size_t>(0, 11);
@@ -311,6 +315,7 @@ RC_GTEST_PROP(DissectProperty, TakesApartWhatWasBuilt, ()) {
   RC_ASSERT(packet.status == kOk);
   RC_ASSERT(packet.l4 == (built.is_tcp ? Layer4::kTcp : Layer4::kUdp));
   RC_ASSERT(packet.vlan == built.tags);
+  RC_ASSERT(packet.outer_vlan == (built.tags == 0 ? 0 : built.priority << 13 | 0x1001));
   RC_ASSERT(packet.source_port == built.ports[0]);
   RC_ASSERT(packet.destination_port == built.ports[1]);
   RC_ASSERT(packet.header_bytes == built.headers);

@@ -140,8 +140,15 @@ def _other_matches(rule: dict[str, Any], family: str) -> Iterator[str]:
                 yield f"reg0={NO_IP},dl_type={ethertype or NO_ETHERTYPE:#x}"
 
 
+def vlan_match_of(rule: dict[str, Any]) -> str:
+    """Of the outermost tag, which is the one that OpenFlow's fields are about."""
+    vlan, priority = rule.get("vlan", "any"), rule.get("vlan_priority", "any")
+    parts = {"any": [], "none": ["vlan_tci=0/0x1000"]}.get(vlan, [f"dl_vlan={vlan}"])
+    return ",".join(parts + ([f"dl_vlan_pcp={priority}"] if priority != "any" else []))
+
+
 def matches_of(rule: dict[str, Any]) -> list[str]:
-    """OpenFlow matches whose union is what the rule matches, its VM apart."""
+    """OpenFlow matches whose union is what the rule matches, its VM and VLAN apart."""
     families = _families(rule)
     everything = rule["protocol"] == "any" and rule["source_port"] == rule["destination_port"] == ALL_PORTS
     if everything and len(families) == 4:
@@ -177,7 +184,7 @@ def flows_of(rules: list[dict[str, Any]], ports: Ports) -> list[str]:
             continue
         actions = actions_of(rule["action"], ports)
         for match in matches_of(rule):
-            matched = ",".join(part for part in (f"priority={TOP_PRIORITY - rank}", vm, match) if part)
+            matched = ",".join(part for part in (f"priority={TOP_PRIORITY - rank}", vm, vlan_match_of(rule), match) if part)
             lines.append(f"cookie={rule['id'] + 1:#x},{matched},actions={actions}")
     if any("reg0=" in line for line in lines):
         return [*_CLASSES, *(f"table=1,{line}" for line in lines)]
