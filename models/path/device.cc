@@ -161,7 +161,8 @@ void Device::LookUp(DevicePacket& packet) {
     packet.decision = Classify(packet);
   } else if (config_.holds_rules) {
     verdict.reason = Reason::kRuleHit;
-    packet.decision = table_->Classify(current.parsed->key, work[Stage::kFlowCache]);
+    packet.decision =
+        table_->Classify(current.parsed->key, current.parsed->packet.outer_vlan, work[Stage::kFlowCache]);
     if (packet.decision.action.verb != rules::Verb::kTrap) ++counters_.rule_hits;
   } else if (config_.flow_entries == 0 || !LookUpEntry(packet)) {
     RuleTier* const tier = set_.tier.get();

@@ -38,7 +38,7 @@ CRYPTO = [
     for beside in besides
 ] + [*(f"crypto/record_{size}" for size in RECORD_SIZES), "crypto/handshakes_per_s"]
 RULE_SETS = [f"{kind}{size}" for size in ("1k", "10k", "100k") for kind in ("acl", "fw", "ipc")]
-RULE_ROWS = ("lookup_uniform", "lookup_zipf", "build", "memory", "updates_per_s", "lookup_at_10k_updates")
+RULE_ROWS = ("lookup_uniform", "lookup_zipf", "build", "memory", "updates_per_s", "lookup_at_10k_updates", "attacked", "attacked_unbounded")
 SHARD = [
     *(f"shard/reassembly_{row}" for row in ("16", "16_verified", "8192", "8192_verified", "16_beside_rte_reorder")),
     *(f"shard/whole_path_{row}" for row in ("1400_by_1400", "1400_by_350", "9000_by_1400")),

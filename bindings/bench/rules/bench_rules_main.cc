@@ -20,6 +20,7 @@
 #include "bindings/bench/measure.h"
 #include "bindings/config/classbench.h"
 #include "bindings/dpdk/eal.h"
+#include "models/base/hash.h"
 #include "models/base/refusal.h"
 #include "models/rules/flow_cache.h"
 #include "models/rules/rule_table.h"
@@ -229,7 +230,8 @@ Contender BareLookup(const rules::RuleTable& table, const Trace& trace) {
 // other.
 class CachedLookup {
  public:
-  explicit CachedLookup(const rules::RuleTable& table) : table_(table), cache_(kFlowEntries, 1) {}
+  explicit CachedLookup(const rules::RuleTable& table, const rules::VmBound& bound = {})
+      : table_(table), cache_(kFlowEntries, 1, bound) {}
 
   std::uint64_t Burst(const flow::FlowKey* keys) {
     std::uint64_t sum = 0;
@@ -268,6 +270,72 @@ Contender LookupBehindCache(const rules::RuleTable& table, const Trace& trace) {
     Keep(sum);
     return seconds * kNanosASecond / static_cast<double>(trace.keys.size());
   };
+}
+
+// A VM that does what it can against another's packets on the same core: rules of its own of every pair of
+// prefix lengths, above all others, and a stream of new flows among them.
+constexpr flow::VmId kAttacker = 2;
+constexpr std::size_t kAttackedPackets = 8192 * kBurst;
+
+std::vector<rules::Rule> WithAttack(std::vector<rules::Rule> rules) {
+  std::int32_t top = 0;
+  for (const rules::Rule& rule : rules) top = std::max(top, rule.priority);
+  for (std::uint32_t i = 0; i < 33 * 33; ++i) {
+    rules::Rule rule;
+    rule.id = static_cast<std::uint32_t>(rules.size());
+    rule.priority = top + 1;
+    rule.l3 = 2;
+    rule.vm = kAttacker;
+    rule.source = {{10}, static_cast<std::uint8_t>(i % 33)};
+    rule.destination = {{10}, static_cast<std::uint8_t>(i / 33)};
+    rules.push_back(rule);
+  }
+  return rules;
+}
+
+// Nanoseconds of a packet of `trace`, of which every second burst is the attacker's where `attacked`.
+Contender HonestLookup(const rules::RuleTable& table, const Trace& trace, const rules::VmBound& bound,
+                       bool attacked) {
+  return [lookup = std::make_shared<CachedLookup>(table, bound), &trace, attacked,
+          fresh = std::make_shared<std::uint64_t>(0)] {
+    std::uint64_t sum = 0;
+    double seconds = 0;
+    std::array<flow::FlowKey, kBurst> flood;
+    const std::size_t packets = std::min(trace.keys.size(), kAttackedPackets);
+    for (std::size_t i = 0; i < packets; i += kBurst) {
+      if (attacked) {
+        for (flow::FlowKey& key : flood) {
+          key = flow::FlowKey{};
+          key.l3 = 2;
+          key.vm = kAttacker;
+          const std::uint64_t bits = Mix64(++*fresh);
+          std::memcpy(key.source_address.data(), &bits, 4);
+          std::memcpy(key.destination_address.data(), reinterpret_cast<const char*>(&bits) + 4, 4);
+          key.source_address[0] = key.destination_address[0] = 10;
+        }
+        sum += lookup->Burst(flood.data());
+      }
+      const double begin = Now();
+      sum += lookup->Burst(&trace.keys[i]);
+      seconds += Now() - begin;
+    }
+    Keep(sum);
+    return seconds * kNanosASecond / static_cast<double>(packets);
+  };
+}
+
+std::vector<Row> MeasureAttack(const std::string& set, const std::vector<rules::Rule>& rules,
+                               const rules::RuleTable& table, const Trace& trace) {
+  rules::RuleTable attacked;
+  attacked.Load(WithAttack(rules));
+  const rules::VmBound half{kFlowEntries / 2, kAttacker};
+  const std::vector<double> nanos =
+      Medians({HonestLookup(table, trace, half, false), HonestLookup(attacked, trace, half, true),
+               HonestLookup(attacked, trace, {}, true)});
+  return {{"rules/attacked_" + set, "ns/packet of another VM, half of the flow cache a VM's at the most",
+           nanos[1], "not attacked", nanos[0], Better::kLess},
+          {"rules/attacked_unbounded_" + set, "ns/packet of another VM", nanos[2], "not attacked", nanos[0],
+           Better::kLess}};
 }
 
 // Both decide alike, or the comparison is none.
@@ -417,6 +485,7 @@ std::vector<Row> Measure(const std::string& folder, const std::string& set) {
        static_cast<double>(acl.bytes()) * 1e-6, Better::kLess},
   };
   for (Row& row : MeasureUpdates(set, rules, table, uniform)) rows.push_back(std::move(row));
+  for (Row& row : MeasureAttack(set, rules, table, zipf)) rows.push_back(std::move(row));
   return rows;
 }
 
