@@ -10,6 +10,7 @@
 #include <map>
 #include <random>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "bindings/dpdk/test_flow_nic.h"
@@ -42,7 +43,7 @@ struct Tally {
   std::size_t dropped = 0;
   std::size_t left = 0;
   std::size_t wrong_upside_down = 0;  // with the worst priority in place of the best
-  std::map<std::pair<Layer3, std::uint8_t>, std::size_t> by_kind;
+  std::map<std::tuple<Layer3, std::uint8_t, bool>, std::size_t> by_kind;
   std::array<std::size_t, static_cast<std::size_t>(FlowRefusal::kCount)> refusals{};
 };
 
@@ -88,7 +89,8 @@ void CheckPacket(const Case& made, std::size_t count, const Bytes& frame, flow::
       continue;
     }
     ++(entry->fate == Fate::kMark ? tally.marked : tally.dropped);
-    ++tally.by_kind[{parsed.packet.l3, parsed.packet.ip_protocol}];
+    const bool is_tagged = parsed.packet.outer_vlan != wire::kNoVlan;
+    ++tally.by_kind[{parsed.packet.l3, parsed.packet.ip_protocol, is_tagged}];
   }
   for (const FlowEntry* entry : Winners(made.entries, count, frame, std::greater<>())) {
     if (!IsRight(*entry, made.plan, expected)) ++tally.wrong_upside_down;
@@ -123,8 +125,11 @@ TEST(FlowOffload, WhatAPortDecidesIsWhatAllRulesDecide) {
   EXPECT_GT(tally.dropped, tally.packets / 200);
   EXPECT_GT(tally.left, 0u);
   EXPECT_GT(tally.wrong_upside_down, 0u);
-  for (const FlowKind& kind : FlowKindsOf({})) {
-    EXPECT_GT((tally.by_kind[{kind.l3, kind.protocol}]), 0u) << int(kind.l3) << " " << int(kind.protocol);
+  Rule tagged;
+  tagged.vlan = 1;
+  for (const FlowKind& kind : FlowKindsOf({tagged})) {
+    EXPECT_GT((tally.by_kind[{kind.l3, kind.protocol, kind.is_tagged}]), 0u)
+        << int(kind.l3) << " " << int(kind.protocol) << (kind.is_tagged ? " with a tag" : "");
   }
   for (std::size_t why = 0; why < tally.refusals.size(); ++why) {
     EXPECT_GT(tally.refusals[why], 0u) << Name(static_cast<FlowRefusal>(why));
@@ -178,7 +183,7 @@ TEST(FlowOffload, PortRangesAreExact) {
     rule.source_port = dice.OneIn(2) ? rules::PortRange{} : rules::PortRange{7, 7};
     for (const bool ranges : {false, true}) {
       std::vector<FlowPattern> patterns;
-      ASSERT_EQ(Translate(rule, {Layer3::kIpv4, 6}, {true, ranges}, patterns), FlowRefusal::kNone);
+      ASSERT_EQ(Translate(rule, {Layer3::kIpv4, 6, false}, {true, ranges}, patterns), FlowRefusal::kNone);
       EXPECT_LE(patterns.size(), ranges ? 1u : 30u);
       for (std::uint32_t port = 0; port < 0x10000; ++port) {
         frame[36] = static_cast<std::uint8_t>(port >> 8);
@@ -201,6 +206,48 @@ TEST(FlowOffload, OneRuleForAllTakesAnEntryAKind) {
   EXPECT_EQ(all.plan.rules[0].kinds, 7u);
   EXPECT_EQ(all.plan.rules[0].in_port, 7u);
   for (const FlowEntry& entry : all.entries) EXPECT_EQ(entry.priority, 0u);
+}
+
+// A VID, a priority, no tag: by frames without one, and with every priority and the VIDs one bit beside.
+TEST(FlowOffload, TagsAreExact) {
+  std::vector<wire::VlanKey> tags = {wire::kNoVlan};
+  for (const unsigned near : {0u, 5u, 4095u}) {
+    for (unsigned flipped = 0; flipped < 0x1000; flipped = flipped == 0 ? 1 : 2 * flipped) {
+      for (std::uint8_t priority = 0; priority < 8; ++priority) {
+        tags.push_back(wire::VlanKeyOf(static_cast<std::uint16_t>(near ^ flipped), priority));
+      }
+    }
+  }
+  std::vector<Rule> rules;
+  for (const std::uint16_t vlan :
+       {std::uint16_t{0}, std::uint16_t{5}, std::uint16_t{4095}, rules::kUntagged}) {
+    rules.push_back(RuleOf(static_cast<std::uint32_t>(rules.size())));
+    rules.back().vlan = vlan;
+  }
+  rules.push_back(RuleOf(4));
+  rules.back().vlan_priority = 3;
+  rules.push_back(rules[1]);
+  rules.back().id = 5;
+  rules.back().vlan_priority = 0;
+  rules.push_back(RuleOf(6));
+  for (const Rule& rule : rules) {
+    // A second rule that names a tag, of what no frame here is.
+    Rule other = RuleOf(99, 1);
+    other.vlan = 1;
+    other.ip_protocol = 250;
+    const Offloaded all = OffloadAll({rule, other}, FullScope());
+    for (const wire::VlanKey tag : tags) {
+      wire::PacketBuilder builder;
+      builder.Ethernet();
+      if (tag != wire::kNoVlan) {
+        builder.Vlan(static_cast<std::uint16_t>(tag & 0x0fff), static_cast<std::uint8_t>(tag >> 13));
+      }
+      const Bytes frame = builder.Ipv4().Tcp(1, 2).Build();
+      const bool is_decided = !Winners(all.entries, all.entries.size(), frame, std::less<>()).empty();
+      const rules::Decision expected = rules::ClassifyByLinearScan({rule}, ParsedOf(frame, 1).key, tag);
+      ASSERT_EQ(is_decided, expected.rule == rule.id) << "rule " << rule.id << ", tag " << tag;
+    }
+  }
 }
 
 TEST(FlowOffload, RulesThatDoNotOverlapShareAPriority) {

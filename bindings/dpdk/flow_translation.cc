@@ -20,6 +20,8 @@ using rules::Rule;
 using wire::Layer3;
 
 constexpr std::uint16_t kMoreOrOffset = 0x3fff;  // of IPv4's fragment field: without DF
+constexpr std::uint16_t kMostVid = 0x0fff;
+constexpr std::uint16_t kPriorityBits = 0xe000;  // of a VLAN tag
 constexpr std::size_t kNamedProtocols = 12;      // of a family, beside TCP, UDP and ICMP
 
 // A value of which only some leading bits count.
@@ -53,10 +55,14 @@ bool HasPorts(const FlowKind& kind) {
   return kind.protocol == wire::kProtocolTcp || kind.protocol == wire::kProtocolUdp;
 }
 
-// Whether a key of the kind can be the rule's as far as family, protocol and VLAN go: no kind has a tag.
+// Whether a packet must have a VLAN tag to be the rule's.
+bool NamesTag(const Rule& rule) {
+  return rule.vlan <= kMostVid || rule.vlan_priority != rules::kAnyVlanPriority;
+}
+
+// Whether a key of the kind can be the rule's as far as family, protocol and whether there is a tag go.
 bool IsAbout(const Rule& rule, const FlowKind& kind) {
-  const bool wants_tag = rule.vlan != rules::kAnyVlan && rule.vlan != rules::kUntagged;
-  if (wants_tag || rule.vlan_priority != rules::kAnyVlanPriority) return false;
+  if (kind.is_tagged ? rule.vlan == rules::kUntagged : NamesTag(rule)) return false;
   if (rule.l3 != 0 && rule.l3 != static_cast<std::uint8_t>(kind.l3)) return false;
   return rule.ip_protocol == rules::kAnyProtocol || rule.ip_protocol == kind.protocol;
 }
@@ -96,20 +102,37 @@ void WritePrefix(const rules::Prefix& prefix, std::uint8_t* spec, std::uint8_t* 
   }
 }
 
-void AddEthernet(FlowPattern& pattern, std::uint16_t ethertype) {
+void AddEthernet(FlowPattern& pattern, const Rule& rule, bool is_tagged, std::uint16_t ethertype) {
   ItemWriter<rte_flow_item_eth> ethernet;
-  ethernet.spec.type = Big16(ethertype);
+  ethernet.spec.type = Big16(is_tagged ? wire::kEthertypeVlan : ethertype);
   ethernet.mask.type = Big16(0xffff);
   ethernet.AddTo(pattern, RTE_FLOW_ITEM_TYPE_ETH);
+  if (!is_tagged) return;
+  std::uint16_t tag = 0;
+  std::uint16_t mask = 0;
+  if (rule.vlan <= kMostVid) {
+    tag = rule.vlan;
+    mask = kMostVid;
+  }
+  if (rule.vlan_priority != rules::kAnyVlanPriority) {
+    tag = static_cast<std::uint16_t>(tag | rule.vlan_priority << 13);
+    mask |= kPriorityBits;
+  }
+  ItemWriter<rte_flow_item_vlan> vlan;
+  vlan.spec.tci = Big16(tag);
+  vlan.mask.tci = Big16(mask);
+  vlan.spec.inner_type = Big16(ethertype);
+  vlan.mask.inner_type = Big16(0xffff);
+  vlan.AddTo(pattern, RTE_FLOW_ITEM_TYPE_VLAN);
 }
 
 // Everything below the transport header.
 FlowPattern Below(const Rule& rule, const FlowKind& kind, bool without_fragments) {
   FlowPattern pattern;
   if (kind.l3 == Layer3::kArp) {
-    AddEthernet(pattern, wire::kEthertypeArp);
+    AddEthernet(pattern, rule, kind.is_tagged, wire::kEthertypeArp);
   } else if (kind.l3 == Layer3::kIpv4) {
-    AddEthernet(pattern, wire::kEthertypeIpv4);
+    AddEthernet(pattern, rule, kind.is_tagged, wire::kEthertypeIpv4);
     ItemWriter<rte_flow_item_ipv4> ip;
     ip.spec.hdr.next_proto_id = kind.protocol;
     ip.mask.hdr.next_proto_id = 0xff;
@@ -120,7 +143,7 @@ FlowPattern Below(const Rule& rule, const FlowKind& kind, bool without_fragments
                    reinterpret_cast<std::uint8_t*>(&ip.mask.hdr.dst_addr));
     ip.AddTo(pattern, RTE_FLOW_ITEM_TYPE_IPV4);
   } else {
-    AddEthernet(pattern, wire::kEthertypeIpv6);
+    AddEthernet(pattern, rule, kind.is_tagged, wire::kEthertypeIpv6);
     ItemWriter<rte_flow_item_ipv6> ip;
     ip.spec.hdr.proto = kind.protocol;
     ip.mask.hdr.proto = 0xff;
@@ -235,11 +258,11 @@ const char* Name(FlowRefusal refusal) {
 }
 
 std::vector<FlowKind> FlowKindsOf(const std::vector<Rule>& rules) {
-  std::vector<FlowKind> kinds = {{Layer3::kArp, 0}};
+  std::vector<FlowKind> kinds = {{Layer3::kArp, 0, false}};
   for (const Layer3 l3 : {Layer3::kIpv4, Layer3::kIpv6}) {
     const std::uint8_t icmp = IcmpOf(l3);
     for (const std::uint8_t protocol : {wire::kProtocolTcp, wire::kProtocolUdp, icmp}) {
-      kinds.push_back({l3, protocol});
+      kinds.push_back({l3, protocol, false});
     }
     std::set<std::uint8_t> named;
     for (const Rule& rule : rules) {
@@ -252,7 +275,13 @@ std::vector<FlowKind> FlowKindsOf(const std::vector<Rule>& rules) {
       named.insert(protocol);
     }
     if (named.size() > kNamedProtocols) named.erase(std::next(named.begin(), kNamedProtocols), named.end());
-    for (const std::uint8_t protocol : named) kinds.push_back({l3, protocol});
+    for (const std::uint8_t protocol : named) kinds.push_back({l3, protocol, false});
+  }
+  const bool has_tags = std::any_of(rules.begin(), rules.end(), [](const Rule& rule) {
+    return rule.vlan != rules::kAnyVlan || rule.vlan_priority != rules::kAnyVlanPriority;
+  });
+  for (std::size_t untagged = kinds.size(), i = 0; has_tags && i < untagged; ++i) {
+    kinds.push_back({kinds[i].l3, kinds[i].protocol, true});
   }
   return kinds;
 }
@@ -286,8 +315,7 @@ Rule BoxAround(const Rule& rule, const FlowKind& kind) {
   box.l3 = static_cast<std::uint8_t>(kind.l3);
   box.ip_protocol = kind.protocol;
   box.vm = rules::kAnyVm;
-  box.vlan = rules::kAnyVlan;  // no packet of the kind has a tag
-  box.vlan_priority = rules::kAnyVlanPriority;
+  if (!kind.is_tagged) box.vlan = rules::kAnyVlan;
   box.source_port = {};
   box.destination_port = {};
   return box;

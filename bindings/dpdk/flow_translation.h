@@ -15,15 +15,17 @@
 namespace foreflow::dpdk {
 
 // Packets that patterns tell apart from all others, and of which a pattern sees what the cores see: Ethernet
-// frames without a VLAN tag that carry ARP, whole IPv4 packets of one protocol, or IPv6 packets whose first
-// next header is that protocol. No pattern made here matches any other frame, except to send it to software.
+// frames without a VLAN tag, or with one of 802.1Q alone, that carry ARP, whole IPv4 packets of one protocol,
+// or IPv6 packets whose first next header is that protocol. No pattern made here matches any other frame,
+// except to send it to software.
 struct FlowKind {
   wire::Layer3 l3 = wire::Layer3::kNone;
   std::uint8_t protocol = 0;  // of IP
+  bool is_tagged = false;
 };
 
 // The kinds that rules of a set are about: ARP, TCP, UDP and ICMP, and of the other protocols that the rules
-// name the lowest 12 of each family.
+// name the lowest 12 of each family; where rules speak of VLANs, each without and with a tag.
 std::vector<FlowKind> FlowKindsOf(const std::vector<rules::Rule>& rules);
 
 // One header of a pattern: an item of rte_flow, its structures as bytes.
@@ -36,7 +38,7 @@ struct HeaderPattern {
 };
 
 struct FlowPattern {
-  static constexpr std::size_t kMostHeaders = 3;
+  static constexpr std::size_t kMostHeaders = 4;
   std::array<HeaderPattern, kMostHeaders> headers;  // from the outside in
   std::size_t count = 0;
 };

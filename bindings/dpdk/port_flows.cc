@@ -50,7 +50,7 @@ FlowEntry Sample(FlowEntry::Fate fate, const PatternAbilities& abilities, rules:
   FlowEntry entry;
   entry.fate = fate;
   std::vector<FlowPattern> patterns;
-  Translate(rule, {wire::Layer3::kIpv4, 6}, abilities, patterns);
+  Translate(rule, {wire::Layer3::kIpv4, 6, false}, abilities, patterns);
   entry.pattern = patterns.front();
   return entry;
 }

@@ -48,6 +48,10 @@ inline bool Matches(const FlowPattern& pattern, const Bytes& frame) {
       case RTE_FLOW_ITEM_TYPE_ETH:
         bytes = 14;
         break;
+      case RTE_FLOW_ITEM_TYPE_VLAN:
+        is_announced = next == 0x8100;
+        bytes = 4;
+        break;
       case RTE_FLOW_ITEM_TYPE_IPV4:
         is_announced = next == 0x0800;
         bytes = 20;
@@ -80,6 +84,8 @@ inline bool Matches(const FlowPattern& pattern, const Bytes& frame) {
     if (!HeaderMatches(header, frame.data() + at, bytes)) return false;
     if (header.type == RTE_FLOW_ITEM_TYPE_ETH) {
       next = frame[12] << 8 | frame[13];
+    } else if (header.type == RTE_FLOW_ITEM_TYPE_VLAN) {
+      next = frame[at + 2] << 8 | frame[at + 3];
     } else if (header.type == RTE_FLOW_ITEM_TYPE_IPV4) {
       next = frame[at + 9];
       bytes = std::size_t{4} * (frame[at] & 15);
@@ -117,8 +123,15 @@ inline std::string AddressText(rules::RuleDice& dice, wire::Layer3 l3) {
 inline Bytes RandomFrame(rules::RuleDice& dice) {
   wire::PacketBuilder packet;
   packet.Ethernet();
-  for (std::uint64_t tags = dice.OneIn(8) ? 1 + dice.Below(2) : 0; tags > 0; --tags) {
-    packet.Vlan(static_cast<std::uint16_t>(dice.Below(4)));
+  if (const wire::VlanKey vlan = dice.Vlan(); vlan != wire::kNoVlan) {
+    const auto vid = static_cast<std::uint16_t>(vlan & 0x0fff);
+    const auto priority = static_cast<std::uint8_t>(vlan >> 13);
+    if (dice.OneIn(10)) {
+      packet.Qinq(vid, priority);
+    } else {
+      packet.Vlan(vid, priority);
+    }
+    if (dice.OneIn(8)) packet.Vlan(7);
   }
   if (dice.OneIn(12)) return packet.Arp(1, "10.0.0.1", "10.0.1.51").Build();
   if (dice.OneIn(24)) return packet.Ethertype(0x88cc).Payload(60).Build();
