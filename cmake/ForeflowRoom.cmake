@@ -39,7 +39,7 @@ function(foreflow_room NAME)
     # RapidCheck's headers are not clean under our warnings, hence SYSTEM through its package directory.
     target_link_libraries(${NAME}_test PRIVATE foreflow::${NAME} GTest::gmock GTest::gtest_main rapidcheck)
     target_compile_definitions(${NAME}_test PRIVATE FOREFLOW_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
-    target_compile_options(${NAME}_test PRIVATE -O1)  # compiled once, run for seconds: a third less than at -O3
+    target_compile_options(${NAME}_test PRIVATE -O1)  # compiled once, run for seconds: a third less work than at -O3
     add_test(NAME ${NAME} COMMAND ${NAME}_test)
     add_dependencies(tests ${NAME}_test)
   endif()

@@ -4,7 +4,7 @@
 
     tools/check_floors.py [ROOT]
 
-models <- hw-models <- {ns3-module, bindings} <- {scenarios, analysis, examples}: no include and no link edge points up. Inside
+models <- hw-models <- {ns3-module, bindings} <- {scenarios, analysis, docs}: no include and no link edge points up. Inside
 a floor the rooms' DEPENDS, in the order of the CMakeLists.txt, say which room may include which. models/ (without
 models/train) names no simulator, NIC or tensor library, reads no clock, file, environment or random device, prints
 nothing, starts no thread and iterates no hashed container. Prints file:line: reason; exits with 1 where it found any.
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from cxx_source import ROOT, blanked, files, includes, is_test, line_of, report
 
-FLOORS = {"models": 0, "hw-models": 1, "bindings": 2, "ns3-module": 2, "scenarios": 3, "analysis": 3, "examples": 3}
+FLOORS = {"models": 0, "hw-models": 1, "bindings": 2, "ns3-module": 2, "scenarios": 3, "analysis": 3, "docs": 3}
 # Of the two on the third floor, the module may use the doors' file formats, never the other way.
 SIDEWAYS = {("ns3-module", "bindings"), ("scenarios", "analysis")}
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from foreflow.errors import Failed
 from foreflow.places import BUILD, LOGS, ROOT
 
-SOURCE_FOLDERS = ("cmake", "models", "hw-models", "ns3-module", "bindings", "scenarios", "examples", "tools")
+SOURCE_FOLDERS = ("cmake", "models", "hw-models", "ns3-module", "bindings", "scenarios", "docs/examples", "tools")
 SOURCE_NAMES = re.compile(r"\.(cc|h|cmake|in|py|pyi|yaml)$|^CMakeLists\.txt$")
 PROGRESS = re.compile(r"^\[(\d+)/(\d+)\]")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from foreflow.places import ROOT
 
-FOLDERS = ("analysis", "bindings", "datasets", "docs", "examples", "hw-models", "models", "ns3-module", "scenarios", "tools")
+FOLDERS = ("analysis", "bindings", "datasets", "docs", "hw-models", "models", "ns3-module", "scenarios", "tools")
 FENCE = re.compile(r"^( *)```(\S*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 
 

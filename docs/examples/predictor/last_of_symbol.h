@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#ifndef FOREFLOW_EXAMPLES_PREDICTOR_LAST_OF_SYMBOL_H_
-#define FOREFLOW_EXAMPLES_PREDICTOR_LAST_OF_SYMBOL_H_
+#ifndef FOREFLOW_DOCS_EXAMPLES_PREDICTOR_LAST_OF_SYMBOL_H_
+#define FOREFLOW_DOCS_EXAMPLES_PREDICTOR_LAST_OF_SYMBOL_H_
 
 #include <array>
 #include <cstddef>
@@ -55,4 +55,4 @@ class LastOfSymbol : public predict::TypePredictor {
 
 }  // namespace foreflow::examples
 
-#endif  // FOREFLOW_EXAMPLES_PREDICTOR_LAST_OF_SYMBOL_H_
+#endif  // FOREFLOW_DOCS_EXAMPLES_PREDICTOR_LAST_OF_SYMBOL_H_

@@ -19,7 +19,7 @@ FEW = {"traffic.max_packets": 1500}
 
 
 def test_the_scenario_runs_by_its_own_rules(tmp_path: Path) -> None:
-    document = ff.run(str(ROOT / "examples" / "scenario"), FEW, seeds=2, out=tmp_path)
+    document = ff.run(str(ROOT / "docs" / "examples" / "scenario"), FEW, seeds=2, out=tmp_path)
     assert document["scenario"] == "small-nic"
     assert set(document["arms"]) == {"reactive", "predictive", "oracle"}
     assert [rule["id"] for rule in document["config"]["rules"]] == [1, 2, 3, 4]
@@ -29,7 +29,7 @@ def test_the_scenario_runs_by_its_own_rules(tmp_path: Path) -> None:
 
 def test_the_profile_changes_the_price_and_no_decision(tmp_path: Path) -> None:
     profile = tmp_path / "faster-core.json"
-    subprocess.run([sys.executable, ROOT / "examples" / "device_profile" / "faster_core.py", profile], check=True)
+    subprocess.run([sys.executable, ROOT / "docs" / "examples" / "device_profile" / "faster_core.py", profile], check=True)
     assert config.resolve("tag", [f"host.profile={profile}"])["hw"][str(profile)]["clock_hz"]["value"] == 3_800_000_000
 
     def run(**settings: object) -> dict:

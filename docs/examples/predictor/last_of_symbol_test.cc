@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "examples/predictor/last_of_symbol.h"
+#include "docs/examples/predictor/last_of_symbol.h"
 
 #include <gtest/gtest.h>
 

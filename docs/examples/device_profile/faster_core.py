@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A profile of a device that is like a known one but for some numbers, each with its own source.
 
-python3 examples/device_profile/faster_core.py faster-core.json
+python3 docs/examples/device_profile/faster_core.py faster-core.json
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-PROFILES = Path(__file__).resolve().parents[2] / "hw-models" / "profiles"
+PROFILES = Path(__file__).resolve().parents[3] / "hw-models" / "profiles"
 
 profile = json.loads((PROFILES / "x86-core.json").read_text())
 profile["name"] = Path(sys.argv[1]).stem
