@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The figure of where predicting pays, PNG and PDF."""
+"""The figure of where predicting pays, PNG and PDF, with its numbers as CSV."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from foreflow.judge.plots import STYLE, plt, save
+from foreflow.judge.plots import STYLE, plt, save, write_csv
 from foreflow.runs.break_even import KINDS
 
 _COLOURS = {"destination": "#0072B2", "promotion": "#009E73", "demotion": "#CC79A7"}
@@ -23,6 +23,8 @@ def _error(estimate: dict[str, Any]) -> list[list[float]] | None:
 def draw(document: dict[str, Any], folder: Path) -> list[Path]:
     """Hit rate against break-even, a point an input and kind of prediction; cycles spent against cycles saved, a point an input."""
     rows = document["inputs"]
+    estimates = [(name, metric, e["mean"], *e["ci95"], e["n"]) for name, row in rows.items() for metric, e in row.items()]
+    write_csv(folder / "break-even.csv", ["input", "metric", "mean", "low", "high", "n"], estimates)
     with plt.rc_context(STYLE):
         figure, (rates, cycles) = plt.subplots(1, 2, figsize=(8.6, 3.8))
         for mark, (name, row) in zip(np.resize(_MARKS, len(rows)), rows.items(), strict=True):

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The figure of an update sweep, PNG and PDF."""
+"""The figure of an update sweep, PNG and PDF, with its numbers as CSV."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from foreflow.judge.plots import COLOURS, STYLE, plt, save
+from foreflow.judge.plots import COLOURS, STYLE, plt, save, write_csv
 
 _LINES = {
     "stale_cycles_per_packet": ("stale", "--"),
@@ -21,6 +21,13 @@ def draw(document: dict[str, Any], folder: Path) -> list[Path]:
     losses = sorted({point["loss"] for point in points})
     restarts = sorted({point["restarts"] for point in points})
     arms = list(dict.fromkeys(point["arm"] for point in points))
+    rows = [
+        (p["arm"], p["loss"], p["restarts"], p["updates_per_second"], metric, e["mean"], *e["ci95"], e["n"])
+        for p in points
+        for metric in _LINES
+        for e in [p["metrics"][metric]]
+    ]
+    write_csv(folder / "updates.csv", ["arm", "loss", "restarts", "updates_per_second", "metric", "mean", "low", "high", "n"], rows)
     with plt.rc_context(STYLE):
         figure, grid = plt.subplots(len(restarts), len(losses), figsize=(3.4 * len(losses), 2.7 * len(restarts)), squeeze=False, sharex=True, sharey=True)
         for row, count in enumerate(restarts):
