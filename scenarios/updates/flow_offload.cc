@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <limits>
+#include <string>
 #include <utility>
 
 #include "models/base/bytes.h"
+#include "models/base/refusal.h"
 #include "models/wire/ipv4.h"
 
 namespace foreflow::scenarios {
@@ -34,6 +36,12 @@ FlowOffload::FlowOffload(const std::vector<rules::Rule>& rules, std::size_t flow
     : initial_(rules), most_(flows), predicts_(predicts) {
   table_.Load(rules);
   for (rules::Rule& rule : initial_) {
+    if (rule.vlan != rules::kAnyVlan || rule.vlan_priority != rules::kAnyVlanPriority) {
+      throw Refusal(
+          "rules: rule " + std::to_string(rule.id) +
+          " names a VLAN; the flows that updates ask for are told apart by their keys alone, so leave "
+          "vlan and vlan_priority out here");
+    }
     if (rule.action.verb == rules::Verb::kForward) rule.action.verb = rules::Verb::kTrap;
     first_id_ = std::max(first_id_, rule.id + 1);
   }

@@ -23,7 +23,8 @@ namespace foreflow::scenarios {
 class FlowOffload {
  public:
   // At most `flows` at a time; the least recently used makes room. `predicts`: the other direction of a new
-  // TCP or UDP flow is asked for with it, where the VM that will answer has been heard.
+  // TCP or UDP flow is asked for with it, where the VM that will answer has been heard. Throws Refusal where
+  // a rule names a VLAN.
   FlowOffload(const std::vector<rules::Rule>& rules, std::size_t flows, bool predicts);
 
   const std::vector<rules::Rule>& initial() const { return initial_; }
