@@ -100,16 +100,16 @@ TEST(RuleSet, ADeviceThatHoldsAllRulesSendsTheirTrapsAloneToTheHost) {
   config.flow_entries = 0;
   config.holds_rules = true;
   config.lanes = 2;
-  config.rules = WithoutMeters(dice.Rules(40));
+  config.rules = rules::WithoutMeters(dice.Rules(40));
   Lanes path(config, nullptr);
   std::uint64_t traps = 0;
   for (int i = 0; i < 10'000; ++i) {
     if (i % 500 == 499) {
-      config.rules = WithoutMeters(dice.Rules(1 + dice.Below(60)));
+      config.rules = rules::WithoutMeters(dice.Rules(1 + dice.Below(60)));
       path.ReplaceRules(config);
     } else if (i % 100 == 99) {
       const std::size_t at = dice.Below(config.rules.size());
-      const rules::Rule changed = WithoutMeters({dice.RandomRule(config.rules[at].id)})[0];
+      const rules::Rule changed = rules::WithoutMeters({dice.RandomRule(config.rules[at].id)})[0];
       path.ApplyRules({path.rules().generation(), {{rules::RuleOperation::kModify, changed}}});
       config.rules[at] = changed;
     }
