@@ -9,7 +9,6 @@ import os
 import random
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -172,40 +171,26 @@ def test_other_versions_and_what_is_no_store_are_refused(tmp_path: Path) -> None
         Store.of(tmp_path / "file")
 
 
-@pytest.fixture
-def mounted(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 1 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"a file system cannot be mounted here: {done.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", folder], check=True)
-
-
-def test_a_read_only_folder_is_refused_and_can_be_read(mounted: Path) -> None:
-    store = Store.of(mounted / "s")
+def test_a_read_only_folder_is_refused_and_can_be_read(disk: Path) -> None:
+    store = Store.of(disk / "s")
     row = write_run(store.run(key_of(1)), key_of(1))
-    subprocess.run(["mount", "-o", "remount,ro", mounted], check=True)
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
     with pytest.raises(Refused, match=f"{store.folder}: cannot be written: Read-only file system; name another folder"):
         Store.of(store.folder)
     assert Store.existing(store.folder).rows() == [row]
 
 
-def test_a_full_disk_keeps_what_is_finished(mounted: Path, tmp_path: Path) -> None:
-    store, run = Store.of(mounted / "s"), fake(tmp_path)
+def test_a_full_disk_keeps_what_is_finished(disk: Path, tmp_path: Path) -> None:
+    store, run = Store.of(disk / "s"), fake(tmp_path)
     done = runner.execute(run, FAKE, store)
     assert done.status == "done", done.sentence
-    with (mounted / "filler").open("wb") as file, pytest.raises(OSError, match="No space left"):
+    with (disk / "filler").open("wb") as file, pytest.raises(OSError, match="No space left"):
         while True:
             os.write(file.fileno(), b"\0" * 4096)
     other = runner.plan(run.config, "oracle", 1, run.capture, FAKE)
     result = runner.execute(other, FAKE, store)
     assert result.status == "unwritable" and str(store.folder) in result.sentence, result
     assert [row["key"] for row in store.rows()] == [run.key]
-    (mounted / "filler").unlink()
+    (disk / "filler").unlink()
     assert runner.execute(other, FAKE, store).status == "done"
     assert len(store.rows()) == 2

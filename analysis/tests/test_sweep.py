@@ -14,7 +14,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -384,20 +384,6 @@ def test_a_run_that_takes_every_worker_with_it_is_a_failed_row(command: Command,
     assert code == 1 and errors.count("the run is repeated") == 2, errors
     (row,) = json.loads(text)["failed"]
     assert row["arm"] == "predictive" and row["sentence"] == "3 workers died while they ran it"
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """Of half a mebibyte, a few runs."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", folder], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"a file system cannot be mounted here: {done.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", folder], check=True)
 
 
 @real

@@ -42,6 +42,22 @@ std::vector<double> Medians(const std::vector<Contender>& contenders) {
   return medians;
 }
 
+std::vector<Row> Measure(const std::vector<Comparison>& comparisons) {
+  std::vector<Contender> contenders;
+  for (const Comparison& comparison : comparisons) {
+    contenders.push_back(comparison.ours);
+    contenders.push_back(comparison.peers);
+  }
+  const std::vector<double> medians = Medians(contenders);
+  std::vector<Row> rows;
+  for (std::size_t i = 0; i < comparisons.size(); ++i) {
+    const Comparison& comparison = comparisons[i];
+    rows.push_back({comparison.name, comparison.unit, medians[2 * i], comparison.peer, medians[2 * i + 1],
+                    comparison.better});
+  }
+  return rows;
+}
+
 std::string ToJson(const std::vector<Row>& rows) {
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
   for (const Row& row : rows) {

@@ -44,6 +44,18 @@ struct Row {
   double Ratio() const { return better == Better::kLess ? peer_value / value : value / peer_value; }
 };
 
+// A row that is yet to be measured, of ours and of a peer's work.
+struct Comparison {
+  std::string name;
+  std::string unit;
+  std::string peer;
+  Better better = Better::kLess;
+  Contender ours;
+  Contender peers;
+};
+// All contenders in turn, see Medians.
+std::vector<Row> Measure(const std::vector<Comparison>& comparisons);
+
 // The rows as one JSON document: a list of {name, unit, value, peer, peer_value, ratio}.
 std::string ToJson(const std::vector<Row>& rows);
 

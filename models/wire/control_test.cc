@@ -4,32 +4,17 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
-#include <fstream>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "models/base/rng.h"
+#include "models/wire/test_vectors.h"
 
 namespace foreflow::wire {
 namespace {
 
 using Raw = std::vector<std::uint8_t>;
-
-std::map<std::string, Raw> ReadVectors() {
-  std::ifstream file(std::string(FOREFLOW_SOURCE_DIR) + "/models/wire/vectors/control.txt");
-  std::map<std::string, Raw> vectors;
-  for (std::string line; std::getline(file, line);) {
-    if (line.empty() || line[0] == '#') continue;
-    const std::size_t space = line.find(' ');
-    Raw bytes;
-    for (std::size_t at = space + 1; at + 1 < line.size(); at += 2) {
-      bytes.push_back(static_cast<std::uint8_t>(std::stoul(line.substr(at, 2), nullptr, 16)));
-    }
-    vectors[line.substr(0, space)] = bytes;
-  }
-  return vectors;
-}
 
 template <std::size_t kBytes>
 std::array<std::uint8_t, kBytes> Counting(std::uint8_t from) {
@@ -141,7 +126,7 @@ std::vector<Encoded> Examples() {
 }
 
 TEST(Control, EncodesTheVectors) {
-  const auto vectors = ReadVectors();
+  const auto vectors = ReadVectors("control.txt");
   const auto examples = Examples();
   EXPECT_EQ(vectors.size(), examples.size());
   for (const Encoded& example : examples) {

@@ -3,32 +3,17 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "models/base/rng.h"
+#include "models/wire/test_vectors.h"
 
 namespace foreflow::wire {
 namespace {
 
 using Raw = std::vector<std::uint8_t>;
-
-std::map<std::string, Raw> ReadVectors() {
-  std::ifstream file(std::string(FOREFLOW_SOURCE_DIR) + "/models/wire/vectors/fragment.txt");
-  std::map<std::string, Raw> vectors;
-  for (std::string line; std::getline(file, line);) {
-    if (line.empty() || line[0] == '#') continue;
-    const std::size_t space = line.find(' ');
-    Raw bytes;
-    for (std::size_t at = space + 1; at + 1 < line.size(); at += 2) {
-      bytes.push_back(static_cast<std::uint8_t>(std::stoul(line.substr(at, 2), nullptr, 16)));
-    }
-    vectors[line.substr(0, space)] = bytes;
-  }
-  return vectors;
-}
 
 template <typename Struct>
 void Append(Raw& to, const Struct& value) {
@@ -90,7 +75,7 @@ ShardFault Read(const Raw& bytes) {
 }
 
 TEST(Fragment, EncodesTheVectors) {
-  auto vectors = ReadVectors();
+  auto vectors = ReadVectors("fragment.txt");
   ASSERT_EQ(vectors.size(), 5u);
   EXPECT_EQ(Fragment(ShardType::kData, false, 0), vectors["data_compact"]);
   EXPECT_EQ(Fragment(ShardType::kData, true, 3), vectors["data_explicit"]);

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 import pandas
 
 from foreflow.errors import Refused
+from foreflow.traces.kept import read_document
 from tools import trace_events
 
 TABLES = ("packets", "decisions", "predictions", "flows", "stations", "alerts", "work")
@@ -34,32 +34,20 @@ class Run:
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r})"
 
-    def _document(self, name: str) -> dict[str, Any]:
-        path = self.folder / name
-        try:
-            document = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise Refused(f"{path}: is missing; the run has not finished, or the folder is not a run's") from None
-        except (OSError, ValueError) as error:
-            raise Refused(f"{path}: cannot be read: {error}; run it again") from None
-        if not isinstance(document, dict):
-            raise Refused(f"{path}: is no mapping of keys to values; run it again")
-        return document
-
     @cached_property
     def manifest(self) -> dict[str, Any]:
         """manifest.json: configuration, seed, commit, compiler, machine, times, SHA-256 of inputs and outputs."""
-        return self._document("manifest.json")
+        return read_document(self.folder / "manifest.json")
 
     @cached_property
     def summary(self) -> dict[str, Any]:
         """summary.json: the account of packets, counters, the fingerprint."""
-        return self._document("summary.json")
+        return read_document(self.folder / "summary.json")
 
     @cached_property
     def config(self) -> dict[str, Any]:
         """RESOLVED.json: what the simulator read."""
-        return self._document("RESOLVED.json")
+        return read_document(self.folder / "RESOLVED.json")
 
     def table(self, name: str) -> pandas.DataFrame:
         """A table of the trace by name, one of TABLES, read again at each call."""

@@ -58,15 +58,16 @@ class Kept:
         return next(iter(self.manifest["inputs_sha256"].values()))
 
 
-def _document(path: Path) -> dict[str, Any]:
+def read_document(path: Path) -> dict[str, Any]:
+    """One of a run's JSON files; refuses what is none."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise Refused(f"{path}: is missing; name the folder of one run (of `replay --out`, or in outputs.runs of `run`)") from None
+        raise Refused(f"{path}: is missing; the run has not finished, or the folder is not one run's (of `replay --out`, or in outputs.runs of `run`)") from None
     except (OSError, ValueError) as error:
-        raise Refused(f"{path}: cannot be read: {error}") from None
+        raise Refused(f"{path}: cannot be read: {error}; run it again") from None
     if not isinstance(document, dict):
-        raise Refused(f"{path}: is no mapping of keys to values")
+        raise Refused(f"{path}: is no mapping of keys to values; run it again")
     return document
 
 
@@ -74,7 +75,7 @@ def open_run(folder: Path) -> Kept:
     """Refuses what is no whole run, or whose trace has not a row for each packet."""
     if not folder.is_dir():
         raise Refused(f"{folder}: no such folder")
-    run = Kept(folder, *(_document(folder / name) for name in ("RESOLVED.json", "manifest.json", "summary.json")))
+    run = Kept(folder, *(read_document(folder / name) for name in ("RESOLVED.json", "manifest.json", "summary.json")))
     try:
         state, packets, _ = run.manifest["exit"], run.packets, (run.resolved["input"], run.capture_sha256)
     except (KeyError, TypeError, AttributeError, StopIteration) as error:

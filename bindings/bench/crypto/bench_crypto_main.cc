@@ -266,17 +266,7 @@ Contender OpenSslAgreements() {
 
 std::vector<Row> MeasureAll() {
   if (sodium_init() < 0) throw std::runtime_error("libsodium cannot be initialised on this machine");
-  struct Beside {
-    std::string name, unit, peer;
-    Better better;
-  };
-  std::vector<Beside> rows;
-  std::vector<Contender> contenders;
-  const auto add = [&](Beside row, Contender ours, Contender peers) {
-    rows.push_back(std::move(row));
-    contenders.push_back(std::move(ours));
-    contenders.push_back(std::move(peers));
-  };
+  std::vector<Comparison> comparisons;
   const std::pair<AeadAlgorithm, const char*> kAlgorithms[] = {
       {AeadAlgorithm::kAes128Gcm, "aes128gcm"},
       {AeadAlgorithm::kAes256Gcm, "aes256gcm"},
@@ -286,29 +276,21 @@ std::vector<Row> MeasureAll() {
       for (const std::size_t size : kSizes) {
         const std::string row =
             std::string("crypto/") + name + (is_open ? "_open_" : "_seal_") + std::to_string(size);
-        add({row, "ns", "OpenSSL EVP, context kept", Better::kLess}, Ours(algorithm, size, is_open),
-            OpenSsl(algorithm, size, is_open));
+        comparisons.push_back({row, "ns", "OpenSSL EVP, context kept", Better::kLess,
+                               Ours(algorithm, size, is_open), OpenSsl(algorithm, size, is_open)});
         if (algorithm == AeadAlgorithm::kAes128Gcm) continue;  // libsodium has none
-        add({row + "_beside_libsodium", "ns", "libsodium, key kept ready", Better::kLess},
-            Ours(algorithm, size, is_open), Sodium(algorithm, size, is_open));
+        comparisons.push_back({row + "_beside_libsodium", "ns", "libsodium, key kept ready", Better::kLess,
+                               Ours(algorithm, size, is_open), Sodium(algorithm, size, is_open)});
       }
     }
   }
   for (const std::size_t size : kSizes) {
-    add({"crypto/record_" + std::to_string(size), "ns, sent and received", "AES-256-GCM alone, and the copy",
-         Better::kLess},
-        Record(size), BareRecord(size));
+    comparisons.push_back({"crypto/record_" + std::to_string(size), "ns, sent and received",
+                           "AES-256-GCM alone, and the copy", Better::kLess, Record(size), BareRecord(size)});
   }
-  add({"crypto/handshakes_per_s", "handshakes/s, both ends", "their X25519 alone, by OpenSSL", Better::kMore},
-      Handshakes(), OpenSslAgreements());
-
-  const std::vector<double> medians = Medians(contenders);
-  std::vector<Row> result;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    result.push_back(
-        {rows[i].name, rows[i].unit, medians[2 * i], rows[i].peer, medians[2 * i + 1], rows[i].better});
-  }
-  return result;
+  comparisons.push_back({"crypto/handshakes_per_s", "handshakes/s, both ends",
+                         "their X25519 alone, by OpenSSL", Better::kMore, Handshakes(), OpenSslAgreements()});
+  return Measure(comparisons);
 }
 
 }  // namespace

@@ -371,44 +371,29 @@ Contender BareCipher(std::size_t packet_bytes, std::size_t most) {
 }
 
 std::vector<Row> MeasureAll() {
-  struct Beside {
-    std::string name, unit, peer;
-    Better better;
-  };
-  std::vector<Beside> rows;
-  std::vector<Contender> contenders;
-  const auto add = [&](Beside row, Contender ours, Contender peers) {
-    rows.push_back(std::move(row));
-    contenders.push_back(std::move(ours));
-    contenders.push_back(std::move(peers));
-  };
+  std::vector<Comparison> comparisons;
   const std::string dpdk = rte_version();
   const auto few = std::make_shared<Buffers>(128), many = std::make_shared<Buffers>(8192);
   for (const auto& [buffers, flows, batches] : {std::tuple(few, std::size_t{16}, std::size_t{40}),
                                                 std::tuple(many, std::size_t{8192}, std::size_t{1})}) {
     for (const bool is_verified : {false, true}) {
-      add({"shard/reassembly_" + std::to_string(flows) + (is_verified ? "_verified" : ""), "ns a fragment",
-           dpdk + " rte_ip_frag" + (is_verified ? ", which verifies nothing" : ""), Better::kLess},
-          Ours(buffers, flows, batches, is_verified), IpFrag(buffers, flows, batches));
+      comparisons.push_back(
+          {"shard/reassembly_" + std::to_string(flows) + (is_verified ? "_verified" : ""), "ns a fragment",
+           dpdk + " rte_ip_frag" + (is_verified ? ", which verifies nothing" : ""), Better::kLess,
+           Ours(buffers, flows, batches, is_verified), IpFrag(buffers, flows, batches)});
     }
   }
-  add({"shard/reassembly_16_beside_rte_reorder", "ns a fragment",
-       dpdk + " rte_reorder, which parses and joins nothing", Better::kLess},
-      Ours(few, 16, 40, false), Reorder(few, 40));
+  comparisons.push_back({"shard/reassembly_16_beside_rte_reorder", "ns a fragment",
+                         dpdk + " rte_reorder, which parses and joins nothing", Better::kLess,
+                         Ours(few, 16, 40, false), Reorder(few, 40)});
   for (const auto& [bytes, most] : {std::pair(1400, 1400), std::pair(1400, 350), std::pair(9000, 1400)}) {
     const auto packet = static_cast<std::size_t>(bytes);
-    add({"shard/whole_path_" + std::to_string(bytes) + "_by_" + std::to_string(most),
-         "Gbit/s, both ends in one thread", "AES-256-GCM alone, the same pieces", Better::kMore},
-        WholePath(packet, static_cast<std::size_t>(most)),
-        BareCipher(packet, static_cast<std::size_t>(most)));
+    comparisons.push_back({"shard/whole_path_" + std::to_string(bytes) + "_by_" + std::to_string(most),
+                           "Gbit/s, both ends in one thread", "AES-256-GCM alone, the same pieces",
+                           Better::kMore, WholePath(packet, static_cast<std::size_t>(most)),
+                           BareCipher(packet, static_cast<std::size_t>(most))});
   }
-  const std::vector<double> medians = Medians(contenders);
-  std::vector<Row> result;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    result.push_back(
-        {rows[i].name, rows[i].unit, medians[2 * i], rows[i].peer, medians[2 * i + 1], rows[i].better});
-  }
-  return result;
+  return Measure(comparisons);
 }
 
 }  // namespace
