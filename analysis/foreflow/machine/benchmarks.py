@@ -28,8 +28,8 @@ PREDICT = [f"{cell}_{how}" for cell in CELLS for how in ("single", "batch4", "ba
     f"predict/{row}"
     for row in ("automaton_step", "automaton_step_and_output", "automaton_of_codes_step", "mlp_32", "trees_64x6", "markov3_step", "holt_winters_step")
 ]
-CIPHERS = {"aes128gcm": ("",), "aes256gcm": ("", "_beside_libsodium"), "chacha20poly1305": ("", "_beside_libsodium")}
-RECORD_SIZES = (64, 512, 1400)
+CIPHERS = {"aes128gcm": ("",), "aes256gcm": ("", "_beside_libsodium", "_beside_bare"), "chacha20poly1305": ("", "_beside_libsodium")}
+RECORD_SIZES = (64, 256, 512, 1400)
 CRYPTO = [
     f"crypto/{cipher}_{operation}_{size}{beside}"
     for cipher, besides in CIPHERS.items()

@@ -3,6 +3,9 @@
 // process, in turns. Prints the JSON list of `foreflow bench`.
 #include <openssl/evp.h>
 #include <sodium.h>
+#ifdef FOREFLOW_IPSEC_MB
+#include <intel-ipsec-mb.h>
+#endif
 
 #include <algorithm>
 #include <array>
@@ -27,7 +30,7 @@ using crypto::kAeadTagBytes;
 
 constexpr double kNanosASecond = 1e9;
 constexpr std::size_t kOperations = 4'000;
-constexpr std::size_t kSizes[] = {64, 512, 1400};
+constexpr std::size_t kSizes[] = {64, 256, 512, 1400};
 constexpr std::array<std::uint8_t, 32> kKey = {1, 2, 3};
 constexpr std::array<std::uint8_t, 16> kAssociated = {4, 5, 6};
 
@@ -105,6 +108,44 @@ Contender Sodium(AeadAlgorithm algorithm, std::size_t size, bool is_open) {
                           zero.data(), kKey.data())) == 0);
     });
   };
+}
+
+#ifdef FOREFLOW_IPSEC_MB
+Contender BareIpsecMb(std::size_t size, bool is_open) {
+  const std::shared_ptr<IMB_MGR> manager(alloc_mb_mgr(0), free_mb_mgr);
+  if (manager == nullptr) throw std::runtime_error("intel-ipsec-mb has no manager on this machine");
+  init_mb_mgr_auto(manager.get(), nullptr);
+  const auto key = std::make_shared<gcm_key_data>();
+  IMB_AES256_GCM_PRE(manager.get(), kKey.data(), key.get());
+  return [manager, key, size, is_open] {
+    Buffer buffer(size);
+    gcm_context_data context;
+    const auto seal = [&](const AeadNonce& nonce) {
+      IMB_AES256_GCM_ENC(manager.get(), key.get(), &context, buffer.text.data(), buffer.text.data(), size,
+                         nonce.data(), kAssociated.data(), kAssociated.size(), buffer.tag.data(),
+                         kAeadTagBytes);
+    };
+    if (!is_open) return NanosEach(seal);
+    const AeadNonce zero{};
+    seal(zero);
+    std::vector<std::uint8_t> out(size);
+    std::array<std::uint8_t, kAeadTagBytes> tag;
+    return NanosEach([&](const AeadNonce&) {
+      IMB_AES256_GCM_DEC(manager.get(), key.get(), &context, out.data(), buffer.text.data(), size,
+                         zero.data(), kAssociated.data(), kAssociated.size(), tag.data(), kAeadTagBytes);
+      Check(tag == buffer.tag);
+    });
+  };
+}
+#endif
+
+// AES-256-GCM by the function of the library that serves it, with nothing of ours around it.
+Contender Bare(std::size_t size, bool is_open) {
+#ifdef FOREFLOW_IPSEC_MB
+  if (FastestBackEnd(AeadAlgorithm::kAes256Gcm) == crypto::AeadBackEnd::kIpsecMb)
+    return BareIpsecMb(size, is_open);
+#endif
+  return Sodium(AeadAlgorithm::kAes256Gcm, size, is_open);
 }
 
 // One context with its key, used again with a new nonce.
@@ -281,6 +322,9 @@ std::vector<Row> MeasureAll() {
         if (algorithm == AeadAlgorithm::kAes128Gcm) continue;  // libsodium has none
         comparisons.push_back({row + "_beside_libsodium", "ns", "libsodium, key kept ready", Better::kLess,
                                Ours(algorithm, size, is_open), Sodium(algorithm, size, is_open)});
+        if (algorithm != AeadAlgorithm::kAes256Gcm) continue;
+        comparisons.push_back({row + "_beside_bare", "ns", "the library that does it, called bare",
+                               Better::kLess, Ours(algorithm, size, is_open), Bare(size, is_open)});
       }
     }
   }

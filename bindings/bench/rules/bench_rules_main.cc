@@ -461,7 +461,7 @@ std::vector<Row> MeasureUpdates(const std::string& set, const std::vector<rules:
            Better::kLess}};
 }
 
-std::vector<Row> Measure(const std::string& folder, const std::string& set) {
+std::vector<Row> MeasureSet(const std::string& folder, const std::string& set) {
   const std::string file = folder + "/" + set;
   const std::vector<rules::Rule> rules = config::ParseClassBench(file + ".rules", TextOf(file + ".rules"));
   const Trace uniform = TraceOf(file + ".uniform");
@@ -500,7 +500,7 @@ int main(int argc, char** argv) {
     const foreflow::dpdk::Eal eal(arguments, 0, foreflow::dpdk::Placement::kFloating);
     std::vector<foreflow::bench::Row> rows;
     for (int i = 2; i < argc; ++i) {
-      for (auto& row : foreflow::bench::Measure(argv[1], argv[i])) rows.push_back(std::move(row));
+      for (auto& row : foreflow::bench::MeasureSet(argv[1], argv[i])) rows.push_back(std::move(row));
     }
     return rows;
   });
