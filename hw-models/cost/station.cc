@@ -43,6 +43,11 @@ Station::Passage Station::Enter(Picos now, Picos occupancy, Picos latency) {
   return passage;
 }
 
+bool Station::HasRoom(Picos now) const {
+  if (free_at_.front() <= now || waiting_count_ < waiting_.size()) return true;
+  return waiting_count_ > 0 && waiting_[first_waiting_] <= now;
+}
+
 // Replaces the heap's root and sifts it down.
 void Station::OccupyFirstFree(Picos until) {
   const std::size_t size = free_at_.size();

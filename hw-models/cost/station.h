@@ -37,6 +37,9 @@ class Station {
   // `latency` below `occupancy` counts as `occupancy`. Times of a refused job are zero.
   Passage Enter(Picos now, Picos occupancy, Picos latency);
 
+  // Whether Enter at `now` would take a job.
+  bool HasRoom(Picos now) const;
+
   struct Statistics {
     std::uint64_t accepted = 0;
     std::uint64_t refused = 0;

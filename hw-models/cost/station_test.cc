@@ -250,7 +250,9 @@ RC_GTEST_PROP(StationProperty, AgreesWithTheNaiveStationAndLosesNoJob, ()) {
   std::int64_t waited = 0;
   for (const auto& [gap, occupancy] : jobs) {
     now += gap;
+    const bool had_room = station.HasRoom(Picos(now));
     const Station::Passage passage = station.Enter(Picos(now), Picos(occupancy), Picos(occupancy + 7));
+    RC_ASSERT(passage.accepted == had_room);
     std::int64_t start = 0;
     const bool accepted = reference.Enter(now, occupancy, start);
     RC_ASSERT(passage.accepted == accepted);
