@@ -41,6 +41,7 @@ GapDetector::GapDetector(const GapDetectorConfig& config)
       wait_(config.wait),
       asks_(config.asks),
       predictor_(config.predictor),
+      certainty_(config.predictor.certainty / 65'536.0),
       received_(config.numbers / 64),
       gap_of_(config.numbers, kNone),
       watched_(config.gaps),
@@ -49,6 +50,7 @@ GapDetector::GapDetector(const GapDetectorConfig& config)
       least_(Millis(1)),
       smoothed_(Millis(1)),
       window_(least_ / 4) {
+  if (rule_ == GapRule::kBayes) filter_.emplace(config.channel);
   for (std::size_t i = 0; i < watched_.size(); ++i)
     watched_[i].next_free = i + 1 < watched_.size() ? static_cast<Gap>(i + 1) : kNone;
 }
@@ -80,6 +82,7 @@ void GapDetector::OnNumber(std::uint64_t number, Nanos now, Work& work) {
     Advance(number + 1);
     if (number > first && (has_any_ || number < kStart)) Find(first, number - 1, now, false, work);
     ++received_run_;
+    if (filter_) filter_->OnReceived(work);
   } else if (next_ - number > received_.size() * 64) {
     return;
   } else if (const Gap gap = GapOf(number); gap != kNone) {
@@ -88,6 +91,7 @@ void GapDetector::OnNumber(std::uint64_t number, Nanos now, Work& work) {
     ++(was_asked ? counts_.spurious : counts_.late);
     if (rule_ == GapRule::kLearned)
       predictor_.OnLate(watched.context, now - watched.found, watched.took_token, was_asked);
+    if (rule_ == GapRule::kEwma) SmoothLateness(now - watched.found);
     // A request ahead of the window says nothing of the window.
     if (was_asked && !watched.took_token) Widen(now);
     Release(gap);
@@ -131,44 +135,80 @@ void GapDetector::Find(std::uint64_t first, std::uint64_t last, Nanos now, bool 
   signs.since = static_cast<std::uint32_t>(std::min<std::uint64_t>(received_run_, 1u << 20));
   received_run_ = 0;
   counts_.missing += last - first + 1;
-  if (rule_ == GapRule::kNone) return;
+  if (rule_ == GapRule::kNone || rule_ == GapRule::kClairvoyant) return;
   const std::uint8_t context = LossPredictor::ContextOf(signs);
   const std::uint64_t from = std::max(first, last - std::min<std::uint64_t>(last, received_.size() * 64 - 1));
   counts_.unwatched += from - first;
+  if (filter_ && !is_tail) filter_->OnMissing(last - first + 1, work);
   for (std::uint64_t number = from; number <= last; ++number) {
-    const Gap gap = free_;
-    if (gap == kNone) {
+    Watched* const watched = Watch(number, now, work);
+    if (watched == nullptr) {
       counts_.unwatched += last - number + 1;
       return;
     }
-    Watched& watched = watched_[gap];
-    free_ = watched.next_free;
-    watched = {};
-    watched.number = number;
-    watched.found = now;
-    watched.context = context;
-    gap_of_[PlaceOf(number)] = gap;
-    work.Add(WorkItem::kUpdate);
-    Nanos wait;
-    switch (rule_) {
-      case GapRule::kNone:
-        break;
-      case GapRule::kFixed:
-        wait = wait_;
-        break;
-      case GapRule::kThree:
-        in_order_[order_last_++ % in_order_.size()] = {number, counts_.received};
-        if (order_last_ - order_first_ > in_order_.size()) ++order_first_;
-        if (!is_tail) continue;
-        break;
-      case GapRule::kRack:
-        wait = window_;
-        break;
-      case GapRule::kLearned:
-        wait = is_tail ? window_ : predictor_.Wait(context, window_, watched.took_token, work);
-        break;
+    watched->context = context;
+    if (rule_ == GapRule::kThree) {
+      in_order_[order_last_++ % in_order_.size()] = {number, counts_.received};
+      if (order_last_ - order_first_ > in_order_.size()) ++order_first_;
+      if (!is_tail) continue;
     }
-    wheel_.Arm(gap, is_tail ? now : now + wait);
+    const Nanos wait = is_tail ? Nanos() : WaitFor(*watched, last - number, work);
+    wheel_.Arm(static_cast<Gap>(watched - watched_.data()), now + wait);
+  }
+}
+
+GapDetector::Watched* GapDetector::Watch(std::uint64_t number, Nanos now, Work& work) {
+  const Gap gap = free_;
+  if (gap == kNone) return nullptr;
+  Watched& watched = watched_[gap];
+  free_ = watched.next_free;
+  watched = {};
+  watched.number = number;
+  watched.found = now;
+  gap_of_[PlaceOf(number)] = gap;
+  work.Add(WorkItem::kUpdate);
+  return &watched;
+}
+
+// `back`: numbers found missing with it that are later.
+Nanos GapDetector::WaitFor(Watched& watched, std::uint64_t back, Work& work) {
+  switch (rule_) {
+    case GapRule::kFixed:
+      return wait_;
+    case GapRule::kRack:
+      return window_;
+    case GapRule::kLearned:
+      return predictor_.Wait(watched.context, window_, watched.took_token, work);
+    case GapRule::kEwma:
+      return has_lateness_ ? std::min(lateness_ + deviation_ * 4, smoothed_) : window_;
+    case GapRule::kBayes:
+      return filter_->Wait(filter_->Posterior(back), certainty_);
+    case GapRule::kNone:
+    case GapRule::kThree:
+    case GapRule::kClairvoyant:
+      break;
+  }
+  return Nanos();
+}
+
+void GapDetector::SmoothLateness(Nanos lateness) {
+  if (!has_lateness_) {
+    lateness_ = lateness;
+    deviation_ = lateness / 2;
+    has_lateness_ = true;
+    return;
+  }
+  const Nanos off = lateness > lateness_ ? lateness - lateness_ : lateness_ - lateness;
+  deviation_ = (deviation_ * 3 + off) / 4;
+  lateness_ = (lateness_ * 7 + lateness) / 8;
+}
+
+void GapDetector::OnLost(std::uint64_t number, Nanos now, Work& work) {
+  if (rule_ != GapRule::kClairvoyant || GapOf(number) != kNone) return;
+  if (Watched* const watched = Watch(number, now, work)) {
+    wheel_.Arm(static_cast<Gap>(watched - watched_.data()), now);
+  } else {
+    ++counts_.unwatched;
   }
 }
 

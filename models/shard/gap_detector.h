@@ -4,21 +4,27 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "models/base/units.h"
 #include "models/base/work.h"
 #include "models/flow/expiry_wheel.h"
+#include "models/shard/channel_model.h"
+#include "models/shard/loss_filter.h"
 #include "models/shard/loss_predictor.h"
 
 namespace foreflow::shard {
 
 enum class GapRule : std::uint8_t {
-  kNone,     // never asks
-  kFixed,    // `wait` after a number was found missing
-  kThree,    // once three later numbers have come (RFC 5681's three duplicates)
-  kRack,     // a reordering window in time that adapts (RFC 8985, section 6.2)
-  kLearned,  // as kRack, or earlier where the predictor says so
+  kNone,         // never asks
+  kFixed,        // `wait` after a number was found missing
+  kThree,        // once three later numbers have come (RFC 5681's three duplicates)
+  kRack,         // a reordering window in time that adapts (RFC 8985, section 6.2)
+  kLearned,      // as kRack, or earlier where the predictor says so
+  kEwma,         // after the mean lateness and four of its deviations, both smoothed (RFC 6298's form)
+  kBayes,        // once it is lost with `predictor.certainty`, by the channel's true law (loss_filter.h)
+  kClairvoyant,  // as soon as what was lost would have come; it is told (OnLost)
 };
 
 struct GapDetectorConfig {
@@ -31,6 +37,7 @@ struct GapDetectorConfig {
   unsigned asks = 3;           // for a number at most: 1 .. 15
   Nanos start;
   LossPredictorConfig predictor;
+  ChannelModel channel;  // of kBayes
 };
 
 // Finds at the receiver, for one session, which numbers were lost, and says when to ask for them. A number is
@@ -42,6 +49,8 @@ struct GapDetectorConfig {
 // The numbers after the last that came are missing too if a packet has them: its fragments tell how many
 // there are. They are asked for when nothing has come for two windows and a quarter of the round trip (the
 // tail).
+//
+// kBayes and kClairvoyant know what no receiver can: they are there to measure the others by.
 //
 // Memory: 5 B a number, 56 B a gap, taken at set-up. What is missing beyond `gaps` is not watched and left to
 // the sender's own probes; it is counted. One thread. Work: an update each number found missing or asked for.
@@ -60,6 +69,9 @@ class GapDetector {
   void OnSentAgain(std::uint64_t original, Nanos now);
   // Numbers up to `last` were sent: those of a packet, one of whose fragments came.
   void Expect(std::uint64_t last, Nanos now);
+
+  // Of kClairvoyant, which looks for nothing itself: this number was lost, and would have come now.
+  void OnLost(std::uint64_t number, Nanos now, Work& work);
 
   // The next number to ask for by `now`; false where there is none. The earliest first.
   bool NextAsk(Nanos now, std::uint64_t& number, Work& work);
@@ -106,6 +118,10 @@ class GapDetector {
   void Advance(std::uint64_t next);
   void AskAfterThree(Nanos now);
   void Find(std::uint64_t first, std::uint64_t last, Nanos now, bool is_tail, Work& work);
+  // A place to watch `number` from; nullptr where all are taken.
+  Watched* Watch(std::uint64_t number, Nanos now, Work& work);
+  Nanos WaitFor(Watched& watched, std::uint64_t back, Work& work);
+  void SmoothLateness(Nanos lateness);
   void Release(Gap gap);
   void Widen(Nanos now);
   Gap GapOf(std::uint64_t number) const;
@@ -114,6 +130,8 @@ class GapDetector {
   Nanos wait_;
   unsigned asks_;
   LossPredictor predictor_;
+  std::optional<LossFilter> filter_;  // of kBayes
+  double certainty_;
   std::vector<std::uint64_t> received_;
   std::vector<Gap> gap_of_;  // a number's place: the gap that watches it
   std::vector<Watched> watched_;
@@ -129,8 +147,10 @@ class GapDetector {
   Nanos quiet_until_;               // the tail is asked for then
   std::uint64_t received_run_ = 0;  // numbers since the last gap
   Nanos least_, smoothed_, window_;
-  unsigned quarters_ = 1;  // of the least round trip: the window
-  Nanos widened_;          // when the window last grew
+  unsigned quarters_ = 1;       // of the least round trip: the window
+  Nanos widened_;               // when the window last grew
+  Nanos lateness_, deviation_;  // of kEwma
+  bool has_lateness_ = false;
   Counts counts_;
 };
 
