@@ -668,6 +668,17 @@ def train(
         print(training.text_of(document))
 
 
+@commands.command(context_settings={"ignore_unknown_options": True})
+@click.argument("capture", type=click.Path(path_type=Path))
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[TSHARK ARGUMENT]...")
+@click.option("--keys", type=click.Path(path_type=Path), metavar="FILE", help="Key log: what was sealed is decrypted and put together.")
+def dissect(capture: Path, arguments: tuple[str, ...], keys: Path | None) -> None:
+    """Read CAPTURE with tshark and the dissector of packet dynamics units: `-V`, `-Y foreflow.shard`, `-T json`, ..."""
+    from foreflow.programs import dissect as dissect_capture
+
+    sys.exit(dissect_capture(capture, keys, arguments))
+
+
 @commands.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @JSON_OPTION

@@ -16,6 +16,7 @@ PYBIND11_MODULE(foreflow_core, module) {
   python::BindTag(module);
   python::BindPcap(module);
   python::BindControl(module);
+  python::BindShard(module);
 }
 
 }  // namespace

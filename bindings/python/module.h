@@ -16,6 +16,7 @@ void BindPredict(py::module_& module);
 void BindTag(py::module_& module);
 void BindPcap(py::module_& module);
 void BindControl(py::module_& module);
+void BindShard(py::module_& module);
 
 }  // namespace foreflow::python
 

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <pybind11/stl.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bindings/python/arrays.h"
+#include "bindings/python/module.h"
+#include "models/base/refusal.h"
+#include "models/shard/key_log.h"
+#include "models/shard/sharder.h"
+#include "models/wire/fragment.h"
+
+namespace foreflow::python {
+namespace {
+
+std::string Bytes(const py::bytes& bytes) { return bytes; }
+BytesView ViewOf(const std::string& bytes) {
+  return {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()};
+}
+MutableBytes RoomOf(std::string& bytes) {
+  return {reinterpret_cast<std::uint8_t*>(bytes.data()), bytes.size()};
+}
+py::bytes ToPython(BytesView bytes) { return {reinterpret_cast<const char*>(bytes.data), bytes.size}; }
+
+template <typename Value>
+Value InRange(const char* name, std::int64_t value, std::int64_t most) {
+  if (value < 0 || value > most) {
+    throw Refusal("argument", name, std::to_string(value), "0 .. " + std::to_string(most));
+  }
+  return static_cast<Value>(value);
+}
+
+crypto::AeadAlgorithm CipherOf(const std::string& name, const std::string& key) {
+  static const std::vector<std::string> kNames = {"aes_128_gcm", "aes_256_gcm", "chacha20_poly1305"};
+  const auto cipher = static_cast<crypto::AeadAlgorithm>(IndexOf(kNames, name, "cipher"));
+  if (key.size() != crypto::AeadKeyBytes(cipher)) {
+    throw Refusal("argument", "key", std::to_string(key.size()) + " bytes",
+                  std::to_string(crypto::AeadKeyBytes(cipher)) + " bytes");
+  }
+  if (!crypto::Runs(cipher)) throw Refusal("argument", "cipher", name, "one that this machine runs");
+  return cipher;
+}
+
+// The sending end of one session, and the last packet that it cut.
+class ShardSender {
+ public:
+  ShardSender(std::uint32_t session, bool has_uuid) : sharder_(session, has_uuid) {}
+
+  void InstallKey(std::int64_t epoch, const std::string& cipher, const py::bytes& key) {
+    const std::string bytes = key;
+    const crypto::AeadAlgorithm algorithm = CipherOf(cipher, bytes);
+    if (!sharder_.keys().Install(InRange<std::uint8_t>("epoch", epoch, 255), algorithm, ViewOf(bytes).data))
+      throw Refusal("argument", "epoch", std::to_string(epoch), "another one than those that live");
+  }
+  std::vector<py::bytes> Split(const py::bytes& packet, std::int64_t most_bytes, std::int64_t now) {
+    RequireKey();
+    packet_ = Bytes(packet);
+    if (packet_.empty() || packet_.size() > 65'535)
+      throw Refusal("argument", "packet", std::to_string(packet_.size()) + " bytes", "1 .. 65535 bytes");
+    if (most_bytes < 1) throw Refusal("argument", "most_bytes", std::to_string(most_bytes), "1 or more");
+    cut_ = sharder_.Cut(packet_.size(), static_cast<std::size_t>(most_bytes));
+    std::vector<py::bytes> datagrams;
+    for (std::size_t i = 0; i < cut_->total; ++i) {
+      datagrams.push_back(Sealed([&](MutableBytes room) {
+        return sharder_.Seal(*cut_, i, ViewOf(packet_), Nanos(now), room, work_);
+      }));
+    }
+    return datagrams;
+  }
+  py::bytes Again(std::int64_t index, std::int64_t now) {
+    RequirePacket();
+    const auto which = InRange<std::size_t>("index", index, cut_->total - 1);
+    return Sealed([&](MutableBytes room) {
+      return sharder_.SealAgain(*cut_, which, ViewOf(packet_), Nanos(now), room, work_);
+    });
+  }
+  py::bytes Repair(std::int64_t now) {
+    RequirePacket();
+    return Sealed([&](MutableBytes room) {
+      return sharder_.SealRepair(*cut_, ViewOf(packet_), Nanos(now), room, work_);
+    });
+  }
+  py::bytes Message(const std::string& type, const py::bytes& text) {
+    RequireKey();
+    const std::string bytes = text;
+    const auto kind = IndexOf({"feedback", "probe"}, type, "type") == 0 ? wire::ShardType::kFeedback
+                                                                        : wire::ShardType::kProbe;
+    return Sealed([&](MutableBytes room) { return sharder_.SealMessage(kind, ViewOf(bytes), room, work_); },
+                  bytes.size());
+  }
+  std::uint64_t NextNumber() const { return sharder_.next_number(); }
+
+ private:
+  void RequireKey() {
+    if (!sharder_.keys().IsReady()) throw Refusal("shard sender: install_key says first what seals");
+  }
+  void RequirePacket() const {
+    if (!cut_) throw Refusal("shard sender: split says first which packet");
+  }
+  template <typename Seal>
+  py::bytes Sealed(const Seal& seal, std::size_t text = 0) {
+    std::string room(wire::ShardDatagramBytes(wire::ShardType::kData, true, packet_.size() + text), '\0');
+    const std::size_t bytes = seal(RoomOf(room));
+    if (bytes == 0) throw Refusal("shard sender: the packet's key is gone");
+    return {room.data(), bytes};
+  }
+
+  shard::Sharder sharder_;
+  std::string packet_;
+  std::optional<shard::PacketCut> cut_;
+  Work work_;
+};
+
+py::dict ReadMessage(const py::bytes& datagram) {
+  static const std::vector<std::string> kTypes = {"data", "repair", "feedback", "probe"};
+  const std::string bytes = datagram;
+  wire::ShardMessage message;
+  const wire::ShardFault fault = wire::ReadShardMessage(ViewOf(bytes), message);
+  py::dict said;
+  said["fault"] = wire::Name(fault);
+  if (fault != wire::ShardFault::kNone) return said;
+  const wire::ShardHeader& header = message.header;
+  said["version"] = header.version;
+  said["type"] = kTypes[static_cast<std::size_t>(header.type) - 1];
+  said["has_uuid"] = header.has_uuid;
+  said["epoch"] = header.epoch;
+  said["session"] = header.session;
+  said["number"] = header.number;
+  said["sealed"] = ToPython(message.sealed);
+  said["tag"] = ToPython({message.tag, wire::kShardTagBytes});
+  if (message.fragment.total == 0) return said;
+  said["base_delta"] = message.fragment.base_delta;
+  said["base"] = message.base();
+  said["index"] = message.fragment.index;
+  said["total"] = message.fragment.total;
+  said["length"] = message.fragment.length;
+  said["sent_us"] = message.fragment.sent_us;
+  const wire::PacketUuid uuid = wire::UuidOf(header.session, message.base());
+  said["uuid"] = ToPython({uuid.bytes.data(), uuid.bytes.size()});
+  return said;
+}
+
+std::optional<py::dict> ReadFeedback(const py::bytes& text) {
+  const std::string bytes = text;
+  wire::FeedbackRows rows;
+  if (!wire::ReadFeedback(ViewOf(bytes), rows)) return std::nullopt;
+  const wire::ShardFeedback& feedback = rows.feedback;
+  py::dict said;
+  said["highest"] = feedback.highest;
+  said["received"] = feedback.received;
+  said["received_bytes"] = feedback.received_bytes;
+  said["marked"] = feedback.marked;
+  said["spurious"] = feedback.spurious;
+  said["held_us"] = feedback.held_us;
+  said["sent_us"] = feedback.sent_us;
+  py::list words, gaps;
+  for (std::size_t i = 0; i < feedback.words; ++i) words.append(rows.Word(i));
+  for (std::size_t i = 0; i < feedback.gaps; ++i) {
+    const wire::FragmentGap gap = rows.Gap(i);
+    gaps.append(py::make_tuple(gap.first, gap.count));
+  }
+  said["words"] = words;
+  said["gaps"] = gaps;
+  return said;
+}
+
+std::string KeyLogLine(std::uint32_t session, std::int64_t epoch, const std::string& cipher,
+                       const py::bytes& key) {
+  const std::string bytes = key;
+  return shard::KeyLogLine(session, InRange<std::uint8_t>("epoch", epoch, 255), CipherOf(cipher, bytes),
+                           ViewOf(bytes).data);
+}
+
+py::bytes SealAead(const std::string& cipher, const py::bytes& key, const py::bytes& nonce,
+                   const py::bytes& associated, const py::bytes& text) {
+  const std::string key_bytes = key, nonce_bytes = nonce, clear = associated;
+  std::string sealed = text;
+  if (nonce_bytes.size() != crypto::kAeadNonceBytes)
+    throw Refusal("argument", "nonce", std::to_string(nonce_bytes.size()) + " bytes", "12 bytes");
+  crypto::AeadKey aead;
+  aead.Set(CipherOf(cipher, key_bytes), ViewOf(key_bytes).data);
+  crypto::AeadNonce one;
+  std::copy(nonce_bytes.begin(), nonce_bytes.end(), one.bytes.begin());
+  const std::size_t size = sealed.size();
+  sealed.resize(size + crypto::kAeadTagBytes);
+  const MutableBytes room = RoomOf(sealed);
+  aead.Seal(one, ViewOf(clear), {room.data, size}, room.data, room.data + size);
+  return sealed;
+}
+
+}  // namespace
+
+void BindShard(py::module_& module) {
+  py::class_<ShardSender>(module, "ShardSender",
+                          "The sending end of one session between packet dynamics units: packets in, sealed "
+                          "datagrams out. Times in nanoseconds.")
+      .def(py::init<std::uint32_t, bool>(), py::arg("session"), py::arg("has_uuid") = false)
+      .def("install_key", &ShardSender::InstallKey, py::arg("epoch"), py::arg("cipher"), py::arg("key"),
+           "cipher is aes_128_gcm, aes_256_gcm or chacha20_poly1305; its key has 16, 32 or 32 bytes.")
+      .def("split", &ShardSender::Split, py::arg("packet"), py::arg("most_bytes"), py::arg("now") = 0,
+           "The datagrams of a packet of 1 to 65535 bytes, in fragments of at most most_bytes.")
+      .def("again", &ShardSender::Again, py::arg("index"), py::arg("now") = 0,
+           "A fragment of the last packet, under a number of its own.")
+      .def("repair", &ShardSender::Repair, py::arg("now") = 0,
+           "From which any single lost fragment of the last packet is computed.")
+      .def("message", &ShardSender::Message, py::arg("type"), py::arg("text"), "type is feedback or probe.")
+      .def_property_readonly("next_number", &ShardSender::NextNumber);
+  module.def("read_shard_message", &ReadMessage, py::arg("datagram"),
+             "What a message says; fault alone where it contradicts itself.");
+  module.def("read_shard_feedback", &ReadFeedback, py::arg("text"),
+             "What a feedback's plaintext says; None where it is none.");
+  module.def("shard_key_log_line", &KeyLogLine, py::arg("session"), py::arg("epoch"), py::arg("cipher"),
+             py::arg("key"), "A line of the key log that Wireshark decrypts with.");
+  module.def("seal_aead", &SealAead, py::arg("cipher"), py::arg("key"), py::arg("nonce"),
+             py::arg("associated"), py::arg("text"), "Ciphertext, and the tag of 16 bytes behind it.");
+}
+
+}  // namespace foreflow::python
