@@ -408,10 +408,23 @@ hw::DeviceProfile ReadDeviceProfile(const Value& value) {
   }
   stages.End();
   Object items(object.Get("work"));
+  // A profile that prices no packet dynamics unit may leave out what only a unit does.
+  const bool has_unit = object.Has("unit");
   for (std::size_t i = 0; i < kWorkItems; ++i) {
-    profile.item_millicycles[i] = ReadMillicycles(items.Get(Name(static_cast<WorkItem>(i))));
+    const auto item = static_cast<WorkItem>(i);
+    const bool is_of_unit = item == WorkItem::kSeal || item == WorkItem::kByteCiphered;
+    if (is_of_unit && !has_unit && !items.Has(Name(item))) continue;
+    profile.item_millicycles[i] = ReadMillicycles(items.Get(Name(item)));
   }
   items.End();
+  if (has_unit) {
+    Object unit(object.Get("unit"));
+    profile.unit.is_known = true;
+    for (std::size_t i = 0; i < shard::kUnitEngines; ++i) {
+      profile.unit.base_millicycles[i] = ReadMillicycles(unit.Get(Name(static_cast<shard::UnitEngine>(i))));
+    }
+    unit.End();
+  }
   if (object.Has("cache_levels")) ReadCacheLevels(object.Get("cache_levels"), profile);
   if (object.Has("carrying")) {
     Object carrying(object.Get("carrying"));

@@ -340,6 +340,15 @@ TEST(RunConfig, ACalibratedProfileIsReadStrictly) {
   EXPECT_THROW(ParseDeviceProfile("profile", falling.dump()), Refusal);
 }
 
+TEST(RunConfig, AProfileMayLeaveOutThePacketDynamicsUnitAsAWhole) {
+  EXPECT_EQ(ParseDeviceProfile("profile", Profile("x86-core").dump()).unit.base_millicycles[3], 30'000u);
+  Json profile = Profile("x86-core");
+  profile["work"].erase("seal");
+  EXPECT_THROW(ParseDeviceProfile("profile", profile.dump()), Refusal) << "the unit needs it";
+  profile.erase("unit");
+  EXPECT_FALSE(ParseDeviceProfile("profile", profile.dump()).unit.is_known);
+}
+
 TEST(RunConfig, EveryProfileOfTheProjectIsAccepted) {
   std::size_t devices = 0, buses = 0;
   for (const auto& entry : std::filesystem::directory_iterator(FOREFLOW_SOURCE_DIR "/hw-models/profiles")) {
@@ -365,6 +374,7 @@ bool MayBeLeftOut(const std::string& pointer, const std::string& key) {
     return key == "ttl" || key == "dscp" || key == "udp_checksum" || key == "mtu";
   }
   if (key == "vlan" || key == "vlan_priority") return true;
+  if (key == "unit") return true;  // of a profile
   return pointer == "/changes/0" || key == "changes" || key == "change" || key == "shard";
 }
 

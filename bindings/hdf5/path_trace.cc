@@ -12,7 +12,8 @@ constexpr std::uint64_t trace::WorkRow::*kItemColumns[] = {
     &trace::WorkRow::header,     &trace::WorkRow::byte_parsed,  &trace::WorkRow::hash,
     &trace::WorkRow::probe,      &trace::WorkRow::cache_line,   &trace::WorkRow::mac_word,
     &trace::WorkRow::table_step, &trace::WorkRow::multiply_add, &trace::WorkRow::rule_compare,
-    &trace::WorkRow::update,     &trace::WorkRow::byte_copied,  &trace::WorkRow::install};
+    &trace::WorkRow::update,     &trace::WorkRow::byte_copied,  &trace::WorkRow::install,
+    &trace::WorkRow::seal,       &trace::WorkRow::byte_ciphered};
 static_assert(std::size(kItemColumns) == kWorkItems, "a column a work item");
 
 template <typename Enum>

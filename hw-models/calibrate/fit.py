@@ -243,6 +243,9 @@ def profile_of(samples: dict[str, Any], name: str, command: str, prior: dict[str
         i = column[key]
         if exercised[i]:
             return number(prices[i], "cycles", low[i], high[i], said)
+        return assumed(room, item)
+
+    def assumed(room: str, item: str) -> dict[str, Any]:
         known = prior[room][item]
         return {**known, "source": f"never done while measuring; as in {prior['name']}: {known['source']}", "mark": "general knowledge"}
 
@@ -259,6 +262,7 @@ def profile_of(samples: dict[str, Any], name: str, command: str, prior: dict[str
         "datapath_bytes": exact(0, "bytes", "not a streaming datapath"),
         "stage": {s: priced(f"stage.{s}", "stage", s) for s in samples["stages"]},
         "work": {i: priced(f"work.{i}", "work", i) for i in samples["items"]},
+        "unit": {engine: assumed("unit", engine) for engine in prior["unit"]},
         "cache_levels": [
             {
                 "beyond": exact(level, "bytes", "size of a data cache, as the system says"),

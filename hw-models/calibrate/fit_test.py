@@ -24,7 +24,7 @@ LEVELS = [32768, 1048576]
 SEED = 7
 
 TRUE_STAGE = dict(zip(STAGES, (80, 30, 25, 60, 20, 15, 40, 150, 12), strict=True))
-TRUE_WORK = dict(zip(ITEMS, (9, 0.5, 20, 4, 3, 8, 11, 2.5, 5, 14, 0.1, 90), strict=True))
+TRUE_WORK = dict(zip(ITEMS, (9, 0.5, 20, 4, 3, 8, 11, 2.5, 5, 14, 0.1, 90, 70, 0.2), strict=True))
 TRUE_LEVEL = [6.0, 70.0]
 TRUE_CARRYING = {"packet": 70.0, "burst": 400.0}
 USUAL = [260.0, 1500.0, 4000.0]

@@ -13,6 +13,13 @@ constexpr std::uint64_t kPicosPerSecond = 1'000'000'000'000;
 
 Wide DivideUp(Wide dividend, std::uint64_t divisor) { return (dividend + divisor - 1) / divisor; }
 
+Wide ItemsOf(const DeviceProfile& device, const Work& work) {
+  Wide millicycles = 0;
+  for (std::size_t i = 0; i < kWorkItems; ++i)
+    millicycles += Wide{device.item_millicycles[i]} * work.count[i];
+  return millicycles;
+}
+
 }  // namespace
 
 void PlaceTables(DeviceProfile& device, const path::PathConfig& config, const path::TrafficExtent& extent) {
@@ -32,10 +39,13 @@ Cycles CyclesOf(const DeviceProfile& device, path::Stage stage, const Work& work
   if (stage != path::Stage::kSlowPath) {
     millicycles += Wide{device.line_extra_millicycles} * work[WorkItem::kCacheLine];
   }
-  for (std::size_t i = 0; i < kWorkItems; ++i) {
-    millicycles += Wide{device.item_millicycles[i]} * work.count[i];
-  }
+  millicycles += ItemsOf(device, work);
   return Cycles(static_cast<std::uint64_t>(DivideUp(millicycles, 1000)));
+}
+
+Cycles CyclesOf(const DeviceProfile& device, shard::UnitEngine engine, const Work& work) {
+  const Wide base = device.unit.base_millicycles[static_cast<std::size_t>(engine)];
+  return Cycles(static_cast<std::uint64_t>(DivideUp(base + ItemsOf(device, work), 1000)));
 }
 
 Cycles WholeCycles(std::uint64_t millicycles) { return Cycles((millicycles + 999) / 1000); }

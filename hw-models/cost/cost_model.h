@@ -11,6 +11,7 @@
 #include "models/base/work.h"
 #include "models/path/stages.h"
 #include "models/path/traffic_extent.h"
+#include "models/shard/unit_work.h"
 
 namespace foreflow::hw {
 
@@ -45,6 +46,13 @@ struct DeviceProfile {
     std::uint64_t burst_millicycles = 0;  // a poll that found packets
   };
   Carrying carrying;
+
+  // The engines of a packet dynamics unit.
+  struct PacketDynamics {
+    bool is_known = false;
+    std::array<std::uint64_t, shard::kUnitEngines> base_millicycles{};  // a visit
+  };
+  PacketDynamics unit;
 };
 
 // Who does a packet's work: host core and NIC in turn with a bus between them, or one host core all of it.
@@ -68,6 +76,9 @@ void PlaceTables(DeviceProfile& device, const path::PathConfig& config, const pa
 // Price of one visit of `stage` that did `work`, rounded up to whole cycles. Charges the stage's base even
 // where `work` is empty: call it for visited stages only.
 Cycles CyclesOf(const DeviceProfile& device, path::Stage stage, const Work& work);
+
+// Price of one visit of an engine of a packet dynamics unit, likewise. device.unit.is_known must hold.
+Cycles CyclesOf(const DeviceProfile& device, shard::UnitEngine engine, const Work& work);
 
 // Rounded up.
 Cycles WholeCycles(std::uint64_t millicycles);

@@ -64,8 +64,24 @@ TEST(CostModel, SumsBeyond64BitsOfMilliCycles) {
   device.item_millicycles.fill(8'000'000'000'000);
   Work work;
   work.count.fill(100'000'000);
-  // 9.6e18 cycles fit into 64 bits, as milli-cycles they do not.
-  EXPECT_EQ(CyclesOf(device, path::Stage::kAct, work), Cycles(12 * 8'000'000'000ull * 100'000'000ull));
+  // 1.1e19 cycles fit into 64 bits, as milli-cycles they do not.
+  EXPECT_EQ(CyclesOf(device, path::Stage::kAct, work),
+            Cycles(kWorkItems * 8'000'000'000ull * 100'000'000ull));
+}
+
+TEST(CostModel, PricesTheEnginesOfAPacketDynamicsUnit) {
+  DeviceProfile device = Fpga();
+  device.unit.is_known = true;
+  device.unit.base_millicycles = {1500, 0, 0, 7000};
+  device.item_millicycles.fill(0);
+  device.item_millicycles[static_cast<std::size_t>(WorkItem::kSeal)] = 64'000;
+  device.item_millicycles[static_cast<std::size_t>(WorkItem::kByteCiphered)] = 122;
+  Work work;
+  work.Add(WorkItem::kSeal, 2);
+  work.Add(WorkItem::kByteCiphered, 1400);
+  EXPECT_EQ(CyclesOf(device, shard::UnitEngine::kCipher, work), Cycles(128 + 171));  // 170.8, rounded up
+  EXPECT_EQ(CyclesOf(device, shard::UnitEngine::kSplit, Work()), Cycles(2));
+  EXPECT_EQ(CyclesOf(device, shard::UnitEngine::kTimers, work), Cycles(7 + 128 + 171));
 }
 
 TEST(CostModel, TimeOfWholeAndFractionalPeriods) {

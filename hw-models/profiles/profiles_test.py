@@ -55,7 +55,7 @@ def punt(device: dict) -> float:
 def numbers(profile: dict) -> dict[str, dict]:
     found = {}
     for key, value in profile.items():
-        if key in ("stage", "work"):
+        if key in ("stage", "work", "unit"):
             found.update({f"{key}.{k}": v for k, v in value.items()})
         elif key not in ("name", "kind"):
             found[key] = value
@@ -84,10 +84,11 @@ def test_every_number_has_unit_interval_source_and_mark(name):
 def test_every_stage_and_work_item_is_priced(name):
     device = DEVICES[name]
     assert set(device) == {
-        "name", "kind", "clock_hz", "engines", "queue_capacity", "initiation_interval", "datapath_bytes", "stage", "work",
+        "name", "kind", "clock_hz", "engines", "queue_capacity", "initiation_interval", "datapath_bytes", "stage", "work", "unit",
     }  # fmt: skip
     assert set(device["stage"]) == enumerators("models/path/stages.h", "Stage")
     assert set(device["work"]) == enumerators("models/base/work.h", "WorkItem")
+    assert set(device["unit"]) == enumerators("models/shard/unit_work.h", "UnitEngine")
 
 
 @pytest.mark.parametrize("name", BUSES)
@@ -114,6 +115,13 @@ def test_a_tag_on_the_host_costs_one_siphash_of_four_words():
 def test_a_hit_in_the_asic_takes_the_published_port_to_port_time():
     device = DEVICES["asic-nic"]
     assert 400 <= hit(device) / device["clock_hz"]["value"] * 1e9 <= 700
+
+
+def test_sealing_on_the_host_costs_what_was_measured():
+    work = DEVICES["x86-core"]["work"]
+    for size, nanos in ((64, 27), (256, 34), (512, 46), (1400, 90)):
+        cost = (work["seal"]["value"] + work["byte_ciphered"]["value"] * size) / 2.6
+        assert abs(cost / nanos - 1) < 0.1, size
 
 
 def test_pipelines_carry_what_they_are_named_for():

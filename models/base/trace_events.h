@@ -179,6 +179,8 @@ struct WorkRow {
   std::uint64_t update{};  // count: Counters, profiles or state records written.
   std::uint64_t byte_copied{};  // byte: Packet bytes copied.
   std::uint64_t install{};  // count: Entries written to the flow cache of the device.
+  std::uint64_t seal{};  // count: Messages sealed or opened by a cipher.
+  std::uint64_t byte_ciphered{};  // byte: Bytes of text that were sealed or opened.
 };
 inline constexpr Column kWorkRowColumns[] = {
     {"stage", ColumnType::kText, offsetof(WorkRow, stage), 16, "text", "Name of the stage.", nullptr},
@@ -196,10 +198,12 @@ inline constexpr Column kWorkRowColumns[] = {
     {"update", ColumnType::kU64, offsetof(WorkRow, update), 1, "count", "Counters, profiles or state records written.", nullptr},
     {"byte_copied", ColumnType::kU64, offsetof(WorkRow, byte_copied), 1, "byte", "Packet bytes copied.", nullptr},
     {"install", ColumnType::kU64, offsetof(WorkRow, install), 1, "count", "Entries written to the flow cache of the device.", nullptr},
+    {"seal", ColumnType::kU64, offsetof(WorkRow, seal), 1, "count", "Messages sealed or opened by a cipher.", nullptr},
+    {"byte_ciphered", ColumnType::kU64, offsetof(WorkRow, byte_ciphered), 1, "byte", "Bytes of text that were sealed or opened.", nullptr},
 };
 template <>
 inline constexpr Table kTable<WorkRow> = {
-    "work", "One row for each stage, written at the end of the run. The columns after cycles are the items of Work.", sizeof(WorkRow), kWorkRowColumns, 15};
+    "work", "One row for each stage, written at the end of the run. The columns after cycles are the items of Work.", sizeof(WorkRow), kWorkRowColumns, 17};
 
 // Every table, in the order of the declaration.
 inline constexpr const Table* kTables[] = {

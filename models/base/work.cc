@@ -5,8 +5,8 @@ namespace foreflow {
 
 const char* Name(WorkItem item) {
   static constexpr std::array<const char*, kWorkItems> kNames = {
-      "header",     "byte_parsed",  "hash",         "probe",  "cache_line",  "mac_word",
-      "table_step", "multiply_add", "rule_compare", "update", "byte_copied", "install"};
+      "header",       "byte_parsed",  "hash",   "probe",       "cache_line", "mac_word", "table_step",
+      "multiply_add", "rule_compare", "update", "byte_copied", "install",    "seal",     "byte_ciphered"};
   const auto index = static_cast<std::size_t>(item);
   return index < kNames.size() ? kNames[index] : nullptr;
 }

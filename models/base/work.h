@@ -10,18 +10,20 @@ namespace foreflow {
 
 // What the cores count and hw-models prices. A stage adds what it did; nobody measures time here.
 enum class WorkItem : std::uint8_t {
-  kHeader,       // protocol headers decoded or written
-  kByteParsed,   // bytes looked at by the dissector
-  kHash,         // table hashes computed
-  kProbe,        // table slots or buckets compared
-  kCacheLine,    // distinct 64 B lines of table memory touched
-  kMacWord,      // 8 B words through the tag MAC
-  kTableStep,    // look-ups in a predictor's table
-  kMultiplyAdd,  // multiply-adds of an inference
-  kRuleCompare,  // rules compared field by field
-  kUpdate,       // counters, profiles or state records written
-  kByteCopied,   // packet bytes copied
-  kInstall,      // entries written to the device's flow cache
+  kHeader,        // protocol headers decoded or written
+  kByteParsed,    // bytes looked at by the dissector
+  kHash,          // table hashes computed
+  kProbe,         // table slots or buckets compared
+  kCacheLine,     // distinct 64 B lines of table memory touched
+  kMacWord,       // 8 B words through the tag MAC
+  kTableStep,     // look-ups in a predictor's table
+  kMultiplyAdd,   // multiply-adds of an inference
+  kRuleCompare,   // rules compared field by field
+  kUpdate,        // counters, profiles or state records written
+  kByteCopied,    // packet bytes copied
+  kInstall,       // entries written to the device's flow cache
+  kSeal,          // messages sealed or opened by a cipher (AES-256-GCM where it is priced)
+  kByteCiphered,  // bytes of their text
   kCount,
 };
 

@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "models/shard/feedback.h"
 #include "models/shard/test_pair.h"
+#include "models/shard/unit.h"
 
 namespace {
 
@@ -499,73 +499,53 @@ TEST(Attack, AMillionForgedFragmentsLeaveEveryTableAsItWas) {
       bytes, delivered);
 }
 
-// Everything that a packet and its recovery go through, on tables that fill up, takes no memory.
+// Everything that packets and their recovery go through, on tables that fill up and sessions that begin anew,
+// takes no memory.
 TEST(NoAllocation, AfterSetUpNothingIsTaken) {
-  ReassemblerConfig holding = Holding();
-  Opener opener(Opening());
-  opener.Begin(kHonest);
-  opener.keys(kHonest)->Install(0, kTestCipher, TestKey(0).data());
-  Sharder sharder(kHonest, true);
-  sharder.keys().Install(0, kTestCipher, TestKey(0).data());
-  Reassembler reassembler(holding);
-  GapDetectorConfig learned;
-  learned.rule = GapRule::kLearned;
-  GapDetector gaps(learned);
-  FeedbackWriter writer{FeedbackConfig{}};
-  FeedbackReader reader;
-  RetransmissionBuffer buffer{RetransmissionConfig{}};
-  CongestionMonitor monitor{CongestionMonitorConfig{}};
-  PathMtu mtu{PathMtuConfig{}};
-  struct : FragmentSink, PacketSink, ResendSink {
-    void OnDropped(FragmentHandle, FragmentFate) override {}
-    void OnReleased(FragmentHandle) override {}
-    void OnResend(const RetransmissionBuffer::Resend&) override { ++resends; }
-    std::size_t resends = 0;
-  } sink;
-  Rng rng(12, "no allocation");
-  const Raw packet = RandomPacket(rng, 1400);
-  std::array<std::uint8_t, 2048> out, text;
-  Work work;
-  std::size_t delivered = 0;
-  g_allocations = 0;
-  g_counting = true;
-  for (int round = 0; round < 3000; ++round) {
-    const Nanos now = Micros(50) * round;
-    reassembler.Expire(now, sink, work);
-    const PacketCut cut = sharder.Cut(packet.size(), 350);
-    const auto held = buffer.Hold(cut, 0, now, sink, work);
-    for (std::size_t i = 0; i <= cut.total; ++i) {
-      const std::uint64_t number = i < cut.total ? cut.base + i : sharder.next_number();
-      const std::size_t size =
-          i < cut.total ? sharder.Seal(cut, i, View(packet), now, {out.data(), out.size()}, work)
-                        : sharder.SealRepair(cut, View(packet), now, {out.data(), out.size()}, work);
-      buffer.OnSent(number, i < cut.total ? SentKind::kFragment : SentKind::kRepair, held, i % cut.total,
-                    size, now, work);
-      if (rng.Below(10) < 3) continue;
-      wire::ShardMessage message;
-      if (opener.Open({out.data(), size}, now, message, work) != OpenStatus::kOpened) continue;
-      gaps.OnNumber(number, now, work);
-      gaps.Expect(cut.base + cut.total - 1, now);
-      writer.OnMessage(number, size, message.fragment.sent_us, false, false, now);
-      ArrivedFragment fragment;
-      fragment.base = message.base();
-      fragment.header = message.fragment;
-      fragment.is_repair = i == cut.total;
-      WholePacket whole;
-      delivered += reassembler.Input(fragment, now, whole, sink, work) == FragmentFate::kDelivered ? 1 : 0;
+  UnitConfig config;
+  config.held_packets = 64;
+  config.reassembler.held = 64;
+  config.gaps.rule = GapRule::kLearned;
+  config.preference = Preference::kRobustness;
+  Unit a(config), b(config);
+  struct Wire final : UnitSink {
+    void OnDatagram(const UnitDatagram& datagram) override {
+      if (count == 64) return;
+      std::copy(datagram.bytes.begin(), datagram.bytes.end(), bytes[count].begin());
+      sizes[count++] = datagram.bytes.size;
     }
-    const std::size_t size = writer.Write(gaps, now, {text.data(), text.size()}, work);
-    if (size != 0)
-      reader.Read(static_cast<std::uint64_t>(round) + 1, {text.data(), size}, sharder.next_number(), now,
-                  buffer, monitor, mtu, sink, sink, work);
-    buffer.Expire(now, sink);
-    mtu.NextProbe(now);
-    monitor.NextProbe(1400, now);
+    void OnPacket(const UnitPacket&) override { ++packets; }
+    std::array<std::array<std::uint8_t, 1500>, 64> bytes;
+    std::array<std::size_t, 64> sizes{};
+    std::size_t count = 0, packets = 0;
+  };
+  auto from_a = std::make_unique<Wire>(), from_b = std::make_unique<Wire>();
+  UnitWork work;
+  const Raw packet(1400, 8);
+  g_allocations = 0;
+  for (std::uint32_t life = 0; life < 3; ++life) {
+    const Nanos start = Seconds(life);
+    g_counting = true;
+    a.Begin(0, 2 + life, 1 + life, start, *from_a, work);
+    b.Begin(0, 1 + life, 2 + life, start, *from_b, work);
+    a.InstallReceivingKey(0, 0, kTestCipher, TestKey(1).data());
+    a.InstallSendingKey(0, 0, kTestCipher, TestKey(0).data());
+    b.InstallReceivingKey(0, 0, kTestCipher, TestKey(0).data());
+    b.InstallSendingKey(0, 0, kTestCipher, TestKey(1).data());
+    for (unsigned i = 0; i < 2000; ++i) {
+      const Nanos now = start + Micros(250) * i;
+      a.Send({0, View(packet), 0, 0}, now, *from_a, work);
+      for (std::size_t k = 0; k < from_a->count; ++k)
+        if ((i + k) % 9 != 0) b.Receive({from_a->bytes[k].data(), from_a->sizes[k]}, 0, now, *from_b, work);
+      from_a->count = 0;
+      for (std::size_t k = 0; k < from_b->count; ++k)
+        a.Receive({from_b->bytes[k].data(), from_b->sizes[k]}, 0, now, *from_a, work);
+      from_b->count = 0;
+    }
+    g_counting = false;
   }
-  g_counting = false;
   EXPECT_EQ(g_allocations, 0u);
-  EXPECT_GT(delivered, 1000u);
-  EXPECT_GT(sink.resends, 100u);
+  EXPECT_GT(from_b->packets, 5500u);
 }
 
 }  // namespace

@@ -46,6 +46,12 @@ void CongestionMonitor::Recent::Take(double value, Nanos at, Nanos memory) {
   now = std::max(now, value);
 }
 
+void CongestionMonitor::Restart() {
+  messages_ = bytes_ = 0;
+  marked_ = 0;
+  has_interval_ = false;
+}
+
 void CongestionMonitor::OnRoundTrip(Nanos round_trip, Nanos now) {
   if (round_trip.count() <= 0) return;
   if (smoothed_.count() == 0) {

@@ -45,6 +45,9 @@ class CongestionMonitor {
   // Throws Refusal on values outside the ranges above.
   explicit CongestionMonitor(const CongestionMonitorConfig& config);
 
+  // The peer counts from 0 again. What is known of the path stays.
+  void Restart();
+
   void OnRoundTrip(Nanos round_trip, Nanos now);
   // A message with `bytes` of payload was received, or not. Probes of the path's MTU are not to be told: that
   // they are lost says nothing of congestion (RFC 8899, section 3).

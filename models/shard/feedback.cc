@@ -41,6 +41,9 @@ bool FeedbackWriter::IsDue(Nanos now) const {
 }
 
 std::size_t FeedbackWriter::Write(GapDetector& gaps, Nanos now, MutableBytes out, Work& work) {
+  std::uint64_t number = 0;
+  bool has_ask = gaps.NextAsk(now, number, work);
+  if (!has_ask && !IsDue(now)) return 0;
   wire::ShardFeedback feedback;
   feedback.highest = highest_;
   feedback.received = received_;
@@ -55,9 +58,6 @@ std::size_t FeedbackWriter::Write(GapDetector& gaps, Nanos now, MutableBytes out
   const std::uint8_t* const end = out.data + std::min(out.size, config_.most_bytes);
   for (std::size_t i = 0; i < config_.words; ++i)
     at = wire::Encode(at, end, wire::ReceivedWord{gaps.ReceivedWord(i)});
-  std::uint64_t number = 0;
-  bool has_ask = gaps.NextAsk(now, number, work);
-  if (!has_ask && !IsDue(now)) return 0;
   wire::FragmentGap run;
   const auto flush = [&] {
     if (run.count == 0) return;

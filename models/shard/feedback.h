@@ -79,6 +79,8 @@ class FeedbackReader {
             RetransmissionBuffer& buffer, CongestionMonitor& monitor, PathMtu& mtu, PacketSink& packets,
             ResendSink& resends, Work& work);
 
+  // Whether a newer feedback than this message has been read.
+  bool IsOld(std::uint64_t number) const { return has_any_ && number <= last_; }
   std::uint64_t lost() const { return lost_; }  // messages that feedback has passed
 
  private:

@@ -55,6 +55,15 @@ GapDetector::GapDetector(const GapDetectorConfig& config)
     watched_[i].next_free = i + 1 < watched_.size() ? static_cast<Gap>(i + 1) : kNone;
 }
 
+void GapDetector::Clear() {
+  for (const Gap gap : gap_of_)
+    if (gap != kNone) Release(gap);
+  std::fill(received_.begin(), received_.end(), 0);
+  order_first_ = order_last_ = 0;
+  next_ = highest_ = expected_ = received_run_ = 0;
+  has_any_ = false;
+}
+
 void GapDetector::SetRoundTrip(Nanos least, Nanos smoothed) {
   least_ = least;
   smoothed_ = std::max(least, smoothed);

@@ -59,6 +59,9 @@ class GapDetector {
   // Throws Refusal on values outside the ranges above.
   explicit GapDetector(const GapDetectorConfig& config);
 
+  // A session begins: nothing came. What the predictor learnt of the path stays, and so do the counts.
+  void Clear();
+
   // The least and the smoothed round trip; 1 ms each until then.
   void SetRoundTrip(Nanos least, Nanos smoothed);
 

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <map>
 #include <set>
 #include <string>
@@ -458,6 +459,12 @@ TEST(Recovery, LearnedAsksEarlierWhereThereIsSomethingToLearn) {
     const LinkResult rack = RunLink(config);
     config.rule = GapRule::kLearned;
     const LinkResult learned = RunLink(config);
+    std::printf(
+        "learned, bursts of %.0f: %.1f %% sooner whole than by RACK; %llu of %llu early requests in vain\n",
+        burst,
+        100 - 100 * static_cast<double>(learned.mean_repaired.count()) /
+                  static_cast<double>(rack.mean_repaired.count()),
+        static_cast<unsigned long long>(learned.in_vain), static_cast<unsigned long long>(learned.early));
     EXPECT_EQ(learned.wrong, 0u);
     EXPECT_LE(static_cast<double>(learned.in_vain), 16 + 0.02 * static_cast<double>(learned.early));
     EXPECT_GE(learned.delivered + learned.packets / 100, rack.delivered);

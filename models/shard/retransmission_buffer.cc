@@ -79,8 +79,8 @@ void RetransmissionBuffer::OnSent(std::uint64_t number, SentKind kind, Packet pa
   budget_ = std::min(most, budget_ + bytes * config_.resend_share);
 }
 
-RetransmissionBuffer::Held* RetransmissionBuffer::HeldOf(Packet packet) {
-  Held& held = packets_[packet & (packets_.size() - 1)];
+const RetransmissionBuffer::Held* RetransmissionBuffer::HeldOf(Packet packet) const {
+  const Held& held = packets_[packet & (packets_.size() - 1)];
   return packet < next_ && next_ - packet <= packets_.size() && held.is_held ? &held : nullptr;
 }
 
@@ -144,6 +144,26 @@ bool RetransmissionBuffer::TailProbe(Nanos round_trip, Nanos now, Resend& resend
     if (record.kind != SentKind::kFragment || record.is_received) continue;
     probed_ = last + 1;
     return Judge(record, last - back, Nanos(), now, resend) == AskVerdict::kResend;
+  }
+  return false;
+}
+
+bool RetransmissionBuffer::FindHeld(Packet packet, Resend& found) const {
+  const Held* const held = HeldOf(packet);
+  if (held == nullptr) return false;
+  found.packet = packet;
+  found.cut = held->cut;
+  found.handle = held->handle;
+  return true;
+}
+
+bool RetransmissionBuffer::ReleaseOldest(PacketSink& sink) {
+  if (next_ > packets_.size()) oldest_ = std::max(oldest_, next_ - packets_.size());
+  for (; oldest_ != next_; ++oldest_) {
+    Held& held = packets_[oldest_ & (packets_.size() - 1)];
+    if (!held.is_held) continue;
+    Release(held, sink);
+    return true;
   }
   return false;
 }

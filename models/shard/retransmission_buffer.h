@@ -95,6 +95,11 @@ class RetransmissionBuffer {
   // number.
   bool TailProbe(Nanos round_trip, Nanos now, Resend& resend, Work& work);
 
+  // A packet that is still held: all of `found` but the index. False where it is not.
+  bool FindHeld(Packet packet, Resend& found) const;
+
+  // Releases the packet held the longest; false where none is held.
+  bool ReleaseOldest(PacketSink& sink);
   // Releases what has been held for `keep`.
   void Expire(Nanos now, PacketSink& sink);
   // Releases everything, and forgets the numbers.
@@ -128,7 +133,10 @@ class RetransmissionBuffer {
 
   Record& RecordOf(std::uint64_t number) { return records_[number & (records_.size() - 1)]; }
   const Record& RecordOf(std::uint64_t number) const { return records_[number & (records_.size() - 1)]; }
-  Held* HeldOf(Packet packet);
+  const Held* HeldOf(Packet packet) const;
+  Held* HeldOf(Packet packet) {
+    return const_cast<Held*>(static_cast<const RetransmissionBuffer*>(this)->HeldOf(packet));
+  }
   void Release(Held& held, PacketSink& sink);
   AskVerdict Judge(Record& record, std::uint64_t number, Nanos round_trip, Nanos now, Resend& resend);
 

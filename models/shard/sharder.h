@@ -47,8 +47,16 @@ class Sharder {
   Sharder(std::uint32_t session, bool has_uuid) : session_(session), has_uuid_(has_uuid) {}
 
   EpochKeys& keys() { return keys_; }
+  const EpochKeys& keys() const { return keys_; }
   std::uint32_t session() const { return session_; }
   std::uint64_t next_number() const { return next_; }
+
+  // A new session: no key, and numbers from 0 on.
+  void Begin(std::uint32_t session) {
+    keys_.Clear();
+    session_ = session;
+    next_ = 0;
+  }
 
   // Begins a packet: 1..65535 bytes, in fragments of at most `most_bytes`. Its fragments' numbers are taken
   // now: they are to be sent next, in order. The newest key must be there.

@@ -1,0 +1,746 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "models/shard/unit.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+#include "models/base/refusal.h"
+#include "models/shard/path_chooser.h"
+#include "models/shard/repair.h"
+#include "models/shard/sharder.h"
+
+namespace foreflow::shard {
+namespace {
+
+constexpr Nanos kChooseEvery = Millis(1);  // a fragment size
+constexpr Nanos kDemandOver = Millis(10);  // what the host sends is summed
+constexpr Nanos kBusyFor = Millis(500);    // after a packet; a peer without any is looked after
+constexpr Nanos kIdleTick = Millis(1);     // so often
+constexpr std::uint8_t kCongestionExperienced = 3;
+
+std::size_t PlacesFor(std::size_t peers) {
+  std::size_t places = 1;
+  while (places < peers) places *= 2;
+  return places;
+}
+
+std::size_t DataOverhead(const UnitConfig& config) {
+  return wire::ShardDatagramBytes(wire::ShardType::kData, config.has_uuid, 0);
+}
+constexpr std::size_t MessageOverhead(wire::ShardType type) {
+  return wire::ShardDatagramBytes(type, false, 0);
+}
+
+void Check(const char* key, std::uint64_t value, std::uint64_t least, std::uint64_t most) {
+  if (value < least || value > most)
+    throw Refusal("packet dynamics unit", key, std::to_string(value),
+                  std::to_string(least) + " .. " + std::to_string(most));
+}
+void Check(const char* key, Nanos value, Nanos least, Nanos most) {
+  if (value < least || value > most)
+    throw Refusal("packet dynamics unit", key, std::to_string(value.count()) + " ns",
+                  std::to_string(least.count()) + " .. " + std::to_string(most.count()) + " ns");
+}
+
+// What it comes to: the parts' sizes follow from the whole's.
+UnitConfig Resolved(UnitConfig config) {
+  Check("peers", config.peers, 1, 256);
+  Check("mtu.base", config.mtu.base, 128, 65'507);
+  Check("reassembler.most_fragments", config.reassembler.most_fragments, 1, wire::kMostFragments);
+  Check("most_packet_bytes", config.most_packet_bytes, 1,
+        std::min<std::size_t>(65'535,
+                              config.reassembler.most_fragments * (config.mtu.base - DataOverhead(config))));
+  Check("held_packets", config.held_packets, config.peers, 1u << 20);
+  Check("size.most_fragments", config.size.most_fragments, 1, config.reassembler.most_fragments);
+  Check("size.least_bytes", config.size.least_bytes, config.reassembler.least_fragment_bytes, 65'535);
+  Check("robust_fragments", config.robust_fragments, 1, config.size.most_fragments);
+  Check("repair_after", config.repair_after, Nanos(), Seconds(1));
+  Check("paths", config.path_weights.size(), 1, PathChooser::kMost);
+  for (const std::uint32_t weight : config.path_weights) Check("path weight", weight, 1, 65'535);
+  Check("feedback.most_bytes", config.feedback.most_bytes, 128,
+        config.mtu.base - MessageOverhead(wire::ShardType::kFeedback));
+  Check("monitor.small_probe", config.monitor.small_probe,
+        MessageOverhead(wire::ShardType::kProbe) + wire::ShardProbe::kBytes, config.mtu.base);
+  Check("most_key_bytes", config.most_key_bytes, 1, std::uint64_t{1} << 48);
+  Check("tick", config.tick, Micros(1), Millis(10));
+  config.reassembler.sessions = config.peers;
+  config.reassembler.start = config.start;
+  config.opener.sessions = PlacesFor(config.peers);
+  config.gaps.start = config.start;
+  config.size.overhead = DataOverhead(config) + config.monitor.below_bytes;
+  return config;
+}
+
+// What a preference lets the controller do.
+SizeControllerConfig SizeOf(const UnitConfig& config, Preference preference) {
+  SizeControllerConfig size = config.size;
+  if (preference != Preference::kLatency) size.hops = size.paths = 1;
+  return size;
+}
+
+struct Repair {
+  RetransmissionBuffer::Packet packet = 0;
+  Nanos due;
+};
+
+struct Peer {
+  explicit Peer(const UnitConfig& config)
+      : sharder(0, config.has_uuid),
+        gaps(config.gaps),
+        writer(config.feedback),
+        buffer(config.retransmission),
+        monitor(config.monitor),
+        mtu(config.mtu),
+        size(SizeOf(config, config.preference)),
+        preference(config.preference),
+        paths(config.path_weights),
+        repairs(config.retransmission.packets) {}
+
+  Sharder sharder;
+  GapDetector gaps;
+  FeedbackWriter writer;
+  FeedbackReader reader;
+  RetransmissionBuffer buffer;
+  CongestionMonitor monitor;
+  PathMtu mtu;
+  SizeController size;
+  SizeChoice choice;
+  Preference preference;
+  PathChooser paths;
+  std::vector<Repair> repairs;  // a ring, in order of time
+  std::uint64_t first_repair = 0, next_repair = 0;
+
+  std::uint32_t receiving_session = 0;
+  bool has_begun = false;
+  bool can_open = false;
+  Nanos busy_until;
+  Unit::KeyUse use;
+  GuestStatistics guest;
+  // What the choice of a size is made by.
+  Nanos choose_at;
+  Nanos demand_since;
+  std::uint64_t demand_bytes = 0;
+  double demand = 0;
+  std::size_t largest = 0, largest_before = 0;  // packets of this and the last interval
+};
+
+// The copy of a packet that may be sent again.
+struct Copy {
+  std::uint16_t length = 0;
+  std::uint16_t flow = 0;
+  std::uint8_t ecn = 0;
+};
+
+}  // namespace
+
+const char* Name(Preference preference) {
+  static constexpr std::array<const char*, kPreferences> kNames = {"bandwidth", "latency", "robustness"};
+  const auto index = static_cast<std::size_t>(preference);
+  return index < kNames.size() ? kNames[index] : nullptr;
+}
+
+const char* Name(UnitEngine engine) {
+  static constexpr std::array<const char*, kUnitEngines> kNames = {"split", "cipher", "reassembly", "timers"};
+  const auto index = static_cast<std::size_t>(engine);
+  return index < kNames.size() ? kNames[index] : nullptr;
+}
+
+struct Unit::State final : PacketSink, FragmentSink, ResendSink {
+  explicit State(const UnitConfig& given)
+      : config(Resolved(given)),
+        opener(config.opener),
+        reassembler(config.reassembler),
+        fragment_bytes(config.mtu.most),
+        copies(config.held_packets),
+        copied(config.held_packets * config.most_packet_bytes),
+        fragments((config.reassembler.held + 1) * fragment_bytes),
+        datagram(config.mtu.most),
+        assembled(65'536 + 2 * config.mtu.most),
+        text(config.mtu.most),
+        idle_tick(config.tick * std::max<std::int64_t>(1, kIdleTick / config.tick)),
+        next_tick(config.start) {
+    peers.reserve(config.peers);
+    for (std::size_t i = 0; i < config.peers; ++i) peers.push_back(std::make_unique<Peer>(config));
+    for (std::size_t i = config.held_packets; i > 0; --i) free_copies.push_back(i - 1);
+    for (std::size_t i = config.reassembler.held + 1; i > 0; --i) free_fragments.push_back(i - 1);
+  }
+
+  // Of one call: what its parts call back needs.
+  void Enter(Nanos time, UnitSink& to, UnitWork& counted) {
+    now = time;
+    sink = &to;
+    work = &counted;
+  }
+  Work& Of(UnitEngine engine) { return (*work)[engine]; }
+  UnitVerdict Count(UnitVerdict verdict) {
+    ++counts[static_cast<std::size_t>(verdict)];
+    return verdict;
+  }
+
+  void OnReleased(FragmentHandle copy) override { free_copies.push_back(copy); }
+  void OnDropped(FragmentHandle fragment, FragmentFate) override { free_fragments.push_back(fragment); }
+  void OnResend(const RetransmissionBuffer::Resend& resend) override;
+
+  bool CanSeal(const Peer& peer) const {
+    return peer.sharder.keys().IsReady() && peer.use.bytes < config.most_key_bytes;
+  }
+  bool IsReady(const Peer& peer) const { return peer.can_open && CanSeal(peer); }
+
+  Nanos NextOnGrid(Nanos after, Nanos grid) const {
+    return config.start + grid * ((after - config.start) / grid + 1);
+  }
+  void RunTicks(Nanos until);
+  void Touch(Peer& peer);
+  void Run(std::size_t index);
+  void Answer(std::size_t index);
+  void SendRepairs(std::size_t index);
+  void SendProbe(std::size_t index, std::size_t bytes, SentKind kind);
+
+  std::size_t TextFor(Peer& peer, std::size_t length);
+  void Choose(Peer& peer, std::size_t length);
+  FragmentHandle TakeCopy(std::size_t index);
+  void Emit(std::size_t index, wire::ShardType type, unsigned path, const Copy& of, std::size_t bytes,
+            std::size_t text_bytes);
+  UnitVerdict Assemble(std::size_t index, const wire::ShardMessage& message, std::uint8_t ecn);
+  void Deliver(std::size_t index, const WholePacket& whole, FragmentHandle last, BytesView last_text);
+  UnitVerdict ReadFeedback(std::size_t index, const wire::ShardMessage& message);
+
+  BytesView CopyOf(FragmentHandle handle) const {
+    return {copied.data() + handle * config.most_packet_bytes, copies[handle].length};
+  }
+  std::uint8_t* FragmentAt(FragmentHandle handle) { return fragments.data() + handle * fragment_bytes; }
+
+  UnitConfig config;
+  Opener opener;
+  Reassembler reassembler;
+  std::vector<std::unique_ptr<Peer>> peers;
+  std::size_t fragment_bytes;
+  std::vector<Copy> copies;
+  std::vector<std::uint8_t> copied;
+  std::vector<std::uint8_t> fragments;
+  std::vector<FragmentHandle> free_copies, free_fragments;
+  std::vector<std::uint8_t> datagram, assembled, text;
+  Nanos idle_tick;
+  Nanos next_tick;
+  Counts counts{};
+  Sent sent;
+
+  Nanos now;
+  UnitSink* sink = nullptr;
+  UnitWork* work = nullptr;
+  std::size_t current = 0;  // the peer whose buffer calls back
+};
+
+// Hands out the datagram that was sealed last.
+void Unit::State::Emit(std::size_t index, wire::ShardType type, unsigned path, const Copy& of,
+                       std::size_t bytes, std::size_t text_bytes) {
+  Peer& peer = *peers[index];
+  Work& cipher = Of(UnitEngine::kCipher);
+  cipher.Add(WorkItem::kSeal);
+  cipher.Add(WorkItem::kByteCiphered, static_cast<std::uint32_t>(text_bytes));
+  ++peer.use.messages;
+  peer.use.bytes += text_bytes;
+  sent.bytes += bytes;
+  UnitDatagram out;
+  out.peer = index;
+  out.path = path;
+  out.type = type;
+  out.ecn = of.ecn;
+  out.flow = of.flow;
+  out.bytes = {datagram.data(), bytes};
+  sink->OnDatagram(out);
+}
+
+// A buffer for one more copy. Where all are taken, whoever holds the most gives up its oldest: never a peer
+// within its share while another is beyond (longest queue drop).
+FragmentHandle Unit::State::TakeCopy(std::size_t index) {
+  if (free_copies.empty()) {
+    std::size_t most = index;
+    for (std::size_t i = 0; i < peers.size(); ++i)
+      if (peers[i]->buffer.held() > peers[most]->buffer.held()) most = i;
+    Of(UnitEngine::kSplit).Add(WorkItem::kProbe, static_cast<std::uint32_t>(peers.size()));
+    peers[most]->buffer.ReleaseOldest(*this);
+  }
+  const FragmentHandle handle = free_copies.back();
+  free_copies.pop_back();
+  return handle;
+}
+
+// The size is chosen for the largest packets of late, and at most once in kChooseEvery, unless a larger one
+// comes.
+void Unit::State::Choose(Peer& peer, std::size_t length) {
+  peer.demand_bytes += length;
+  const bool is_larger = length > std::max(peer.largest, peer.largest_before);
+  peer.largest = std::max(peer.largest, length);
+  if (now < peer.choose_at && !is_larger) return;
+  peer.choose_at = now + kChooseEvery;
+  const Nanos passed = now - peer.demand_since;
+  if (passed >= kDemandOver || peer.demand == 0) {
+    peer.demand = static_cast<double>(peer.demand_bytes) / ToSeconds(std::max(passed, kDemandOver));
+    peer.demand_since = now;
+    peer.demand_bytes = 0;
+    peer.largest_before = peer.largest;
+    peer.largest = length;
+  }
+  const CongestionReport report = peer.monitor.Report(now);
+  SizeInputs inputs;
+  inputs.loss = peer.monitor.loss_parts();
+  inputs.demand = peer.demand;
+  inputs.delivered = static_cast<double>(report.bandwidth.count()) / 8;
+  inputs.most_text = peer.mtu.current() - DataOverhead(config);
+  inputs.packet = std::max(peer.largest, peer.largest_before);
+  inputs.severity = report.severity;
+  peer.choice = peer.size.Choose(inputs, now);
+}
+
+// Bytes of a fragment of a packet of so many bytes.
+std::size_t Unit::State::TextFor(Peer& peer, std::size_t length) {
+  Choose(peer, length);
+  const std::size_t most_text = peer.mtu.current() - DataOverhead(config);
+  std::size_t text_bytes = most_text;
+  // What is cut for the path's MTU alone is cut only where it does not fit.
+  if (peer.choice.reason != SizeReason::kWhole && peer.choice.reason != SizeReason::kPathMtu)
+    text_bytes = std::min(peer.choice.text, most_text);
+  if (peer.preference == Preference::kRobustness) {
+    const std::size_t least = std::max<std::size_t>(length / config.size.least_bytes, 1);
+    const std::size_t parts = std::min(config.robust_fragments, least);
+    text_bytes = std::min(text_bytes, (length + parts - 1) / parts);
+  }
+  // Never more fragments than the peer takes.
+  const std::size_t most = config.reassembler.most_fragments;
+  return std::max(text_bytes, (length + most - 1) / most);
+}
+
+void Unit::State::OnResend(const RetransmissionBuffer::Resend& resend) {
+  Peer& peer = *peers[current];
+  if (!CanSeal(peer)) return;
+  const std::uint64_t number = peer.sharder.next_number();
+  const std::size_t bytes =
+      peer.sharder.SealAgain(resend.cut, resend.index, CopyOf(resend.handle), now,
+                             {datagram.data(), datagram.size()}, Of(UnitEngine::kSplit));
+  if (bytes == 0) return;
+  peer.buffer.OnSent(number, SentKind::kFragment, resend.packet, resend.index, bytes, now,
+                     Of(UnitEngine::kTimers));
+  ++sent.data;
+  ++sent.resent;
+  const Copy& copy = copies[resend.handle];
+  Emit(current, wire::ShardType::kData, peer.paths.Later(config.path_rule, copy.flow), copy, bytes,
+       bytes - DataOverhead(config));
+}
+
+void Unit::State::SendRepairs(std::size_t index) {
+  Peer& peer = *peers[index];
+  for (; peer.first_repair != peer.next_repair; ++peer.first_repair) {
+    const Repair& repair = peer.repairs[peer.first_repair % peer.repairs.size()];
+    if (repair.due > now) return;
+    RetransmissionBuffer::Resend of;
+    // Whatever the receiver has whole by now, or nobody holds, needs none.
+    if (!CanSeal(peer) || !peer.buffer.FindHeld(repair.packet, of)) continue;
+    const std::uint64_t number = peer.sharder.next_number();
+    const std::size_t bytes = peer.sharder.SealRepair(
+        of.cut, CopyOf(of.handle), now, {datagram.data(), datagram.size()}, Of(UnitEngine::kSplit));
+    if (bytes == 0) continue;
+    peer.buffer.OnSent(number, SentKind::kRepair, repair.packet, 0, bytes, now, Of(UnitEngine::kTimers));
+    ++sent.repairs;
+    const Copy& copy = copies[of.handle];
+    Emit(index, wire::ShardType::kRepair, peer.paths.Later(config.path_rule, copy.flow), copy, bytes,
+         of.cut.unit());
+  }
+}
+
+void Unit::State::Answer(std::size_t index) {
+  Peer& peer = *peers[index];
+  if (!CanSeal(peer)) return;
+  const std::size_t bytes =
+      peer.writer.Write(peer.gaps, now, {text.data(), text.size()}, Of(UnitEngine::kTimers));
+  if (bytes == 0) return;
+  const std::uint64_t number = peer.sharder.next_number();
+  const std::size_t size =
+      peer.sharder.SealMessage(wire::ShardType::kFeedback, {text.data(), bytes},
+                               {datagram.data(), datagram.size()}, Of(UnitEngine::kSplit));
+  peer.buffer.OnSent(number, SentKind::kFeedback, 0, 0, size, now, Of(UnitEngine::kTimers));
+  ++sent.feedback;
+  Emit(index, wire::ShardType::kFeedback, peer.paths.Message(), Copy(), size, bytes);
+}
+
+void Unit::State::SendProbe(std::size_t index, std::size_t bytes, SentKind kind) {
+  Peer& peer = *peers[index];
+  const std::size_t text_bytes = bytes - MessageOverhead(wire::ShardType::kProbe);
+  std::memset(text.data(), 0, text_bytes);
+  wire::Encode(text.data(), text.data() + text_bytes, wire::ShardProbe{SentStamp(now)});
+  const std::uint64_t number = peer.sharder.next_number();
+  const std::size_t size =
+      peer.sharder.SealMessage(wire::ShardType::kProbe, {text.data(), text_bytes},
+                               {datagram.data(), datagram.size()}, Of(UnitEngine::kSplit));
+  peer.buffer.OnSent(number, kind, 0, 0, size, now, Of(UnitEngine::kTimers));
+  ++(kind == SentKind::kMtuProbe ? sent.mtu_probes : sent.probes);
+  Emit(index, wire::ShardType::kProbe, peer.paths.Message(), Copy(), size, text_bytes);
+}
+
+// All that is due for a peer at `now`, a time of the grid.
+void Unit::State::Run(std::size_t index) {
+  Peer& peer = *peers[index];
+  current = index;
+  Work& timers = Of(UnitEngine::kTimers);
+  SendRepairs(index);
+  Answer(index);
+  RetransmissionBuffer::Resend resend;
+  if (config.has_tail_probe && peer.monitor.smoothed() > Nanos() &&
+      peer.buffer.TailProbe(peer.monitor.smoothed(), now, resend, timers))
+    OnResend(resend);
+  peer.buffer.Expire(now, *this);
+  if (!CanSeal(peer)) return;
+  if (const std::size_t bytes = peer.mtu.NextProbe(now); bytes != 0)
+    SendProbe(index, bytes, SentKind::kMtuProbe);
+  if (const std::size_t bytes = peer.monitor.NextProbe(peer.mtu.current(), now); bytes != 0)
+    SendProbe(index, bytes, SentKind::kProbe);
+}
+
+// Peers that packets came or went to of late are looked after at every tick, others now and then.
+void Unit::State::RunTicks(Nanos until) {
+  const Nanos last = now;
+  const auto has_begun = [](const std::unique_ptr<Peer>& peer) { return peer->has_begun; };
+  if (std::none_of(peers.begin(), peers.end(), has_begun)) {
+    next_tick = NextOnGrid(until, idle_tick);
+    return;
+  }
+  while (next_tick <= until) {
+    now = next_tick;
+    const bool is_idle_tick = (now - config.start).count() % idle_tick.count() == 0;
+    bool is_busy = false;
+    for (std::size_t i = 0; i < peers.size(); ++i) {
+      if (!peers[i]->has_begun) continue;
+      if (now < peers[i]->busy_until) {
+        is_busy = true;
+      } else if (!is_idle_tick) {
+        continue;
+      }
+      Run(i);
+    }
+    reassembler.Expire(now, *this, Of(UnitEngine::kReassembly));
+    next_tick = NextOnGrid(now, is_busy ? config.tick : idle_tick);
+  }
+  now = last;
+}
+
+// Something came or went: the next tick is due.
+void Unit::State::Touch(Peer& peer) {
+  peer.busy_until = now + kBusyFor;
+  next_tick = std::min(next_tick, NextOnGrid(now, config.tick));
+}
+
+void Unit::State::Deliver(std::size_t index, const WholePacket& whole, FragmentHandle last,
+                          BytesView last_text) {
+  BytesView bytes = last_text.First(whole.length);
+  if (whole.total > 1) {
+    const std::size_t unit = wire::FragmentUnit(whole.length, whole.total);
+    const auto text_of = [&](FragmentHandle handle) {
+      return handle == last ? last_text.data : FragmentAt(handle);
+    };
+    for (std::size_t i = 0; i < whole.total; ++i) {
+      if (i == whole.missing) continue;
+      std::memcpy(assembled.data() + i * unit, text_of(whole.fragments[i]),
+                  wire::FragmentBytes(whole.length, whole.total, i));
+    }
+    Work& reassembly = Of(UnitEngine::kReassembly);
+    reassembly.Add(WorkItem::kByteCopied, whole.length);
+    if (whole.missing != WholePacket::kNone) {
+      // The sum has a whole unit, which behind the last place reaches past the packet.
+      const MutableBytes sum = {assembled.data() + whole.missing * unit, unit};
+      std::memcpy(sum.data, text_of(whole.repair), unit);
+      for (std::size_t i = 0; i < whole.total; ++i) {
+        if (i == whole.missing) continue;
+        AddInto(sum, {assembled.data() + i * unit, wire::FragmentBytes(whole.length, whole.total, i)});
+      }
+      reassembly.Add(WorkItem::kByteCopied, whole.length);
+    }
+    bytes = {assembled.data(), whole.length};
+  }
+  for (std::size_t i = 0; i < whole.total; ++i)
+    if (i != whole.missing) free_fragments.push_back(whole.fragments[i]);
+  if (whole.has_repair) free_fragments.push_back(whole.repair);
+  Peer& peer = *peers[index];
+  ++peer.guest.delivered;
+  peer.guest.delivered_bytes += whole.length;
+  UnitPacket packet;
+  packet.peer = index;
+  packet.base = whole.base;
+  packet.ecn = whole.ecn;
+  packet.waited = now - whole.first;
+  packet.bytes = bytes;
+  sink->OnPacket(packet);
+}
+
+UnitVerdict Unit::State::Assemble(std::size_t index, const wire::ShardMessage& message, std::uint8_t ecn) {
+  const wire::FragmentHeader& header = message.fragment;
+  // A peer may have larger frames, or a larger path, than we have room for.
+  if (header.length > config.most_packet_bytes || (header.total > 1 && message.sealed.size > fragment_bytes))
+    return UnitVerdict::kTooLong;
+  ArrivedFragment fragment;
+  fragment.session = index;
+  fragment.base = message.base();
+  fragment.header = header;
+  fragment.is_repair = message.header.type == wire::ShardType::kRepair;
+  fragment.epoch = message.header.epoch;
+  fragment.ecn = ecn;
+  fragment.handle = free_fragments.back();
+  free_fragments.pop_back();
+  WholePacket whole;
+  Work& reassembly = Of(UnitEngine::kReassembly);
+  const FragmentFate fate = reassembler.Input(fragment, now, whole, *this, reassembly);
+  switch (fate) {
+    case FragmentFate::kHeld:
+      std::memcpy(FragmentAt(fragment.handle), message.sealed.data, message.sealed.size);
+      reassembly.Add(WorkItem::kByteCopied, static_cast<std::uint32_t>(message.sealed.size));
+      break;
+    case FragmentFate::kDelivered:
+      Deliver(index, whole, fragment.handle, message.sealed);
+      break;
+    case FragmentFate::kEcnMixed:
+      break;  // came back through OnDropped, with all others of its packet
+    default:
+      free_fragments.push_back(fragment.handle);
+  }
+  return VerdictOf(fate);
+}
+
+UnitVerdict Unit::State::ReadFeedback(std::size_t index, const wire::ShardMessage& message) {
+  Peer& peer = *peers[index];
+  current = index;
+  if (peer.reader.IsOld(message.header.number)) return UnitVerdict::kOldFeedback;
+  if (!peer.reader.Read(message.header.number, message.sealed, peer.sharder.next_number(), now, peer.buffer,
+                        peer.monitor, peer.mtu, *this, *this, Of(UnitEngine::kTimers)))
+    return UnitVerdict::kWrongFeedback;
+  if (peer.monitor.smoothed() > Nanos()) {
+    peer.gaps.SetRoundTrip(peer.monitor.least(), peer.monitor.smoothed());
+    reassembler.SetTime(index, peer.monitor.probe_timeout() * 4);
+  }
+  return UnitVerdict::kFeedback;
+}
+
+Unit::Unit(const UnitConfig& config) : state_(std::make_unique<State>(config)) {}
+Unit::~Unit() = default;
+
+std::size_t Unit::places() const { return state_->config.opener.sessions; }
+
+bool Unit::Begin(std::size_t index, std::uint32_t sending_session, std::uint32_t receiving_session, Nanos now,
+                 UnitSink& sink, UnitWork& work) {
+  if (index >= state_->peers.size() || receiving_session % places() != index) return false;
+  End(index, now, sink, work);
+  Peer& peer = *state_->peers[index];
+  peer.sharder.Begin(sending_session);
+  state_->opener.Begin(receiving_session);
+  peer.receiving_session = receiving_session;
+  peer.has_begun = true;
+  return true;
+}
+
+void Unit::End(std::size_t index, Nanos now, UnitSink& sink, UnitWork& work) {
+  Advance(now, sink, work);
+  if (index >= state_->peers.size()) return;
+  Peer& peer = *state_->peers[index];
+  if (!peer.has_begun) return;
+  peer.has_begun = peer.can_open = false;
+  peer.sharder.Begin(0);
+  state_->opener.keys(peer.receiving_session)->Clear();
+  state_->reassembler.Forget(index, *state_, work[UnitEngine::kReassembly]);
+  peer.buffer.Clear(*state_);
+  peer.gaps.Clear();
+  // What is known of the path stays; counts that the peer begins anew do not.
+  peer.monitor.Restart();
+  peer.writer = FeedbackWriter(state_->config.feedback);
+  peer.reader = FeedbackReader();
+  peer.first_repair = peer.next_repair;
+  peer.use = {};
+}
+
+bool Unit::InstallReceivingKey(std::size_t index, std::uint8_t epoch, crypto::AeadAlgorithm cipher,
+                               const std::uint8_t* key) {
+  if (index >= state_->peers.size() || !state_->peers[index]->has_begun) return false;
+  Peer& peer = *state_->peers[index];
+  if (!state_->opener.keys(peer.receiving_session)->Install(epoch, cipher, key)) return false;
+  return peer.can_open = true;
+}
+
+bool Unit::InstallSendingKey(std::size_t index, std::uint8_t epoch, crypto::AeadAlgorithm cipher,
+                             const std::uint8_t* key) {
+  if (index >= state_->peers.size() || !state_->peers[index]->has_begun) return false;
+  Peer& peer = *state_->peers[index];
+  if (!peer.sharder.keys().Install(epoch, cipher, key)) return false;
+  peer.use = {};
+  return true;
+}
+
+void Unit::RetireKeys(std::size_t index) {
+  Peer& peer = *state_->peers[index];
+  if (!peer.has_begun) return;
+  peer.sharder.keys().Retire();
+  state_->opener.keys(peer.receiving_session)->Retire();
+}
+
+bool Unit::IsReady(std::size_t index) const { return state_->IsReady(*state_->peers[index]); }
+Unit::KeyUse Unit::key_use(std::size_t index) const { return state_->peers[index]->use; }
+
+void Unit::SetPreference(std::size_t index, Preference preference) {
+  Peer& peer = *state_->peers[index];
+  if (peer.preference == preference) return;
+  peer.preference = preference;
+  peer.size = SizeController(SizeOf(state_->config, preference));
+  peer.choice = {};
+  peer.choose_at = Nanos();
+}
+
+UnitVerdict Unit::Send(const HostPacket& packet, Nanos now, UnitSink& sink, UnitWork& work) {
+  Advance(now, sink, work);
+  State& state = *state_;
+  state.Enter(now, sink, work);
+  if (packet.peer >= state.peers.size()) return state.Count(UnitVerdict::kNoSession);
+  Peer& peer = *state.peers[packet.peer];
+  UnitVerdict refused = UnitVerdict::kSent;
+  if (packet.bytes.size == 0) {
+    refused = UnitVerdict::kEmpty;
+  } else if (packet.bytes.size > state.config.most_packet_bytes) {
+    refused = UnitVerdict::kTooLong;
+  } else if (!peer.sharder.keys().IsReady()) {
+    refused = UnitVerdict::kNoSession;
+  } else if (!state.CanSeal(peer)) {
+    refused = UnitVerdict::kKeySpent;
+  }
+  if (refused != UnitVerdict::kSent) {
+    ++peer.guest.refused;
+    return state.Count(refused);
+  }
+  ++peer.guest.sent;
+  peer.guest.sent_bytes += packet.bytes.size;
+  state.Touch(peer);
+  Work& split = work[UnitEngine::kSplit];
+  const PacketCut cut = peer.sharder.Cut(packet.bytes.size, state.TextFor(peer, packet.bytes.size));
+  const FragmentHandle handle = state.TakeCopy(packet.peer);
+  Copy& copy = state.copies[handle];
+  copy.length = static_cast<std::uint16_t>(packet.bytes.size);
+  copy.flow = packet.flow;
+  copy.ecn = packet.ecn;
+  std::memcpy(state.copied.data() + handle * state.config.most_packet_bytes, packet.bytes.data,
+              packet.bytes.size);
+  split.Add(WorkItem::kByteCopied, copy.length);
+  const RetransmissionBuffer::Packet held = peer.buffer.Hold(cut, handle, now, state, split);
+  const Copy of = copy;
+  peer.paths.Packet(state.config.path_rule);
+  for (std::size_t i = 0; i < cut.total; ++i) {
+    const std::size_t bytes =
+        peer.sharder.Seal(cut, i, packet.bytes, now, {state.datagram.data(), state.datagram.size()}, split);
+    peer.buffer.OnSent(cut.base + i, SentKind::kFragment, held, i, bytes, now, split);
+    ++state.sent.data;
+    state.Emit(packet.peer, wire::ShardType::kData, peer.paths.Fragment(state.config.path_rule, packet.flow),
+               of, bytes, wire::FragmentBytes(cut.length, cut.total, i));
+  }
+  const RepairRule rule = state.config.repair;
+  const bool is_robust = peer.preference == Preference::kRobustness && rule != RepairRule::kNever;
+  if (is_robust || rule == RepairRule::kAlways || (rule == RepairRule::kSplit && cut.total > 1)) {
+    // As many wait as packets are held: what is overwritten here is not held any more.
+    if (peer.next_repair - peer.first_repair == peer.repairs.size()) ++peer.first_repair;
+    peer.repairs[peer.next_repair++ % peer.repairs.size()] = {held, now + state.config.repair_after};
+  }
+  return state.Count(UnitVerdict::kSent);
+}
+
+Received Unit::Receive(MutableBytes datagram, std::uint8_t ecn, Nanos now, UnitSink& sink, UnitWork& work) {
+  Advance(now, sink, work);
+  State& state = *state_;
+  state.Enter(now, sink, work);
+  Received received;
+  wire::ShardMessage message;
+  const OpenStatus status = state.opener.Open(datagram, now, message, work[UnitEngine::kReassembly]);
+  if (status == OpenStatus::kOpened || status == OpenStatus::kForged) {
+    Work& cipher = work[UnitEngine::kCipher];
+    cipher.Add(WorkItem::kSeal);
+    cipher.Add(WorkItem::kByteCiphered, static_cast<std::uint32_t>(message.sealed.size));
+  }
+  if (status != OpenStatus::kMalformed && status != OpenStatus::kUnknownSession)
+    received.peer = state.opener.IndexOf(message.header.session);
+  if (status != OpenStatus::kOpened) {
+    received.verdict = state.Count(VerdictOf(status));
+    return received;
+  }
+  const std::size_t index = received.peer;
+  Peer& peer = *state.peers[index];
+  const wire::ShardType type = message.header.type;
+  const std::uint64_t number = message.header.number;
+  Work& timers = work[UnitEngine::kTimers];
+  peer.gaps.OnNumber(number, now, timers);
+  std::uint32_t sent_us = 0;
+  wire::ShardProbe probe;
+  const bool is_fragment = type == wire::ShardType::kData || type == wire::ShardType::kRepair;
+  if (is_fragment) {
+    sent_us = message.fragment.sent_us;
+  } else if (type == wire::ShardType::kProbe &&
+             wire::Decode(message.sealed.begin(), message.sealed.end(), probe) != nullptr) {
+    sent_us = probe.sent_us & wire::kMost24;
+  }
+  peer.writer.OnMessage(number, datagram.size, sent_us, (ecn & 3) == kCongestionExperienced,
+                        type == wire::ShardType::kFeedback, now);
+  UnitVerdict verdict = UnitVerdict::kProbe;
+  if (is_fragment) {
+    const std::uint64_t base = message.base();
+    if (type == wire::ShardType::kData) {
+      const std::uint64_t original = base + message.fragment.index;
+      if (number != original) peer.gaps.OnSentAgain(original, now);
+      peer.gaps.Expect(base + message.fragment.total - 1, now);
+    }
+    state.Touch(peer);
+    verdict = state.Assemble(index, message, ecn);
+  } else if (type == wire::ShardType::kFeedback) {
+    verdict = state.ReadFeedback(index, message);
+  } else if (message.sealed.size < wire::ShardProbe::kBytes) {
+    verdict = UnitVerdict::kWrongProbe;
+  }
+  state.Answer(index);
+  received.verdict = state.Count(verdict);
+  return received;
+}
+
+void Unit::TellLost(std::size_t index, std::uint64_t number, Nanos now, UnitSink& sink, UnitWork& work) {
+  Advance(now, sink, work);
+  state_->Enter(now, sink, work);
+  state_->peers[index]->gaps.OnLost(number, now, work[UnitEngine::kTimers]);
+  state_->Answer(index);
+}
+
+void Unit::Advance(Nanos now, UnitSink& sink, UnitWork& work) {
+  if (now < state_->next_tick) return;
+  state_->Enter(now, sink, work);
+  state_->RunTicks(now);
+}
+Nanos Unit::NextTick() const { return state_->next_tick; }
+
+GuestStatistics Unit::Statistics(std::size_t peer) const { return state_->peers[peer]->guest; }
+CongestionReport Unit::Report(std::size_t peer, Nanos now) const {
+  return state_->peers[peer]->monitor.Report(now);
+}
+const SizeChoice& Unit::Choice(std::size_t peer) const { return state_->peers[peer]->choice; }
+std::size_t Unit::path_mtu(std::size_t peer) const { return state_->peers[peer]->mtu.current(); }
+const Unit::Counts& Unit::counts() const { return state_->counts; }
+const Unit::Sent& Unit::sent() const { return state_->sent; }
+const Reassembler::Counts& Unit::fragments() const { return state_->reassembler.counts(); }
+std::size_t Unit::packets_under_way() const { return state_->reassembler.packets(); }
+std::size_t Unit::held_packets() const { return state_->copies.size() - state_->free_copies.size(); }
+const GapDetector& Unit::gaps(std::size_t peer) const { return state_->peers[peer]->gaps; }
+const RetransmissionBuffer& Unit::retransmission(std::size_t peer) const {
+  return state_->peers[peer]->buffer;
+}
+std::size_t Unit::held_packets(std::size_t peer) const { return state_->peers[peer]->buffer.held(); }
+std::size_t Unit::held_fragments(std::size_t peer) const { return state_->reassembler.held_of(peer); }
+
+std::size_t Unit::bytes() const {
+  const State& state = *state_;
+  const UnitConfig& config = state.config;
+  const std::size_t peer_bytes = sizeof(Peer) + config.gaps.numbers * 5 + config.gaps.gaps * 56 +
+                                 config.retransmission.numbers * 32 + config.retransmission.packets * 64;
+  return sizeof(State) + state.copied.size() + state.fragments.size() + state.copies.size() * sizeof(Copy) +
+         (state.free_copies.capacity() + state.free_fragments.capacity()) * sizeof(FragmentHandle) +
+         state.assembled.size() + state.datagram.size() + state.text.size() + state.reassembler.bytes() +
+         config.opener.sessions * (3072 + config.opener.replay_records / 8) + config.peers * peer_bytes;
+}
+
+}  // namespace foreflow::shard
