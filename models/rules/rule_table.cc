@@ -149,7 +149,7 @@ void RuleTable::Load(const std::vector<Rule>& rules) {
     loaded.destination_class_.Begin(rule.destination_port.low);
     loaded.destination_class_.Begin(rule.destination_port.high + 1u);
   }
-  loaded.CheckLimits(vms);
+  loaded.CheckLimits(rules.size(), vms);
   loaded.source_class_.Finish();
   loaded.destination_class_.Finish();
   loaded.BuildSpaces();
@@ -209,9 +209,9 @@ void RuleTable::Count(const Rule& rule, bool is_there) {
   if (count == 0) of_vm_.erase(rule.vm);
 }
 
-void RuleTable::CheckLimits(const std::vector<flow::VmId>& vms) const {
-  if (rules_.size() > limits_.rules) {
-    throw Refusal("rules", "number", std::to_string(rules_.size()),
+void RuleTable::CheckLimits(std::size_t rules, const std::vector<flow::VmId>& vms) const {
+  if (rules > limits_.rules) {
+    throw Refusal("rules", "number", std::to_string(rules),
                   "0.." + std::to_string(limits_.rules) + " (device.rule_limit)");
   }
   for (const flow::VmId vm : vms) {
@@ -279,11 +279,7 @@ void RuleTable::Apply(const RuleBatch& batch) {
   }
   for (const auto& [rule, is_there] : counted) Count(rule, is_there);
   try {
-    if (size > limits_.rules) {
-      throw Refusal("rules", "number", std::to_string(size),
-                    "0.." + std::to_string(limits_.rules) + " (device.rule_limit)");
-    }
-    CheckLimits(vms);
+    CheckLimits(size, vms);
   } catch (const Refusal&) {
     std::for_each(counted.rbegin(), counted.rend(),
                   [this](const auto& change) { Count(change.first, !change.second); });

@@ -109,7 +109,8 @@ class RuleTable {
 
   void CheckBatch(const RuleBatch& batch) const;
   void Count(const Rule& rule, bool is_there);
-  void CheckLimits(const std::vector<flow::VmId>& vms) const;
+  // Of so many rules in all, counted in by VM.
+  void CheckLimits(std::size_t rules, const std::vector<flow::VmId>& vms) const;
   void AddToVlanMask(const Rule& rule);
   void Insert(const Rule& rule);
   void Erase(std::uint32_t id);
