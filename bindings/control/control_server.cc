@@ -16,6 +16,7 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
+#include "bindings/control/connection_number.h"
 #include "models/base/refusal.h"
 
 namespace foreflow::control {
@@ -196,7 +197,9 @@ void ControlServer::Accept() {
     }
     crypto::ChannelAddress address = AddressOf(from);
     address.host[0] = kStreamMark;
-    address.port = next_number_++;
+    // Sessions are known by it: not that of a connection that is there.
+    last_number_ = NextConnectionNumber(last_number_, connections_.begin(), connections_.end());
+    address.port = last_number_;
     connections_.push_back({socket,
                             address.port,
                             address,

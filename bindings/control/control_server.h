@@ -59,7 +59,7 @@ class ControlServer {
   int udp_ = -1;
   int tcp_ = -1;
   std::vector<Connection> connections_;
-  std::uint16_t next_number_ = 1;
+  std::uint16_t last_number_ = 0;  // of the connection that came last
   std::uint64_t polls_ = 0;
   Nanos last_now_{0};
 };
