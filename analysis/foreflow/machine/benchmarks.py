@@ -39,6 +39,14 @@ CRYPTO = [
 ] + [*(f"crypto/record_{size}" for size in RECORD_SIZES), "crypto/handshakes_per_s"]
 RULE_SETS = [f"{kind}{size}" for size in ("1k", "10k", "100k") for kind in ("acl", "fw", "ipc")]
 RULE_ROWS = ("lookup_uniform", "lookup_zipf", "build", "memory", "updates_per_s", "lookup_at_10k_updates", "attacked", "attacked_unbounded")
+OFFLOAD_ROWS = ("offload_entries", "offload_whole", "offload_priorities", "offload_s")  # of sets that a port could hold
+
+
+def _rule_rows(name: str) -> list[str]:
+    """The rows of a rule set's name, in the order in which they are printed."""
+    return [f"rules/{row}_{name}" for row in (RULE_ROWS if name.endswith("100k") else RULE_ROWS + OFFLOAD_ROWS)]
+
+
 SHARD = [
     *(f"shard/reassembly_{row}" for row in ("16", "16_verified", "8192", "8192_verified", "16_beside_rte_reorder")),
     *(f"shard/whole_path_{row}" for row in ("1400_by_1400", "1400_by_350", "9000_by_1400")),
@@ -50,7 +58,7 @@ PROGRAMS = {
     "foreflow-bench-flow": [*(f"flow_table_{operation}" for operation in FLOW_OPERATIONS), "flow_table_memory"],
     "foreflow-bench-predict": PREDICT,
     "foreflow-bench-crypto": CRYPTO,
-    "foreflow-bench-rules": [f"rules/{row}_{name}" for name in RULE_SETS for row in RULE_ROWS],
+    "foreflow-bench-rules": [row for name in RULE_SETS for row in _rule_rows(name)],
     "foreflow-bench-shard": SHARD,
     "foreflow-bench-sim": ["sim_packets_per_s"],
 }
@@ -92,13 +100,13 @@ def _rule_sets(folder: Path, wanted: list[str]) -> tuple[list[str], list[str]]:
     """Writes the rule sets of the wanted rows and traffic for them to `folder`; the sets, and all rows of them."""
     from datasets.generate import classbench
 
-    sets = [name for name in RULE_SETS if _kept(wanted, [f"rules/{row}_{name}" for row in RULE_ROWS])]
+    sets = [name for name in RULE_SETS if _kept(wanted, _rule_rows(name))]
     for name in sets:
         rules = classbench.rule_set(name, seed=1)
         classbench.write_filters(folder / f"{name}.rules", rules)
         for popularity, packets in (("uniform", 200_000), ("zipf", 1_000_000)):
             classbench.headers(rules, packets, 1, popularity).records().tofile(folder / f"{name}.{popularity}")
-    return sets, [f"rules/{row}_{name}" for name in sets for row in RULE_ROWS]
+    return sets, [row for name in sets for row in _rule_rows(name)]
 
 
 def measure(wanted: list[str]) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@
 #include "bindings/bench/measure.h"
 #include "bindings/config/classbench.h"
 #include "bindings/dpdk/eal.h"
+#include "bindings/dpdk/flow_offload.h"
 #include "models/base/hash.h"
 #include "models/base/refusal.h"
 #include "models/rules/flow_cache.h"
@@ -338,6 +339,51 @@ std::vector<Row> MeasureAttack(const std::string& set, const std::vector<rules::
            Better::kLess}};
 }
 
+// What a port that refuses nothing is given of a set, and how long a core works it out.
+struct Offloaded {
+  std::size_t entries = 0;
+  std::size_t whole = 0;         // rules that the port decides for all of their kinds of packets
+  std::uint32_t priorities = 0;  // different ones
+  double seconds = 0;            // of the processor
+};
+
+constexpr std::size_t kMostOffloaded = 20'000;  // rules: what takes minutes is left out
+
+Offloaded OffloadAll(const std::vector<rules::Rule>& rules, bool with_ranges) {
+  dpdk::OffloadScope scope;
+  scope.vm = std::uint16_t{1};
+  scope.abilities = {true, with_ranges};
+  scope.marks = true;
+  scope.most_entries = SIZE_MAX;
+  Offloaded offloaded;
+  const double begin = ThreadSeconds();
+  const dpdk::OffloadPlan plan = dpdk::Offload(rules, scope, [&](const dpdk::FlowEntry& entry) {
+    offloaded.priorities = std::max(offloaded.priorities, entry.priority + 1);
+    return std::string();
+  });
+  offloaded.seconds = ThreadSeconds() - begin;
+  offloaded.entries = plan.entries;
+  for (const dpdk::RuleOffload& rule : plan.rules) {
+    if (rule.in_port == rule.kinds) ++offloaded.whole;
+  }
+  return offloaded;
+}
+
+std::vector<Row> MeasureOffload(const std::string& set, const std::vector<rules::Rule>& rules) {
+  const Offloaded ranges = OffloadAll(rules, true);
+  const Offloaded prefixes = OffloadAll(rules, false);
+  return {
+      {"rules/offload_entries_" + set, "flow rules of a port that has port ranges",
+       static_cast<double>(ranges.entries), "with prefixes of ports", static_cast<double>(prefixes.entries),
+       Better::kLess},
+      {"rules/offload_whole_" + set, "rules that the port decides whole", static_cast<double>(ranges.whole),
+       "with prefixes of ports", static_cast<double>(prefixes.whole), Better::kMore},
+      {"rules/offload_priorities_" + set, "priorities of flow rules", static_cast<double>(ranges.priorities),
+       "", 0, Better::kLess},
+      {"rules/offload_s_" + set, "s to work it out, once", ranges.seconds, "with prefixes of ports",
+       prefixes.seconds, Better::kLess}};
+}
+
 // Both decide alike, or the comparison is none.
 void Compare(const Acl& acl, const rules::RuleTable& table, const Trace& trace) {
   std::array<std::uint32_t, kBurst> results;
@@ -486,6 +532,9 @@ std::vector<Row> MeasureSet(const std::string& folder, const std::string& set) {
   };
   for (Row& row : MeasureUpdates(set, rules, table, uniform)) rows.push_back(std::move(row));
   for (Row& row : MeasureAttack(set, rules, table, zipf)) rows.push_back(std::move(row));
+  if (rules.size() <= kMostOffloaded) {
+    for (Row& row : MeasureOffload(set, rules)) rows.push_back(std::move(row));
+  }
   return rows;
 }
 
