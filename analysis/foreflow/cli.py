@@ -453,23 +453,59 @@ def control_rotate(address: str, key: Path, device: str, tcp: bool, timeout: flo
 
 @control.command("stats")
 @_device_options
-@click.option("--rules", "by_rule", is_flag=True, help="Packets and bytes by rule.")
+@click.option("--rules", "by", flag_value="rule", help="Packets and bytes by rule.")
+@click.option("--tag-rules", "by", flag_value="tag rule", help="Packets and bytes by the tag rule that chose for them.")
+@click.option("--tag-classes", "by", flag_value="tag class", help="Packets by the type that their tag says, and whether the tag is valid.")
 @JSON_OPTION
-def control_stats(address: str, key: Path, device: str, tcp: bool, timeout: float, by_rule: bool, as_json: bool) -> None:
+def control_stats(address: str, key: Path, device: str, tcp: bool, timeout: float, by: str | None, as_json: bool) -> None:
     """Print what the device has counted."""
+    by_rule = by in ("rule", "tag rule")
     with _controlled(address, key, device, tcp, timeout) as client:
         if by_rule:
-            found: dict[str, Any] = {str(rule): {"packets": n, "bytes": size} for rule, (n, size) in client.rule_statistics(timeout).items()}
+            rows = client.rule_statistics(timeout) if by == "rule" else client.tag_rule_statistics(timeout)
+            found: dict[str, Any] = {str(rule): {"packets": n, "bytes": size} for rule, (n, size) in rows.items()}
         else:
-            found = client.statistics(timeout)
+            found = client.tag_class_statistics(timeout) if by else client.statistics(timeout)
     if as_json:
         print_json(found)
         return
     for name, value in found.items():
         if by_rule:
-            print(f"rule {name:>10}  packets {value['packets']:>12}  bytes {value['bytes']:>15}")
+            print(f"{by} {name:>10}  packets {value['packets']:>12}  bytes {value['bytes']:>15}")
         elif value:
             print(f"{name:<32} {value:>14}")
+
+
+@control.command("profile")
+@_device_options
+@click.argument("vm", type=click.IntRange(1, 65535))
+@JSON_OPTION
+def control_profile(address: str, key: Path, device: str, tcp: bool, timeout: float, vm: int, as_json: bool) -> None:
+    """Print what the device's host expects of a VM: where it turns next, how surely and how soon, and what it sends."""
+    with _controlled(address, key, device, tcp, timeout) as client:
+        rows = client.profile(vm, timeout)
+    if as_json:
+        print_json({"vm": vm, "rows": rows})
+        return
+    for row in rows:
+        within = "" if row["horizon_s"] is None else f"  within {row['horizon_s']:.6f} s"
+        kind = "" if row["type"] is None else f"  {row['type']} {row['type_confidence']:.2f}"
+        print(f"{row['confidence']:.2f}  protocol {row['protocol']:>3}  {row['destination']} port {row['destination_port']}{within}{kind}")
+
+
+@control.command("tell")
+@_device_options
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def control_tell(address: str, key: Path, device: str, tcp: bool, timeout: float, file: Path) -> None:
+    """Tell the device what to expect of a VM: FILE holds what `control profile --json` prints."""
+    from foreflow import config as configuration
+
+    document = configuration.load_yaml(file)
+    if not isinstance(document, dict) or set(document) != {"vm", "rows"} or not isinstance(document["vm"], int) or not isinstance(document["rows"], list):
+        raise Refused(f"{file}: allowed is a mapping of vm (a number) and rows (a list), as ./foreflow control profile --json prints")
+    with _controlled(address, key, device, tcp, timeout) as client:
+        client.tell_profile(document["vm"], document["rows"], timeout)
+    print(f"vm {document['vm']}: {len(document['rows'])} rows told")
 
 
 @control.command("watch")

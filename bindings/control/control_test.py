@@ -11,6 +11,7 @@ import re
 import secrets
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -29,7 +30,8 @@ from foreflow.live import control  # noqa: E402
 ROOT = Path(__file__).resolve().parents[2]
 DPDK = Path(os.environ.get("FOREFLOW_DPDK", "")) / "bindings" / "foreflow-dpdk"
 pytestmark = pytest.mark.skipif(not DPDK.is_file(), reason="FOREFLOW_DPDK names no build with the runner")
-EAL = ["--no-huge", "-m", "256", "--no-pci", "--no-telemetry", "--vdev=net_null0,no-rx=1", "--vdev=net_null1,no-rx=1"]
+EAL = ["--no-huge", "-m", "256", "--no-pci", "--no-telemetry"]
+SILENT = ("net_null0,no-rx=1", "net_null1,no-rx=1")  # ports
 RULE = {"priority": 5, "protocol": "tcp", "action": {"verb": "drop"}}
 
 
@@ -40,8 +42,9 @@ def rules(count: int) -> list[dict[str, Any]]:
 class Served:
     """A runner and the keys of its peers."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, arm: str = "reactive", ports: tuple[str, ...] = SILENT, options: tuple[str, ...] = (), **changes: Any) -> None:
         self.folder = folder
+        self.ports, self.options = ports, options
         self.device = control.generate(folder / "device")
         peers = []
         for name, may in (("operator", ["rules", "keys", "profiles", "statistics"]), ("reader", ["statistics"])):
@@ -49,16 +52,16 @@ class Served:
             peers.append({"public_key": public.hex(), "may": may})
         control.generate(folder / "stranger")
         self.document = {"listen": {"udp": "127.0.0.1:0", "tcp": "127.0.0.1:0"}, "key_file": str(folder / "device"), "most_rules": 5000, "peers": peers}
-        run = config.resolved_for_run(config.resolve("tag", []), "reactive", 1, Path("-"), folder)
-        (folder / "RESOLVED.json").write_text(json.dumps(run))
+        run = config.resolved_for_run(config.resolve("tag", ["device.flow_entries=40"]), arm, 1, Path("-"), folder)
+        (folder / "RESOLVED.json").write_text(json.dumps({**run, **changes}))
 
     def start(self) -> None:
         (self.folder / "control.json").write_text(json.dumps(self.document))
         self.log = self.folder / f"log-{secrets.token_hex(3)}"
         with self.log.open("w") as log, (self.folder / "result.json").open("w") as result:
             self.process = subprocess.Popen(
-                [DPDK, "nic", self.folder / "RESOLVED.json", "--json", "--control", self.folder / "control.json", "--", *EAL,
-                 f"--file-prefix=control-{os.getpid()}-{secrets.token_hex(3)}"],
+                [DPDK, "nic", self.folder / "RESOLVED.json", "--json", "--control", self.folder / "control.json", *self.options, "--", *EAL,
+                 *(f"--vdev={port}" for port in self.ports), f"--file-prefix=control-{os.getpid()}-{secrets.token_hex(3)}"],
                 stdout=result, stderr=log, env={**os.environ, "RUNTIME_DIRECTORY": str(self.folder)},
             )  # fmt: skip
         end = time.monotonic() + 30
@@ -176,6 +179,115 @@ def test_a_peer_does_what_it_may(served: Served) -> None:
         assert reader.statistics()["channel_unknown_peer"] > 0
 
 
+FIRST_PORT, SERVICES, ROUNDS, FRAME_BYTES, APART_US = 2001, 5, 400, 60, 1000
+
+
+def rounds_of_services(path: Path) -> None:
+    """One VM's datagrams to five ports of one host in turn, one every millisecond, as a pcap file."""
+    with path.open("wb") as file:
+        file.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1))
+        for i in range(SERVICES * ROUNDS):
+            ip = struct.pack(">BBHHHBBH4s4s", 0x45, 0, FRAME_BYTES - 14, i, 0, 64, 17, 0, bytes([10, 0, 0, 1]), bytes([10, 0, 0, 2]))
+            udp = struct.pack(">HHHH", 40_000, FIRST_PORT + i % SERVICES, FRAME_BYTES - 34, 0)
+            frame = (bytes.fromhex("020000000002020000000001") + b"\x08\x00" + ip + udp).ljust(FRAME_BYTES, b"\0")
+            seconds, micros = divmod(i * APART_US, 1_000_000)
+            file.write(struct.pack("<IIII", 1_700_000_000 + seconds, micros, len(frame), len(frame)) + frame)
+
+
+@pytest.fixture(name="talking")
+def _talking(tmp_path: Path) -> Iterator[Served]:
+    """A runner that has carried `rounds_of_services` at the times of the capture; four of the services have a rule."""
+    rounds_of_services(tmp_path / "rounds.pcap")
+    spelled = config.complete_rules(
+        [{"id": 10 + i, "priority": 1, "destination_port": [FIRST_PORT + i] * 2, "action": {"verb": "drop" if i == 3 else "forward"}} for i in range(SERVICES - 1)],
+        "rules",
+    )
+    served = Served(tmp_path, "predictive", (f"net_pcap0,rx_pcap={tmp_path / 'rounds.pcap'}",), ("--clock", "virtual"), rules=spelled)
+    served.start()
+    yield served
+    if served.process.poll() is None:
+        served.stop()
+
+
+def all_carried(client: control.Client) -> dict[str, int]:
+    end = time.monotonic() + 20
+    while (statistics := client.statistics())["packets_in"] < SERVICES * ROUNDS:
+        assert time.monotonic() < end, statistics
+        time.sleep(0.02)
+    return statistics
+
+
+def test_rules_and_tags_are_counted_one_by_one(talking: Served) -> None:
+    with talking.client("reader") as client:
+        client.connect()
+        statistics = all_carried(client)
+        assert client.rule_statistics() == {10 + i: (ROUNDS, ROUNDS * FRAME_BYTES) for i in range(SERVICES - 1)}
+        assert statistics["packets_of_no_rule"] == ROUNDS
+        assert statistics["packets_of_later_rules"] == 0
+        tag_rules, classes = client.tag_rule_statistics(), client.tag_class_statistics()
+    with talking.client() as client:  # a rule that comes has no room of its own
+        client.connect()
+        client.set_rules([{"id": 10, "priority": 1, "action": {"verb": "forward"}}])
+        client.wait_in_force()
+        assert client.rule_statistics() == {}  # of a whole set: begun anew
+    report = talking.stop()
+    assert report is not None
+    told = {f"{kind}_{status}": count for kind, row in report["counters"]["tags_by_type"].items() for status, count in row.items() if count}
+    assert classes == told and sum(told.values()) > 0
+    assert sum(packets for packets, _ in tag_rules.values()) == sum(count for name, count in told.items() if name.endswith("_valid"))
+
+
+def test_profiles_are_read_and_told(talking: Served, tmp_path: Path) -> None:
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        device = [talking.udp, "--key", str(tmp_path / "operator"), "--device", str(tmp_path / "device.pub")]
+        return subprocess.run([sys.executable, "-P", "-m", "foreflow", "control", words[0], *device, *words[1:]], capture_output=True, text=True, check=False, timeout=60)  # fmt: skip
+
+    with talking.client() as client:
+        client.connect()
+        before = all_carried(client)
+        rows = client.profile(1)
+        # The VM was at the last service: from the first one on, surely, a millisecond apart.
+        assert [row["destination_port"] for row in rows] == [FIRST_PORT + i for i in range(4)]
+        for step, row in enumerate(rows, 1):
+            assert (row["l3"], row["protocol"], row["source"], row["destination"], row["vlan"]) == ("ipv4", 17, "10.0.0.1", "10.0.0.2", None)
+            assert row["confidence"] > 0.9 and row["type"] is not None and 0 < row["type_confidence"] <= 1
+            assert row["horizon_s"] == pytest.approx(step * APART_US / 1e6, abs=1e-6)
+        assert client.profile(2) == []
+        with pytest.raises(Refused, match=r"vm = 65; allowed is 1 \.\. 64"):
+            client.profile(65)
+        # Another VM is said to come with the same: entries are there before it does, once.
+        moved = [{**row, "source": "10.0.0.7", "horizon_s": None} for row in rows]
+        client.tell_profile(2, moved)
+        client.tell_profile(2, [*moved[:1], {**moved[0], "source": "10.0.0.8", "confidence": 0.01}])
+        after = client.statistics()
+        assert (after["profile_rows"], after["installs_by_profile"]) == (6, 4)
+        assert after["installs_predicted"] == before["installs_predicted"] + 4
+        for row, why in (({**moved[0], "source": "10.0.0"}, "address of ipv4"), ({**moved[0], "confidence": 2}, "confidence = 2; allowed is 0 .. 1"),
+                         ({**moved[0], "colour": 1}, "unknown key")):  # fmt: skip
+            with pytest.raises(Refused, match=why):
+                client.tell_profile(2, [row])
+    shown = run("profile", "1", "--json")
+    assert shown.returncode == 0 and json.loads(shown.stdout) == {"vm": 1, "rows": rows}, shown.stderr
+    (tmp_path / "profile.json").write_text(json.dumps({"vm": 3, "rows": rows}))
+    told = run("tell", str(tmp_path / "profile.json"))
+    assert told.returncode == 0 and told.stdout == "vm 3: 4 rows told\n", told.stderr
+    by_rule = run("stats", "--rules")
+    assert by_rule.returncode == 0 and re.search(rf"rule +10  packets +{ROUNDS}  bytes +{ROUNDS * FRAME_BYTES}\n", by_rule.stdout), by_rule.stderr
+    with talking.client("reader") as reader:
+        reader.connect()
+        assert reader.profile(1) == rows
+        with pytest.raises(Refused, match="this key may not do that"):
+            reader.tell_profile(2, rows)
+
+
+def test_who_predicts_nothing_has_no_profile(served: Served) -> None:
+    with served.client() as client:
+        client.connect()
+        for ask in (lambda: client.profile(1), lambda: client.tell_profile(1, [{"source": "10.0.0.1", "destination": "10.0.0.2"}])):
+            with pytest.raises(Refused, match="--arm predictive"):
+                ask()
+
+
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_rubbish_achieves_nothing_but_counts(served: Served, transport: str) -> None:
     chance = random.Random(5)
@@ -272,7 +384,8 @@ def test_the_command_line(served: Served, tmp_path: Path) -> None:
 def test_a_wrong_control_file_is_refused(tmp_path: Path, change: dict[str, Any], sentence: str) -> None:
     served = Served(tmp_path)
     (tmp_path / "control.json").write_text(json.dumps({**served.document, **change}))
-    command = [DPDK, "nic", tmp_path / "RESOLVED.json", "--control", tmp_path / "control.json", "--", *EAL, f"--file-prefix=control-{secrets.token_hex(4)}"]
+    ports = [f"--vdev={port}" for port in SILENT]
+    command = [DPDK, "nic", tmp_path / "RESOLVED.json", "--control", tmp_path / "control.json", "--", *EAL, *ports, f"--file-prefix=control-{secrets.token_hex(4)}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env={**os.environ, "RUNTIME_DIRECTORY": str(tmp_path)})
     assert done.returncode == 2, done.stderr
     assert sentence in done.stderr.splitlines()[-1]

@@ -414,6 +414,13 @@ bool Nic::RotateTagKeys(const TagKeys& keys) {
   return true;
 }
 
+void Nic::Run(Errand& errand) {
+  for (const auto& worker : workers_) {
+    worker->OfferErrand(&errand);
+    while (!worker->DidErrand()) ::usleep(kPollMicroseconds);
+  }
+}
+
 NicCount Nic::Count() {
   const std::lock_guard<std::mutex> lock(counting_);
   NicCount sum;

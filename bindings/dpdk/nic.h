@@ -102,6 +102,9 @@ class Nic {
   // until the overlap has passed (PacketPath::RotateTagKeys). False, and nothing done, where the epoch is not
   // later than the one in use. Waits until the workers have them.
   bool RotateTagKeys(const TagKeys& keys);
+  // Has the errand done on every lane, by one worker after the other: it may keep what it finds without
+  // locks. Waits until it is.
+  void Run(Errand& errand);
   // Puts the rules in use into the ports, as far as they take them. After ReplaceRules and ApplyRules, which
   // take them out before workers have the new ones, none are there: to be called when rules have been still
   // for a while. Takes as long as the ports do.
@@ -112,6 +115,7 @@ class Nic {
   config::Json OffloadReport(bool with_rules);
   // Of the rules in use: what the next batch is for.
   std::uint64_t rule_generation() { return lanes_.lane(0).rules().generation(); }
+  std::size_t lanes() const { return lanes_.size(); }
   // From any thread; while workers run they are asked, which takes them a moment of their loop.
   NicCount Count();
   // See config::StatisticsOf. Only while no worker runs.

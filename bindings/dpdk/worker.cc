@@ -68,6 +68,7 @@ void Worker::Run() {
     AdoptMarks();
     if (plan_.clock == Clock::kLive) now_ = clock.At(round);
     RotateTagKeys();
+    DoErrand();
     if (phase == Phase::kRun) {
       for (const RxQueue& rx : plan_.rx) moved += Receive(rx);
     }
@@ -177,6 +178,22 @@ void Worker::RotateTagKeys() {
     plan_.lanes->lane(lane).RotateTagKeys(keys->epoch, keys->master, now_, keys->overlap);
   }
   offered_keys_.store(nullptr, std::memory_order_release);
+}
+
+void Worker::OfferErrand(Errand* errand) { errand_.store(errand, std::memory_order_release); }
+
+bool Worker::DidErrand() {
+  if (!running_.load(std::memory_order_acquire)) DoErrand();
+  return errand_.load(std::memory_order_acquire) == nullptr;
+}
+
+void Worker::DoErrand() {
+  Errand* const errand = errand_.load(std::memory_order_acquire);
+  if (errand == nullptr) return;
+  for (std::size_t lane = plan_.index; lane < plan_.lanes->size(); lane += plan_.workers) {
+    errand->Do(plan_.lanes->lane(lane), lane, std::max(now_, last_));
+  }
+  errand_.store(nullptr, std::memory_order_release);
 }
 
 void Worker::OfferMarks(const std::vector<PortMarks>* marks) {

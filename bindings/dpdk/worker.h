@@ -128,6 +128,14 @@ struct TagKeys {
   Nanos overlap;
 };
 
+// Something to be done with lanes by the worker that owns them, between two of its bursts.
+class Errand {
+ public:
+  virtual ~Errand() = default;
+  // Takes neither memory nor long: packets wait.
+  virtual void Do(path::PacketPath& lane, std::size_t number, Nanos now) = 0;
+};
+
 // Runs to completion on one core: receive a burst, decide it, queue it, send. All memory is taken at
 // construction; no lock and no allocation afterwards. Run on its lcore, Count from any other thread.
 class Worker {
@@ -153,6 +161,9 @@ class Worker {
   // The same with tag keys.
   void OfferTagKeys(const TagKeys* keys);
   bool TookTagKeys();
+  // Has the errand done on each of this worker's lanes before its next burst. As OfferRules.
+  void OfferErrand(Errand* errand);
+  bool DidErrand();
   // The same with what marks of frames mean, by port: of the rules in use then. Null: nothing. They must stay
   // until TookMarks is true of later ones.
   void OfferMarks(const std::vector<PortMarks>* marks);
@@ -163,6 +174,7 @@ class Worker {
   void AdoptTable();
   void RotateTagKeys();
   void AdoptMarks();
+  void DoErrand();
   bool HasRoom() const;
   std::size_t Receive(const RxQueue& rx);
   std::size_t TakeInbox();
@@ -209,6 +221,7 @@ class Worker {
   std::atomic<std::vector<path::RuleSet>*> offered_{nullptr};
   std::atomic<const rules::RuleTable*> offered_table_{nullptr};
   std::atomic<const TagKeys*> offered_keys_{nullptr};
+  std::atomic<Errand*> errand_{nullptr};
   std::atomic<const std::vector<PortMarks>*> offered_marks_{nullptr};
   std::atomic<bool> has_offered_marks_{false};
   const std::vector<PortMarks>* marks_ = nullptr;  // by port

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -14,6 +15,8 @@
 #include "models/base/refusal.h"
 #include "models/control/counter.h"
 #include "models/control/secure_peers.h"
+#include "models/predict/packet_type.h"
+#include "models/tag/prediction_tag.h"
 
 namespace foreflow::python {
 namespace {
@@ -28,7 +31,58 @@ std::array<std::uint8_t, 32> Key(const py::bytes& bytes, const char* name) {
   return key;
 }
 
+// A row of a profile as Python has it, in the order of wire::ControlProfileRow; addresses of 16 bytes.
+using ProfileRow = std::tuple<py::bytes, py::bytes, std::uint16_t, std::uint16_t, std::uint8_t, std::uint8_t,
+                              std::uint16_t, std::uint16_t, std::uint16_t, std::uint8_t, std::uint32_t>;
+
+std::array<std::uint8_t, 16> Address(const py::bytes& bytes) {
+  const std::string text = bytes;
+  std::array<std::uint8_t, 16> address;
+  if (text.size() != address.size()) {
+    throw Refusal("argument", "rows", "an address of " + std::to_string(text.size()) + " bytes", "16 bytes");
+  }
+  std::copy(text.begin(), text.end(), address.begin());
+  return address;
+}
+
+wire::ControlProfileRow FromPython(const ProfileRow& from) {
+  wire::ControlProfileRow row;
+  row.source_address = Address(std::get<0>(from));
+  row.destination_address = Address(std::get<1>(from));
+  std::tie(std::ignore, std::ignore, row.source_port, row.destination_port, row.ip_protocol, row.l3, row.vlan,
+           row.confidence, row.type_confidence, row.packet_type, row.horizon_us) = from;
+  return row;
+}
+
 py::bytes ToPython(BytesView bytes) { return {reinterpret_cast<const char*>(bytes.data), bytes.size}; }
+
+ProfileRow ToPython(const wire::ControlProfileRow& row) {
+  return {ToPython(BytesView{row.source_address.data(), row.source_address.size()}),
+          ToPython(BytesView{row.destination_address.data(), row.destination_address.size()}),
+          row.source_port,
+          row.destination_port,
+          row.ip_protocol,
+          row.l3,
+          row.vlan,
+          row.confidence,
+          row.type_confidence,
+          row.packet_type,
+          row.horizon_us};
+}
+
+constexpr std::array<const char*, wire::kLastStatisticsKind + 1> kStatisticsKinds = {
+    "counters", "rules", "tag_rules", "tag_classes"};
+
+std::string TagClassName(std::uint32_t id) {
+  for (std::uint32_t type = 0; type < predict::kPacketTypes; ++type) {
+    for (std::uint32_t status = 0; status < static_cast<std::uint32_t>(tag::TagStatus::kCount); ++status) {
+      if (control::TagClassOf(type, status) != id) continue;
+      return std::string(predict::Name(static_cast<predict::PacketType>(type))) + "_" +
+             tag::Name(static_cast<tag::TagStatus>(status));
+    }
+  }
+  return {};
+}
 
 // A controller and its end of the channel, without sockets and clock.
 class ControlCore {
@@ -97,9 +151,22 @@ class ControlCore {
     return core_.controller().RotateKeys(rotation);
   }
   std::uint64_t ReadStatistics(const std::string& kind, std::uint32_t first) {
-    if (kind != "counters" && kind != "rules") throw Refusal("argument", "kind", kind, "counters, rules");
+    const auto* const found = std::find(kStatisticsKinds.begin(), kStatisticsKinds.end(), kind);
+    if (found == kStatisticsKinds.end()) {
+      throw Refusal("argument", "kind", kind, "counters, rules, tag_rules, tag_classes");
+    }
     return core_.controller().ReadStatistics(
-        kind == "rules" ? wire::StatisticsKind::kRules : wire::StatisticsKind::kCounters, first);
+        static_cast<wire::StatisticsKind>(found - kStatisticsKinds.begin()), first);
+  }
+  std::uint64_t ReadProfile(std::uint16_t vm) { return core_.controller().ReadProfile(vm); }
+  std::uint64_t SendProfile(std::uint16_t vm, const std::vector<ProfileRow>& rows) {
+    if (rows.size() > control::kMostProfileRows) {
+      throw Refusal("argument", "rows", std::to_string(rows.size()),
+                    "0 .. " + std::to_string(control::kMostProfileRows));
+    }
+    std::vector<wire::ControlProfileRow> profile;
+    for (const ProfileRow& row : rows) profile.push_back(FromPython(row));
+    return core_.controller().SendProfile(vm, profile);
   }
 
   py::list TakeEvents() {
@@ -128,6 +195,14 @@ class ControlCore {
           one["next"] = event.report.next == wire::ControlStatisticsReport::kNoMore
                             ? py::object(py::none())
                             : py::int_(event.report.next);
+          break;
+        }
+        case control::ControllerEvent::Kind::kProfile: {
+          one["kind"] = "profile";
+          one["vm"] = event.vm;
+          py::list rows;
+          for (const auto& row : event.profile) rows.append(ToPython(row));
+          one["rows"] = rows;
           break;
         }
       }
@@ -197,6 +272,9 @@ py::bytes PublicKeyOf(const py::bytes& secret) {
 
 void BindControl(py::module_& module) {
   module.def("public_key_of", &PublicKeyOf, py::arg("secret"), "X25519: the public key of 32 secret bytes.");
+  module.def("tag_class_name", &TagClassName, py::arg("id"),
+             "Of a row of a report of tag classes: type_status; empty where unknown.");
+  module.attr("MOST_PROFILE_ROWS") = control::kMostProfileRows;
   module.def("counter_name", &control::CounterName, py::arg("id"),
              "Of a row of a report of counters; empty where unknown.");
   py::class_<ControlCore>(
@@ -221,7 +299,11 @@ void BindControl(py::module_& module) {
       .def("rotate_keys", &ControlCore::RotateKeys, py::arg("epoch"), py::arg("key"), py::arg("overlap"),
            "The request's number; overlap in seconds, key of 16 bytes.")
       .def("read_statistics", &ControlCore::ReadStatistics, py::arg("kind"), py::arg("first") = 0,
-           "The request's number; kind is counters or rules.")
+           "The request's number; kind is counters, rules, tag_rules or tag_classes.")
+      .def("read_profile", &ControlCore::ReadProfile, py::arg("vm"), "The request's number.")
+      .def("send_profile", &ControlCore::SendProfile, py::arg("vm"), py::arg("rows"),
+           "The request's number. Rows are (source and destination address, 16 bytes each, source and "
+           "destination port, protocol, l3, VLAN key, confidence, type's confidence, type, horizon in us).")
       .def("take_events", &ControlCore::TakeEvents)
       .def_property_readonly("is_connected", &ControlCore::IsConnected)
       .def_property_readonly("is_in_force", &ControlCore::IsInForce,

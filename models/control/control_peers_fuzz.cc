@@ -35,6 +35,11 @@ class Device : public ControlledDevice {
                                            const std::vector<wire::ControlProfileRow>&) override {
     return DeviceRefusal{};
   }
+  std::optional<DeviceRefusal> ReadProfile(std::uint16_t vm, std::size_t most,
+                                           std::vector<wire::ControlProfileRow>& rows) override {
+    rows.resize(vm % (most + 1));
+    return std::nullopt;
+  }
   std::optional<DeviceRefusal> ReadStatistics(wire::StatisticsKind, std::uint32_t, std::size_t,
                                               std::vector<wire::ControlStatisticsRow>&,
                                               std::uint32_t&) override {
@@ -127,6 +132,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         if (Read(bytes, change) > 0) controller.Change(change);
         break;
       }
+      case 6:
+        if (bytes.size > 0) controller.ReadProfile(bytes.data[0]);
+        controller.Tick(now, say);
+        break;
       default:
         controller.Tick(now, say);
     }
@@ -140,6 +149,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     Require(agent.rules().digest() == device.rules().digest());
   }
   ControllerEvent event;
-  while (controller.TakeEvent(event)) Require(event.sentence.size() <= wire::ControlRefusal::kMostText);
+  while (controller.TakeEvent(event)) {
+    Require(event.sentence.size() <= wire::ControlRefusal::kMostText);
+    Require(event.profile.size() <= kMostMessageBytes / wire::ControlProfileRow::kBytes);
+  }
   return 0;
 }

@@ -30,6 +30,7 @@ using Raw = std::vector<std::uint8_t>;
 
 constexpr std::uint32_t kAllRights = kMayChangeRules | kMayRotateKeys | kMaySendProfiles | kMayReadStatistics;
 constexpr std::uint32_t kBadRule = 66'666;
+constexpr std::uint16_t kNoVm = 999;
 
 // The set as text, made without RuleSetState.
 std::string TextOf(std::vector<Rule> rules) {
@@ -80,6 +81,18 @@ class TestDevice : public ControlledDevice {
     profile_rows += rows.size();
     return std::nullopt;
   }
+  // As many rows as the VM's number says.
+  std::optional<DeviceRefusal> ReadProfile(std::uint16_t vm, std::size_t most,
+                                           std::vector<wire::ControlProfileRow>& rows) override {
+    if (vm == kNoVm) return DeviceRefusal{};
+    for (std::uint16_t i = 0; i < vm && i < most; ++i) {
+      rows.emplace_back();
+      rows.back().destination_port = i;
+      rows.back().confidence = static_cast<std::uint16_t>(60'000 - i);
+    }
+    ++profiles_read;
+    return std::nullopt;
+  }
   std::optional<DeviceRefusal> ReadStatistics(wire::StatisticsKind kind, std::uint32_t first,
                                               std::size_t most, std::vector<wire::ControlStatisticsRow>& rows,
                                               std::uint32_t& next) override {
@@ -106,6 +119,7 @@ class TestDevice : public ControlledDevice {
   std::uint64_t epoch = 0;
   std::uint64_t rotations = 0;
   std::uint64_t profile_rows = 0;
+  std::uint64_t profiles_read = 0;
 
  private:
   std::map<std::uint32_t, Rule> rules_;
@@ -527,6 +541,40 @@ TEST(Control, StatisticsComePageByPage) {
             RefusalReason::kUnsupported);
 }
 
+// Over a link that loses and repeats: what is asked is answered once, in order, row by row.
+TEST(Control, ProfilesAreRead) {
+  Link link(3, Quick(), {});
+  link.law.lost = 200;
+  link.law.repeated = 200;
+  std::vector<std::uint64_t> numbers;
+  const std::uint16_t vms[] = {0, 1, 5, 22, 23, 60, kNoVm};
+  for (const std::uint16_t vm : vms) numbers.push_back(link.controller->ReadProfile(vm));
+  link.Run(link.now + Seconds(5));
+  for (std::size_t i = 0; i + 1 < std::size(vms); ++i) {
+    SCOPED_TRACE(vms[i]);
+    const ControllerEvent event = Next(*link.controller, ControllerEvent::Kind::kProfile);
+    EXPECT_EQ(event.number, numbers[i]);
+    EXPECT_EQ(event.vm, vms[i]);
+    ASSERT_EQ(event.profile.size(), std::min<std::size_t>(vms[i], kMostProfileRows));
+    for (std::uint16_t row = 0; row < event.profile.size(); ++row) {
+      EXPECT_EQ(event.profile[row].destination_port, row);
+      EXPECT_EQ(event.profile[row].confidence, 60'000 - row);
+    }
+  }
+  const ControllerEvent refused = Next(*link.controller, ControllerEvent::Kind::kRefused);
+  EXPECT_EQ(refused.number, numbers.back());
+  EXPECT_EQ(refused.refusal.reason, RefusalReason::kUnsupported);
+  EXPECT_GE(link.device->profiles_read, 6u);
+}
+
+TEST(Control, AProfileIsAsLongAsAMessage) {
+  Link link(1, Quick(), {});
+  EXPECT_NE(link.controller->SendProfile(1, std::vector<wire::ControlProfileRow>(kMostProfileRows)), 0u);
+  EXPECT_EQ(link.controller->SendProfile(1, std::vector<wire::ControlProfileRow>(kMostProfileRows + 1)), 0u);
+  link.Run(link.now + Seconds(1));
+  EXPECT_EQ(link.device->profile_rows, kMostProfileRows);
+}
+
 TEST(Control, APeerDoesWhatItMay) {
   for (std::uint32_t rights = 0; rights <= kAllRights; ++rights) {
     SCOPED_TRACE(rights);
@@ -538,14 +586,17 @@ TEST(Control, APeerDoesWhatItMay) {
     link.controller->RotateKeys(rotation);
     link.controller->SendProfile(1, std::vector<wire::ControlProfileRow>(1));
     link.controller->ReadStatistics(wire::StatisticsKind::kRules, 0);
+    link.controller->ReadProfile(2);
     link.Run(link.now + Millis(50));
     EXPECT_EQ(link.device->Rules().size(), (rights & kMayChangeRules) != 0 ? 3u : 0u);
+    EXPECT_EQ(link.device->profiles_read, (rights & kMayReadStatistics) != 0 ? 1u : 0u);
     EXPECT_EQ(link.device->rotations, (rights & kMayRotateKeys) != 0 ? 1u : 0u);
     EXPECT_EQ(link.device->profile_rows, (rights & kMaySendProfiles) != 0 ? 1u : 0u);
+    const unsigned reads = (rights & kMayReadStatistics) != 0 ? 1 : 0;  // two requests by one right
     EXPECT_EQ(link.agent->counts().requests,
-              static_cast<unsigned>(__builtin_popcount(rights & (kAllRights - kMayChangeRules))));
+              static_cast<unsigned>(__builtin_popcount(rights & (kAllRights - kMayChangeRules))) + reads);
     EXPECT_EQ(link.agent->counts().refused[static_cast<std::size_t>(RefusalReason::kForbidden)],
-              4u - static_cast<unsigned>(__builtin_popcount(rights)));
+              5u - static_cast<unsigned>(__builtin_popcount(rights)) - reads);
   }
 }
 

@@ -75,6 +75,13 @@ std::uint64_t Controller::SendProfile(std::uint16_t vm, const std::vector<wire::
   return Queue(profile.number, builder_.Finish());
 }
 
+std::uint64_t Controller::ReadProfile(std::uint16_t vm) {
+  wire::ControlProfileRequest request;
+  request.number = last_number_ + 1;
+  request.vm = vm;
+  return Queue(request.number, builder_.Begin(ControlType::kProfileRequest, request).Finish());
+}
+
 std::uint64_t Controller::ReadStatistics(wire::StatisticsKind kind, std::uint32_t first) {
   wire::ControlStatisticsRequest request;
   request.number = last_number_ + 1;
@@ -140,9 +147,12 @@ void Controller::Input(BytesView message, Nanos now, const Send& send) {
     case ControlType::kStatisticsReport:
       TakeReport(body, now, send);
       return;
+    case ControlType::kProfile:
+      TakeProfile(body, now, send);
+      return;
     case ControlType::kRulePart:
     case ControlType::kKeyRotation:
-    case ControlType::kProfile:
+    case ControlType::kProfileRequest:
     case ControlType::kStatisticsRequest:
       break;  // a controller sends these
   }
@@ -267,21 +277,36 @@ void Controller::TakeRefusal(BytesView body, Nanos now, const Send& send) {
 }
 
 void Controller::TakeReport(BytesView body, Nanos now, const Send& send) {
-  wire::ControlStatisticsReport report;
-  const std::uint8_t* at = wire::Decode(body.begin(), body.end(), report);
+  ControllerEvent event;
+  event.kind = ControllerEvent::Kind::kReport;
+  const std::uint8_t* at = wire::Decode(body.begin(), body.end(), event.report);
   if (at == nullptr ||
-      static_cast<std::size_t>(body.end() - at) != report.rows * wire::ControlStatisticsRow::kBytes) {
+      !ReadRows({at, static_cast<std::size_t>(body.end() - at)}, event.report.rows, event.rows)) {
     ++counts_.malformed;
     return;
   }
-  if (requests_.empty() || report.number != requests_.front().number) return;  // answered before
+  event.number = event.report.number;
+  event.generation = event.report.generation;
+  TakeAnswer(std::move(event), now, send);
+}
+
+void Controller::TakeProfile(BytesView body, Nanos now, const Send& send) {
   ControllerEvent event;
-  event.kind = ControllerEvent::Kind::kReport;
-  event.number = report.number;
-  event.generation = report.generation;
-  event.report = report;
-  event.rows.resize(report.rows);
-  for (wire::ControlStatisticsRow& row : event.rows) at = wire::Decode(at, body.end(), row);
+  event.kind = ControllerEvent::Kind::kProfile;
+  wire::ControlProfile profile;
+  const std::uint8_t* at = wire::Decode(body.begin(), body.end(), profile);
+  if (at == nullptr ||
+      !ReadRows({at, static_cast<std::size_t>(body.end() - at)}, profile.rows, event.profile)) {
+    ++counts_.malformed;
+    return;
+  }
+  event.number = profile.number;
+  event.vm = profile.vm;
+  TakeAnswer(std::move(event), now, send);
+}
+
+void Controller::TakeAnswer(ControllerEvent event, Nanos now, const Send& send) {
+  if (requests_.empty() || event.number != requests_.front().number) return;  // answered before
   events_.push_back(std::move(event));
   FinishRequest();
   Tick(now, send);

@@ -33,6 +33,7 @@ struct ControllerEvent {
     kRefused,  // the device refused the batch `generation` or the request `number`: `refusal`, `sentence`
     kDone,     // the request `number` was done
     kReport,   // statistics: `report`, `rows`
+    kProfile,  // of a VM: `vm`, `profile`
   };
   Kind kind = Kind::kInForce;
   std::uint64_t generation = 0;
@@ -41,6 +42,8 @@ struct ControllerEvent {
   std::string sentence;
   wire::ControlStatisticsReport report;
   std::vector<wire::ControlStatisticsRow> rows;
+  std::uint16_t vm = 0;
+  std::vector<wire::ControlProfileRow> profile;
 };
 
 // The controller's end of the control protocol, for one device: no sockets, no clock. It holds the rules that
@@ -62,7 +65,9 @@ class Controller {
 
   // Requests: done once, one after the other. They return their number, or 0 where too many wait.
   std::uint64_t RotateKeys(wire::ControlKeyRotation rotation);
+  // kMostProfileRows at most.
   std::uint64_t SendProfile(std::uint16_t vm, const std::vector<wire::ControlProfileRow>& rows);
+  std::uint64_t ReadProfile(std::uint16_t vm);
   std::uint64_t ReadStatistics(wire::StatisticsKind kind, std::uint32_t first);
 
   // The channel to the device is up (again).
@@ -119,6 +124,9 @@ class Controller {
   void TakeAcknowledgement(BytesView body, Nanos now, const Send& send);
   void TakeRefusal(BytesView body, Nanos now, const Send& send);
   void TakeReport(BytesView body, Nanos now, const Send& send);
+  void TakeProfile(BytesView body, Nanos now, const Send& send);
+  // Of the request that the device answered, if it is the one under way.
+  void TakeAnswer(ControllerEvent event, Nanos now, const Send& send);
   // The device has what it should already.
   void Adopt();
   void Land();

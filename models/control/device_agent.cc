@@ -48,6 +48,7 @@ std::uint32_t RightFor(ControlType type) {
       return kMayRotateKeys;
     case ControlType::kProfile:
       return kMaySendProfiles;
+    case ControlType::kProfileRequest:
     case ControlType::kStatisticsRequest:
       return kMayReadStatistics;
     default:
@@ -94,6 +95,9 @@ void DeviceAgent::Input(std::size_t peer, std::uint32_t rights, BytesView messag
       return;
     case ControlType::kProfile:
       TakeProfile(from, body, send);
+      return;
+    case ControlType::kProfileRequest:
+      TakeProfileRequest(body, send);
       return;
     case ControlType::kStatisticsRequest:
       TakeStatisticsRequest(body, send);
@@ -256,18 +260,32 @@ void DeviceAgent::TakeProfile(Peer& peer, BytesView body, const Send& send) {
   wire::ControlProfile profile;
   const std::uint8_t* at = wire::Decode(body.begin(), body.end(), profile);
   std::vector<wire::ControlProfileRow> rows;
-  if (at != nullptr &&
-      static_cast<std::size_t>(body.end() - at) == profile.rows * wire::ControlProfileRow::kBytes) {
-    rows.resize(profile.rows);
-    for (wire::ControlProfileRow& row : rows) at = wire::Decode(at, body.end(), row);
-  } else {
-    at = nullptr;
-  }
-  if (at == nullptr) {
+  if (at == nullptr || !ReadRows({at, static_cast<std::size_t>(body.end() - at)}, profile.rows, rows)) {
     Refuse(RefusalReason::kMalformed, send);
   } else if (IsNew(peer, profile.number, send)) {
     Finish(peer, profile.number, device_.TakeProfile(profile.vm, rows), send);
   }
+}
+
+void DeviceAgent::TakeProfileRequest(BytesView body, const Send& send) {
+  wire::ControlProfileRequest request;
+  if (!DecodeWhole(body, request)) {
+    Refuse(RefusalReason::kMalformed, send);
+    return;
+  }
+  std::vector<wire::ControlProfileRow> rows;
+  if (const auto refusal = device_.ReadProfile(request.vm, kMostProfileRows, rows)) {
+    Refuse(*refusal, 0, request.number, send);
+    return;
+  }
+  ++counts_.requests;
+  wire::ControlProfile profile;
+  profile.number = request.number;
+  profile.vm = request.vm;
+  profile.rows = static_cast<std::uint16_t>(std::min(rows.size(), kMostProfileRows));
+  builder_.Begin(ControlType::kProfile, profile);
+  for (std::size_t i = 0; i < profile.rows; ++i) builder_.Add(rows[i]);
+  send(builder_.Finish());
 }
 
 void DeviceAgent::TakeStatisticsRequest(BytesView body, const Send& send) {

@@ -20,7 +20,7 @@ namespace foreflow::control {
 constexpr std::uint32_t kMayChangeRules = 1;
 constexpr std::uint32_t kMayRotateKeys = 2;
 constexpr std::uint32_t kMaySendProfiles = 4;
-constexpr std::uint32_t kMayReadStatistics = 8;
+constexpr std::uint32_t kMayReadStatistics = 8;  // and profiles
 
 // Why a device does not do what it was asked.
 struct DeviceRefusal {
@@ -40,8 +40,12 @@ class ControlledDevice {
   virtual std::optional<DeviceRefusal> Apply(const std::vector<rules::RuleChange>& changes, bool is_whole,
                                              const RuleSetState& next, std::uint64_t generation) = 0;
   virtual std::optional<DeviceRefusal> RotateKeys(const wire::ControlKeyRotation& rotation, Nanos now) = 0;
+  // What others expect of a VM.
   virtual std::optional<DeviceRefusal> TakeProfile(std::uint16_t vm,
                                                    const std::vector<wire::ControlProfileRow>& rows) = 0;
+  // What is expected of it here: `most` rows at most, the likeliest first.
+  virtual std::optional<DeviceRefusal> ReadProfile(std::uint16_t vm, std::size_t most,
+                                                   std::vector<wire::ControlProfileRow>& rows) = 0;
   // Rows of ids from `first` on, in order, `most` at most; `next` is the id to go on with, or kNoMore.
   virtual std::optional<DeviceRefusal> ReadStatistics(wire::StatisticsKind kind, std::uint32_t first,
                                                       std::size_t most,
@@ -107,6 +111,7 @@ class DeviceAgent {
   std::optional<DeviceRefusal> ApplyWhole(const Assembly& assembly, std::vector<rules::RuleChange>& changes);
   void TakeRotation(Peer& peer, BytesView body, Nanos now, const Send& send);
   void TakeProfile(Peer& peer, BytesView body, const Send& send);
+  void TakeProfileRequest(BytesView body, const Send& send);
   void TakeStatisticsRequest(BytesView body, const Send& send);
   // Whether the request is new; an old one is acknowledged.
   bool IsNew(const Peer& peer, std::uint64_t number, const Send& send);

@@ -19,6 +19,24 @@ using Send = std::function<void(BytesView message)>;
 // room for tunnels.
 constexpr std::size_t kMostMessageBytes = 1200;
 
+// Rows of one profile.
+constexpr std::size_t kMostProfileRows =
+    (kMostMessageBytes - wire::ControlHeader::kBytes - wire::ControlProfile::kBytes) /
+    wire::ControlProfileRow::kBytes;
+
+// The `count` rows that `tail` is made of; false where it is not.
+template <typename Row>
+bool ReadRows(BytesView tail, std::size_t count, std::vector<Row>& rows) {
+  if (tail.size != count * Row::kBytes) return false;
+  rows.resize(count);
+  const std::uint8_t* at = tail.begin();
+  for (Row& row : rows) {
+    at = wire::Decode(at, tail.end(), row);
+    if (at == nullptr) return false;
+  }
+  return true;
+}
+
 // Builds messages one after the other in the same memory.
 class MessageBuilder {
  public:

@@ -29,6 +29,10 @@ class HeldRules : public ControlledDevice {
                                            const std::vector<wire::ControlProfileRow>&) override {
     return DeviceRefusal{};
   }
+  std::optional<DeviceRefusal> ReadProfile(std::uint16_t, std::size_t,
+                                           std::vector<wire::ControlProfileRow>&) override {
+    return DeviceRefusal{};
+  }
   std::optional<DeviceRefusal> ReadStatistics(wire::StatisticsKind, std::uint32_t, std::size_t,
                                               std::vector<wire::ControlStatisticsRow>&,
                                               std::uint32_t&) override {

@@ -108,12 +108,13 @@ class Device {
                   Work& work);
   // The same for a rule, by its rank. False when as many wait as can.
   bool PreinstallRule(const RuleTier::Prediction& rule, flow::VmId vm);
+  // Makes the writes that were asked for.
+  void ApplyWrites(Nanos now, Work& work);
 
  private:
   // False when the cache refused the entry.
   bool Put(const rules::EntryKey& entry, std::uint64_t hash, const rules::Decision& decision,
            rules::InstallCause cause, std::uint64_t next_use, Nanos now, Work& work);
-  void ApplyWrites(Nanos now, Work& work);
   void Begin(DevicePacket& packet);
   void CheckTags(DevicePacket* packets, std::size_t count);
   tag::TagStatus CheckTag(DevicePacket& packet, tag::PredictionTag& tag, Work& work);

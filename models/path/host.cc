@@ -271,7 +271,10 @@ void Host::Process(const Arrival& arrival, CurrentPacket& current, Tagged& tagge
       FollowPace(vm, seen.moved, arrival.time, work[Stage::kPreinstall]);
     }
   }
-  if (!seen.moved || config_.arm == Arm::kOracle || device_.prediction_share() == 0) return;
+  if (!seen.moved) return;
+  if (vm.turns++ == 0) vm.first_turn = arrival.time;
+  vm.latest_turn = arrival.time;
+  if (config_.arm == Arm::kOracle || device_.prediction_share() == 0) return;
   ScoreDestinations(arrival, work[Stage::kPreinstall]);
   if (config_.arm == Arm::kAntiOracle) {
     PreinstallFalsehood(arrival, work);
@@ -395,6 +398,8 @@ void Host::Tag(const Arrival& arrival, Vm& vm, const predict::Context& context, 
   pending.context = context;
   pending.vm = arrival.vm;
   pending.type = prediction.type;
+  vm.type = prediction.type;
+  vm.type_confidence = prediction.confidence;
   pending.header_queue = header_queue;
   pending.tag_queue = QueueOfTag(arrival.vm, prediction.type, prediction.confidence, pending.header_queue,
                                  work[Stage::kPredict]);
@@ -458,7 +463,8 @@ void Host::Describe(const Arrival& arrival, const CurrentPacket& current, Descri
 }
 
 // As PreinstallSuccessors goes, without asking for anything, and on below the least confidence.
-void Host::DescribeDestinations(const Vm& vm, Description& description) const {
+template <typename Found>
+void Host::FollowChain(const Vm& vm, const Found& found) const {
   std::uint32_t chain = kCertain;
   predict::DestinationId from = vm.profile.last_destination();
   for (std::uint8_t step = 1; step <= config_.lookahead && from != tag::VmProfile::kNoDestination; ++step) {
@@ -466,17 +472,65 @@ void Host::DescribeDestinations(const Vm& vm, Description& description) const {
     Work uncounted;
     const std::size_t count = vm.profile.PredictDestinations(from, next.data(), next.size(), uncounted);
     for (std::size_t i = 0; i < count; ++i) {
-      Description::Destination destination;
-      destination.key = vm.profile.KeyOf(next[i].destination);
-      destination.confidence = static_cast<std::uint16_t>(chain * next[i].confidence / kCertain);
-      destination.step = step;
-      destination.is_resident = IsResident(destination.key, vm.profile.VlanOf(next[i].destination));
-      description.next.push_back(destination);
+      const auto confidence = static_cast<std::uint16_t>(chain * next[i].confidence / kCertain);
+      if (!found(next[i].destination, step, confidence)) return;
     }
     if (count == 0) return;
     chain = chain * next[0].confidence / kCertain;
     from = next[0].destination;
   }
+}
+
+void Host::DescribeDestinations(const Vm& vm, Description& description) const {
+  FollowChain(vm, [&](predict::DestinationId id, std::uint8_t step, std::uint16_t confidence) {
+    Description::Destination destination;
+    destination.key = vm.profile.KeyOf(id);
+    destination.confidence = confidence;
+    destination.step = step;
+    destination.is_resident = IsResident(destination.key, vm.profile.VlanOf(id));
+    description.next.push_back(destination);
+    return true;
+  });
+}
+
+std::size_t Host::Expect(flow::VmId id, Expectation* out, std::size_t limit) const {
+  if (id == 0 || id > vms_.size() || limit == 0) return 0;
+  const Vm& vm = *vms_[id - 1u];
+  const Nanos turn =
+      vm.turns < 2 ? Nanos() : (vm.latest_turn - vm.first_turn) / static_cast<std::int64_t>(vm.turns - 1);
+  std::size_t count = 0;
+  FollowChain(vm, [&](predict::DestinationId destination, std::uint8_t step, std::uint16_t confidence) {
+    Expectation& expected = out[count++];
+    expected.key = vm.profile.KeyOf(destination);
+    expected.vlan = vm.profile.VlanOf(destination);
+    expected.confidence = confidence;
+    expected.horizon = turn * step;
+    expected.type = vm.type;
+    expected.type_confidence = vm.type_confidence;
+    return count < limit;
+  });
+  return count;
+}
+
+bool Host::TakeExpectation(const Expectation& expected, Nanos now, Work& work) {
+  const flow::VmId vm = expected.key.vm;
+  if (config_.arm != Arm::kPredictive || vm == 0 || vm > vms_.size()) return false;
+  if (expected.confidence < config_.minimum_confidence) return false;
+  if (expected.horizon > Nanos() && expected.horizon < config_.install_latency) return false;
+  if (device_.prediction_share() == 0) return false;
+  if (RuleTier* const tier = device_.rule_tier(); tier != nullptr) {
+    const std::uint32_t rank = tier->RankOf(device_.rules().Classify(expected.key, expected.vlan, work));
+    if (rank == RuleTier::kNone || tier->Holds(rank)) return false;
+    device_.PreinstallRule({rank, true, expected.confidence}, vm);
+  } else {
+    const rules::EntryKey entry = device_.rules().EntryKeyOf(expected.key, expected.vlan, work);
+    CountLookingForIt(work);
+    if (device_.Holds(entry) || !device_.Preinstall(expected.key, entry, 0, now, work)) return false;
+  }
+  // Now: its decision is of the rules that are in use now.
+  const std::uint64_t before = counters_.installs_predicted;
+  device_.ApplyWrites(now, work);
+  return counters_.installs_predicted > before;
 }
 
 // Follows the likeliest chain of destinations from here, as deep as it stays likely: the farther ahead an

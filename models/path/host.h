@@ -8,6 +8,7 @@
 
 #include "models/base/hash.h"
 #include "models/path/device.h"
+#include "models/path/expectation.h"
 #include "models/path/future.h"
 #include "models/path/rehearsal.h"
 #include "models/path/speculation.h"
@@ -43,6 +44,14 @@ class Host {
                StageWork& work);
   // What the host made of the packet of the last Process.
   void Describe(const Arrival& arrival, const CurrentPacket& current, Description& description) const;
+  // What is expected of a VM: the likeliest chain of destinations from where it is, and the second likeliest
+  // beside each step; `limit` of them at most. Returns how many. Takes no memory.
+  std::size_t Expect(flow::VmId vm, Expectation* out, std::size_t limit) const;
+  // Between two packets: has the device made ready for what others expect, as for own predictions that are
+  // sure, within the same budgets but by nobody's break-even. False where nothing was written: the host does
+  // not predict, or not this VM; it is too unlikely, or due before it could be ready; the device holds it, or
+  // has no room for more predictions; or the budget is spent.
+  bool TakeExpectation(const Expectation& expected, Nanos now, Work& work);
   // The device punted the packet of the last Process for want of an entry.
   void SeePunt(const CurrentPacket& current) {
     if (Predicts()) rehearsal_.SeePunt(current.rehearsal_hash);
@@ -79,6 +88,12 @@ class Host {
     TypeGovernors type_governors;
     std::array<std::array<std::uint32_t, 2>, predict::kPacketTypes> types_scored{};
     std::vector<Settled> settled;  // by destination
+    // What Expect says of its times and type.
+    std::uint64_t turns = 0;
+    Nanos first_turn;
+    Nanos latest_turn;
+    predict::PacketType type = predict::PacketType::kControl;  // predicted of its latest packet
+    std::uint16_t type_confidence = 0;
     // Where the device has a rule table: the rule that the VM is expected to use next, and when that changes.
     predict::Pace pace;
     Nanos last{-1};  // packet; negative before the first
@@ -129,6 +144,9 @@ class Host {
   void Tag(const Arrival& arrival, Vm& vm, const predict::Context& context, Tagged& tagged, tag::TagMac& seal,
            StageWork& work);
 
+  // Of each: destination, step from 1 on, confidence of the chain. Until `found` says false.
+  template <typename Found>
+  void FollowChain(const Vm& vm, const Found& found) const;
   void DescribeDestinations(const Vm& vm, Description& description) const;
 
   void PreinstallSuccessors(const Arrival& arrival, Vm& vm, predict::DestinationId from, StageWork& work);

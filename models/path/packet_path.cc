@@ -173,6 +173,15 @@ Description PacketPath::Describe(const Arrival& arrival) const {
   return description;
 }
 
+std::size_t PacketPath::Expect(flow::VmId vm, Expectation* out, std::size_t limit) const {
+  return state_->host.Expect(vm, out, limit);
+}
+
+bool PacketPath::TakeExpectation(const Expectation& expected, Nanos now) {
+  Work uncounted;  // of no packet
+  return state_->host.TakeExpectation(expected, now, uncounted);
+}
+
 const Counters& PacketPath::counters() const { return state_->counters; }
 
 const std::vector<rules::PacketChange>& PacketPath::changes() const { return state_->device.set().changes; }

@@ -9,6 +9,7 @@
 #include "models/path/arrival.h"
 #include "models/path/counters.h"
 #include "models/path/description.h"
+#include "models/path/expectation.h"
 #include "models/path/future.h"
 #include "models/path/path_config.h"
 #include "models/path/rule_set.h"
@@ -75,6 +76,14 @@ class PacketPath {
   // What stands behind a packet's decision. To be called between its HostSide and DeviceSide, which are not
   // affected. Not for the data path: allocates.
   Description Describe(const Arrival& arrival) const;
+
+  // What the profiling module expects of a VM here, the nearest first; `limit` of them at most. Returns how
+  // many: none in arms without a profile. Takes no memory.
+  std::size_t Expect(flow::VmId vm, Expectation* out, std::size_t limit) const;
+  // Has the device made ready for what somebody else expects of expected.key.vm: an entry (or a rule) ahead
+  // of its first packet, by the full table's decision. Of likelihoods from config.minimum_confidence on, in
+  // arm predictive, within the budgets of predictions. True where something was written. Takes no memory.
+  bool TakeExpectation(const Expectation& expected, Nanos now);
 
   const Counters& counters() const;
   // What actions in use do to packets, by Verdict::change.

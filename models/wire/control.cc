@@ -14,7 +14,9 @@ class Reader {
   void operator()(std::uint64_t& field) { field = Load64(Step(8)); }
   void operator()(std::array<std::uint8_t, 16>& field) { field = LoadBytes<16>(Step(16)); }
   void operator()(bool& field) { field = Below(2) != 0; }
-  void operator()(StatisticsKind& field) { field = static_cast<StatisticsKind>(Below(2)); }
+  void operator()(StatisticsKind& field) {
+    field = static_cast<StatisticsKind>(Below(kLastStatisticsKind + 1));
+  }
   void operator()(ControlType& field) { field = static_cast<ControlType>(OneTo(kLastControlType)); }
   void operator()(RefusalReason& field) { field = static_cast<RefusalReason>(OneTo(kLastRefusalReason)); }
   void Reserved(std::size_t bytes) {
@@ -113,14 +115,25 @@ void VisitProfile(Struct& profile, Visitor& visit) {
 
 template <typename Struct, typename Visitor>
 void VisitProfileRow(Struct& row, Visitor& visit) {
+  visit(row.source_address);
   visit(row.destination_address);
+  visit(row.source_port);
   visit(row.destination_port);
   visit(row.ip_protocol);
   visit(row.l3);
+  visit(row.vlan);
   visit(row.confidence);
+  visit(row.type_confidence);
   visit(row.packet_type);
-  visit.Reserved(1);
+  visit.Reserved(3);
   visit(row.horizon_us);
+}
+
+template <typename Struct, typename Visitor>
+void VisitProfileRequest(Struct& request, Visitor& visit) {
+  visit(request.number);
+  visit(request.vm);
+  visit.Reserved(2);
 }
 
 template <typename Struct, typename Visitor>
@@ -191,6 +204,7 @@ FOREFLOW_CODEC(ControlRulePart, VisitRulePart)
 FOREFLOW_CODEC(ControlKeyRotation, VisitKeyRotation)
 FOREFLOW_CODEC(ControlProfile, VisitProfile)
 FOREFLOW_CODEC(ControlProfileRow, VisitProfileRow)
+FOREFLOW_CODEC(ControlProfileRequest, VisitProfileRequest)
 FOREFLOW_CODEC(ControlStatisticsRequest, VisitStatisticsRequest)
 FOREFLOW_CODEC(ControlStatisticsReport, VisitStatisticsReport)
 FOREFLOW_CODEC(ControlStatisticsRow, VisitStatisticsRow)

@@ -23,13 +23,14 @@ enum class ControlType : std::uint8_t {
   kHello = 1,          // both ways: ControlHello
   kRulePart,           // to the device: ControlRulePart, then a part of the batch
   kKeyRotation,        // to the device: ControlKeyRotation
-  kProfile,            // to the device: ControlProfile, then its rows
+  kProfile,            // both ways: ControlProfile, then its rows
   kStatisticsRequest,  // to the device: ControlStatisticsRequest
   kStatisticsReport,   // from the device: ControlStatisticsReport, then its rows
   kAcknowledgement,    // from the device: ControlAcknowledgement
   kRefusal,            // from the device: ControlRefusal, then a sentence in UTF-8
+  kProfileRequest,     // to the device: ControlProfileRequest; it answers with a profile
 };
-constexpr std::uint8_t kLastControlType = static_cast<std::uint8_t>(ControlType::kRefusal);
+constexpr std::uint8_t kLastControlType = static_cast<std::uint8_t>(ControlType::kProfileRequest);
 
 // Of a set of rules: equal where the sets are, see control::RuleSetState.
 using SetDigest = std::array<std::uint8_t, 16>;
@@ -83,33 +84,50 @@ struct ControlKeyRotation {
 const std::uint8_t* Decode(const std::uint8_t* at, const std::uint8_t* end, ControlKeyRotation& rotation);
 std::uint8_t* Encode(std::uint8_t* at, const std::uint8_t* end, const ControlKeyRotation& rotation);
 
-// What is expected of one VM, one row a destination.
+// What is expected of one VM, one row a destination: as somebody tells a device, or as a device's host has
+// it.
 struct ControlProfile {
   static constexpr std::size_t kBytes = 12;
-  std::uint64_t number = 0;
+  std::uint64_t number = 0;  // of the request, or of the one that this answers
   std::uint16_t vm = 0;
   std::uint16_t rows = 0;
 };
 const std::uint8_t* Decode(const std::uint8_t* at, const std::uint8_t* end, ControlProfile& profile);
 std::uint8_t* Encode(std::uint8_t* at, const std::uint8_t* end, const ControlProfile& profile);
 
+// A flow as its VM sends it, how likely it comes next and by when, and what its packets are likely to be.
 struct ControlProfileRow {
-  static constexpr std::size_t kBytes = 28;
+  static constexpr std::size_t kBytes = 52;
+  std::array<std::uint8_t, 16> source_address{};
   std::array<std::uint8_t, 16> destination_address{};
+  std::uint16_t source_port = 0;
   std::uint16_t destination_port = 0;
   std::uint8_t ip_protocol = 0;
-  std::uint8_t l3 = 0;           // Layer3
-  std::uint16_t confidence = 0;  // 65535 = 1
-  std::uint8_t packet_type = 0;  // predict::PacketType
-  std::uint32_t horizon_us = 0;  // expected within
+  std::uint8_t l3 = 0;                // Layer3
+  std::uint16_t vlan = 0;             // VlanKey
+  std::uint16_t confidence = 0;       // in the destination, 65535 = 1
+  std::uint16_t type_confidence = 0;  // in the type; 0: nothing is said of it
+  std::uint8_t packet_type = 0;       // predict::PacketType
+  std::uint32_t horizon_us = 0;       // expected within; 0: not known
 };
 const std::uint8_t* Decode(const std::uint8_t* at, const std::uint8_t* end, ControlProfileRow& row);
 std::uint8_t* Encode(std::uint8_t* at, const std::uint8_t* end, const ControlProfileRow& row);
 
-enum class StatisticsKind : std::uint8_t {
-  kCounters,  // row id: control::Counter; `packets` its value
-  kRules,     // row id: the rule's
+struct ControlProfileRequest {
+  static constexpr std::size_t kBytes = 12;
+  std::uint64_t number = 0;
+  std::uint16_t vm = 0;
 };
+const std::uint8_t* Decode(const std::uint8_t* at, const std::uint8_t* end, ControlProfileRequest& request);
+std::uint8_t* Encode(std::uint8_t* at, const std::uint8_t* end, const ControlProfileRequest& request);
+
+enum class StatisticsKind : std::uint8_t {
+  kCounters,    // row id: control::Counter; `packets` its value
+  kRules,       // row id: the rule's
+  kTagRules,    // row id: the tag rule's; packets for which it chose
+  kTagClasses,  // row id: control::TagClassOf; bytes are not counted
+};
+constexpr std::uint8_t kLastStatisticsKind = static_cast<std::uint8_t>(StatisticsKind::kTagClasses);
 
 struct ControlStatisticsRequest {
   static constexpr std::size_t kBytes = 16;

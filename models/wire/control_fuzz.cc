@@ -44,6 +44,9 @@ void RoundTripBody(ControlType type, BytesView body) {
     case ControlType::kProfile:
       RoundTripRows<ControlProfileRow>(RoundTrip<ControlProfile>(body), body.end());
       return;
+    case ControlType::kProfileRequest:
+      RoundTrip<ControlProfileRequest>(body);
+      return;
     case ControlType::kStatisticsRequest:
       RoundTrip<ControlStatisticsRequest>(body);
       return;

@@ -78,13 +78,20 @@ std::vector<Encoded> Examples() {
   profile.vm = 7;
   profile.rows = 2;
   ControlProfileRow row;
+  row.source_address = {10, 0, 0, 7};
   row.destination_address = {10, 0, 0, 9};
+  row.source_port = 40'000;
   row.destination_port = 443;
   row.ip_protocol = 6;
   row.l3 = 4;
+  row.vlan = 0x3064;
   row.confidence = 0xc000;
+  row.type_confidence = 0x8001;
   row.packet_type = 2;
   row.horizon_us = 1500;
+  ControlProfileRequest profile_request;
+  profile_request.number = 12;
+  profile_request.vm = 7;
   ControlStatisticsRequest request;
   request.number = 11;
   request.kind = StatisticsKind::kRules;
@@ -118,6 +125,7 @@ std::vector<Encoded> Examples() {
           Of("key_rotation", rotation),
           Of("profile", profile),
           Of("profile_row", row),
+          Of("profile_request", profile_request),
           Of("statistics_request", request),
           Of("statistics_report", report),
           Of("statistics_row", statistics),

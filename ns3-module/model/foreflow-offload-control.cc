@@ -69,6 +69,14 @@ OffloadControl::TakeProfile(uint16_t, const std::vector<::foreflow::wire::Contro
 }
 
 std::optional<control::DeviceRefusal>
+OffloadControl::ReadProfile(uint16_t,
+                            std::size_t,
+                            std::vector<::foreflow::wire::ControlProfileRow>&)
+{
+    return Unsupported("profiles are in the trace here");
+}
+
+std::optional<control::DeviceRefusal>
 OffloadControl::ReadStatistics(::foreflow::wire::StatisticsKind,
                                uint32_t,
                                std::size_t,

@@ -32,6 +32,10 @@ class OffloadControl : public control::ControlledDevice
     std::optional<control::DeviceRefusal>
     TakeProfile(uint16_t vm, const std::vector<::foreflow::wire::ControlProfileRow>& rows) override;
     std::optional<control::DeviceRefusal>
+    ReadProfile(uint16_t vm,
+                std::size_t most,
+                std::vector<::foreflow::wire::ControlProfileRow>& rows) override;
+    std::optional<control::DeviceRefusal>
     ReadStatistics(::foreflow::wire::StatisticsKind kind,
                    uint32_t first,
                    std::size_t most,

@@ -99,6 +99,12 @@ class TableDevice : public control::ControlledDevice
     }
 
     std::optional<control::DeviceRefusal>
+    ReadProfile(uint16_t, std::size_t, std::vector<ff::wire::ControlProfileRow>&) override
+    {
+        return control::DeviceRefusal{};
+    }
+
+    std::optional<control::DeviceRefusal>
     ReadStatistics(ff::wire::StatisticsKind,
                    uint32_t,
                    std::size_t,

@@ -7,6 +7,7 @@ The protocol is `models/control` behind `models/crypto/secure_channel.h`; here a
 from __future__ import annotations
 
 import errno
+import ipaddress
 import json
 import os
 import secrets
@@ -23,6 +24,12 @@ from foreflow.errors import Failed, Refused
 
 KEY_DIGITS = 64
 FRAME_HEADER = 2  # bytes of length before each packet of a stream
+CERTAIN = 65_535  # what stands for a probability of 1 in profiles
+VLAN_PRESENT = 0x1000  # of a VLAN key: priority in the bits above, VID below
+PROFILE_KEYS = {
+    "l3", "protocol", "source", "source_port", "destination", "destination_port", "vlan", "vlan_priority",
+    "confidence", "horizon_s", "type", "type_confidence",
+}  # fmt: skip
 
 
 def core() -> Any:
@@ -96,6 +103,75 @@ def _endpoint_of(text: str) -> tuple[str, int]:
     if not host or not port.isdigit() or not 0 < int(port) < 65536:
         raise Refused(f"command line: ADDRESS = {text}; allowed is HOST:PORT, an IPv6 address in brackets")
     return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _address_text(address: bytes, l3: str) -> str:
+    if l3 in ("ipv4", "ipv6"):
+        return str(ipaddress.ip_address(address[: 4 if l3 == "ipv4" else 16]))
+    return address[:6].hex(":")
+
+
+def _address_bytes(text: str, l3: str, where: str) -> bytes:
+    try:
+        packed = ipaddress.ip_address(text).packed if l3 in ("ipv4", "ipv6") else bytes.fromhex(text.replace(":", ""))
+    except ValueError:
+        packed = b""
+    if len(packed) != {"ipv4": 4, "ipv6": 16}.get(l3, 6):
+        raise Refused(f"{where} = {text}; allowed is an address of {l3 if l3 in ('ipv4', 'ipv6') else 'Ethernet'}")
+    return packed.ljust(16, b"\0")
+
+
+def _row_of(raw: tuple[Any, ...]) -> dict[str, Any]:
+    """A row of a profile in words."""
+    source, destination, source_port, destination_port, protocol, l3_number, vlan, confidence, type_confidence, kind, horizon = raw
+    l3 = core().LAYER3[l3_number]
+    return {
+        "l3": l3,
+        "protocol": protocol,
+        "source": _address_text(source, l3),
+        "source_port": source_port,
+        "destination": _address_text(destination, l3),
+        "destination_port": destination_port,
+        "vlan": vlan & 0xFFF if vlan else None,
+        "vlan_priority": vlan >> 13 if vlan else None,
+        "confidence": confidence / CERTAIN,
+        "horizon_s": horizon / 1e6 if horizon else None,
+        "type": core().PACKET_TYPES[kind] if type_confidence else None,
+        "type_confidence": type_confidence / CERTAIN,
+    }
+
+
+def _raw_of(row: dict[str, Any], where: str) -> tuple[Any, ...]:
+    """The same the other way round; refuses what is unknown or out of range."""
+    if not isinstance(row, dict):
+        raise Refused(f"{where} = {row}; allowed is a mapping")
+    unknown = sorted(set(row) - PROFILE_KEYS)
+    if unknown:
+        raise Refused(f"{where}.{unknown[0]}: unknown key; known are {', '.join(sorted(PROFILE_KEYS))}")
+
+    def choice(name: str, names: tuple[str, ...], otherwise: str) -> int:
+        value = row.get(name) or otherwise
+        if value not in names:
+            raise Refused(f"{where}.{name} = {value}; allowed is one of {', '.join(names)}")
+        return names.index(value)
+
+    def number(name: str, most: float, otherwise: float = 0) -> float:
+        value = otherwise if row.get(name) is None else row[name]
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= most:
+            raise Refused(f"{where}.{name} = {value}; allowed is 0 .. {most:g}")
+        return value
+
+    l3 = choice("l3", core().LAYER3, "ipv4")
+    family = core().LAYER3[l3]
+    vlan = 0 if row.get("vlan") is None else int(number("vlan_priority", 7)) << 13 | VLAN_PRESENT | int(number("vlan", 4095))
+    kind = choice("type", core().PACKET_TYPES, core().PACKET_TYPES[0])
+    return (
+        _address_bytes(str(row.get("source")), family, f"{where}.source"),
+        _address_bytes(str(row.get("destination")), family, f"{where}.destination"),
+        int(number("source_port", 65_535)), int(number("destination_port", 65_535)), int(number("protocol", 255)), l3, vlan,
+        round(number("confidence", 1, 1) * CERTAIN), round(number("type_confidence", 1) * CERTAIN), kind,
+        round(number("horizon_s", 4294) * 1e6),
+    )  # fmt: skip
 
 
 class _Datagrams:
@@ -328,6 +404,30 @@ class Client:
     def rule_statistics(self, timeout: float = 10.0) -> dict[int, tuple[int, int]]:
         """Packets and bytes by rule id."""
         return {row_id: (packets, size) for row_id, packets, size in self._rows("rules", timeout)}
+
+    def tag_rule_statistics(self, timeout: float = 10.0) -> dict[int, tuple[int, int]]:
+        """Packets and bytes by id of the tag rule that chose for them."""
+        return {row_id: (packets, size) for row_id, packets, size in self._rows("tag_rules", timeout)}
+
+    def tag_class_statistics(self, timeout: float = 10.0) -> dict[str, int]:
+        """Packets by the type that their tag says and what the device found of the tag, as `request_valid`."""
+        return {core().tag_class_name(row_id): packets for row_id, packets, _ in self._rows("tag_classes", timeout)}
+
+    def profile(self, vm: int, timeout: float = 10.0) -> list[dict[str, Any]]:
+        """What the device's host expects of a VM, the likeliest first: one flow a row (`l3`, `protocol`, `source`,
+        `source_port`, `destination`, `destination_port`, `vlan`, `vlan_priority`), the `confidence` in it (0 .. 1), the
+        `horizon_s` within which it is expected in the mean (None: not known), and the `type` that the VM's packets are
+        predicted to have, with its own confidence."""
+        return [_row_of(row) for row in self._answer(self._core.read_profile(vm), timeout)["rows"]]
+
+    def tell_profile(self, vm: int, rows: list[dict[str, Any]], timeout: float = 10.0) -> None:
+        """Tells the device what to expect of a VM, in rows as of `profile`: it may make ready for them. What is left out
+        is certain (`confidence`) or not known."""
+        if not 1 <= vm <= 65_535:
+            raise Refused(f"vm = {vm}; allowed is 1 .. 65535")
+        raw = [_raw_of(row, f"row {number}") for number, row in enumerate(rows)]
+        for first in range(0, len(raw), core().MOST_PROFILE_ROWS):
+            self._answer(self._core.send_profile(vm, raw[first : first + core().MOST_PROFILE_ROWS]), timeout)
 
     def _rows(self, kind: str, timeout: float) -> list[tuple[int, int, int]]:
         rows: list[tuple[int, int, int]] = []
