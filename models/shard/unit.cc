@@ -703,8 +703,8 @@ Received Unit::Receive(MutableBytes datagram, std::uint8_t ecn, Nanos now, UnitS
 void Unit::TellLost(std::size_t index, std::uint64_t number, Nanos now, UnitSink& sink, UnitWork& work) {
   Advance(now, sink, work);
   state_->Enter(now, sink, work);
+  state_->Touch(*state_->peers[index]);
   state_->peers[index]->gaps.OnLost(number, now, work[UnitEngine::kTimers]);
-  state_->Answer(index);
 }
 
 void Unit::Advance(Nanos now, UnitSink& sink, UnitWork& work) {
