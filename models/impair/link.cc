@@ -34,7 +34,7 @@ Link::Link(const LinkConfig& config, std::uint64_t seed, std::uint32_t index)
   for (std::size_t i = slots_.size(); i-- > 0;) free_.push_back(static_cast<std::uint32_t>(i));
 }
 
-Fate Link::Send(BytesView datagram, std::size_t path, Nanos now) {
+Fate Link::Send(BytesView datagram, std::size_t path, Nanos now, std::uint8_t note) {
   const Passage passage = impairment_.Pass(path, datagram.size, now);
   for (std::size_t i = 0; i < passage.copies; ++i) {
     const Passage::Copy& copy = passage.copy[i];
@@ -52,6 +52,7 @@ Fate Link::Send(BytesView datagram, std::size_t path, Nanos now) {
     slots_[slot].bytes = static_cast<std::uint16_t>(datagram.size);
     slots_[slot].path = static_cast<std::uint8_t>(path % impairment_.paths());
     slots_[slot].is_marked = passage.is_marked;
+    slots_[slot].note = note;
   }
   return passage.fate;
 }
@@ -64,6 +65,7 @@ bool Link::Receive(Nanos now, Arrival& arrival) {
   arrival.datagram = {bytes_.data() + shown_ * largest_bytes_, slots_[shown_].bytes};
   arrival.path = slots_[shown_].path;
   arrival.is_marked = slots_[shown_].is_marked;
+  arrival.note = slots_[shown_].note;
   return true;
 }
 

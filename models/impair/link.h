@@ -26,14 +26,16 @@ class Link {
   // As Impairment. Throws Refusal on values outside the ranges above.
   Link(const LinkConfig& config, std::uint64_t seed, std::uint32_t index = 0);
 
-  // Copies the datagram, where it passes. Longer ones than `largest_bytes` are kTooLarge.
-  Fate Send(BytesView datagram, std::size_t path, Nanos now);
+  // Copies the datagram, where it passes; `note` arrives with it, whatever becomes of its bytes. Longer ones
+  // than `largest_bytes` are kTooLarge.
+  Fate Send(BytesView datagram, std::size_t path, Nanos now, std::uint8_t note = 0);
 
   struct Arrival {
     MutableBytes datagram;  // until the next call of Receive
     Nanos at;
     std::size_t path = 0;
     bool is_marked = false;
+    std::uint8_t note = 0;
   };
   // The first that arrives by `now`; false where there is none.
   bool Receive(Nanos now, Arrival& arrival);
@@ -51,6 +53,7 @@ class Link {
     std::uint16_t bytes = 0;
     std::uint8_t path = 0;
     bool is_marked = false;
+    std::uint8_t note = 0;
   };
   static constexpr std::uint32_t kNone = 0xffffffffu;
 

@@ -53,8 +53,13 @@ struct UnitConfig {
 
   // Memory, in all; each peer has a share of 1 / peers of it, and more only while nobody else needs it.
   std::size_t held_packets = 4096;  // copies kept to be sent again, of most_packet_bytes each: peers .. 2^20
-  ReassemblerConfig reassembler;    // sessions is set to peers; held buffers of mtu.most bytes each
-  OpenerConfig opener;              // sessions is set to peers, rounded up to a power of two
+  // sessions is set to peers; held, 8192 here, is in buffers of mtu.most bytes.
+  ReassemblerConfig reassembler = [] {
+    ReassemblerConfig config;
+    config.held = 8192;
+    return config;
+  }();
+  OpenerConfig opener;  // sessions is set to peers, rounded up to a power of two
 
   RetransmissionConfig retransmission;  // of each peer, as is all that follows
   GapDetectorConfig gaps;
