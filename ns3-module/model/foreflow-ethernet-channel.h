@@ -48,7 +48,7 @@ class EthernetChannel : public Channel
      * @param source the device that sends
      * @param lastBit how long from now until the last bit has left
      */
-    void
+    virtual void
     Transmit(Ptr<const Packet> frame, const FrameDevice* source, Time lastBit);
 
     /**

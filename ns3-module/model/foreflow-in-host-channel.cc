@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "foreflow-in-host-channel.h"
 
-#include "foreflow-virtual-port.h"
+#include "foreflow-frame-device.h"
 
 namespace ns3
 {
@@ -37,7 +37,7 @@ InHostChannel::DoDispose()
 }
 
 void
-InHostChannel::Attach(Ptr<VirtualPort> port)
+InHostChannel::Attach(Ptr<FrameDevice> port)
 {
     m_ports.push_back(port);
 }

@@ -12,12 +12,12 @@ namespace ns3
 namespace foreflow
 {
 
-class VirtualPort;
+class FrameDevice;
 
 /**
  * @ingroup foreflow
- * Joins the virtual ports of one host. It is not point-to-point, so that ns-3's parallel engines
- * keep the host and its VMs in one logical process.
+ * Joins a host and the devices of its VMs. It is not point-to-point, so that ns-3's parallel
+ * engines keep the host and its VMs in one logical process.
  */
 class InHostChannel : public Channel
 {
@@ -33,10 +33,10 @@ class InHostChannel : public Channel
     ~InHostChannel() override;
 
     /**
-     * @param port a further virtual port of the host
+     * @param port a further device of a VM of the host
      */
     void
-    Attach(Ptr<VirtualPort> port);
+    Attach(Ptr<FrameDevice> port);
 
     /**
      * @return how long a frame takes from a VM to the host's virtual switch port, or back
@@ -55,7 +55,7 @@ class InHostChannel : public Channel
 
   private:
     Time m_delay;                          //!< between a VM and the host
-    std::vector<Ptr<VirtualPort>> m_ports; //!< of the host
+    std::vector<Ptr<FrameDevice>> m_ports; //!< of the host
 };
 
 } // namespace foreflow
