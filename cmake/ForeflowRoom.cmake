@@ -1,4 +1,5 @@
-# Everything that ctest runs, and every libFuzzer target: what a build for tests alone has to make.
+# Everything that ctest runs, and every libFuzzer target: what a build for tests alone has to make. Unit tests (the
+# label `unit`) are made by `tests` alone.
 add_custom_target(tests)
 add_custom_target(fuzz)
 
@@ -35,12 +36,13 @@ function(foreflow_room NAME)
 
   if(FOREFLOW_TESTS AND test_sources)
     find_package(GTest REQUIRED)
-    add_executable(${NAME}_test ${test_sources})
+    add_executable(${NAME}_test EXCLUDE_FROM_ALL ${test_sources})
     # RapidCheck's headers are not clean under our warnings, hence SYSTEM through its package directory.
     target_link_libraries(${NAME}_test PRIVATE foreflow::${NAME} GTest::gmock GTest::gtest_main rapidcheck)
     target_compile_definitions(${NAME}_test PRIVATE FOREFLOW_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
     target_compile_options(${NAME}_test PRIVATE -O1)  # compiled once, run for seconds: a third less work than at -O3
     add_test(NAME ${NAME} COMMAND ${NAME}_test)
+    set_tests_properties(${NAME} PROPERTIES LABELS unit)
     add_dependencies(tests ${NAME}_test)
   endif()
   if(FOREFLOW_BENCH AND bench_sources)

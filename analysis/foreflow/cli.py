@@ -734,7 +734,7 @@ def bench(names: tuple[str, ...], as_json: bool) -> None:
 def test(names: tuple[str, ...]) -> None:
     """Build and run the tests: cores, doors, module, sanitizers, short fuzzing, Python, tools.
 
-    NAME keeps suites whose name contains it.
+    NAME is a suite, or a part of the names of tests.
     """
     from foreflow import testing
 

@@ -20,7 +20,7 @@ from foreflow.build import build, program
 from foreflow.errors import Failed, Refused
 from foreflow.places import BUILD, LOGS, ROOT
 
-FUZZ_SECONDS = 5  # a target: finds what a change broke; long fuzzing is for a night
+FUZZ_SECONDS = 3  # a target: finds what a change broke; long fuzzing is for a night
 PYTEST_FOLDERS = ("analysis/tests", "analysis/notebooks", "datasets", "bindings", "hw-models", "docs")
 
 
@@ -111,8 +111,15 @@ def _tail(log: Path) -> str:
 
 
 def _sim(pattern: str | None) -> Counts:
-    build("sim", [], tests=True)
-    return _ctest("sim", pattern)
+    """What is used, and what tests it from without; the unit tests are made where they are asked for by name."""
+    build("sim", ["all", "tests"] if pattern else [], tests=True)
+    return _ctest("sim", pattern, *([] if pattern else ["-LE", "unit"]))
+
+
+def _release(pattern: str | None) -> Counts:
+    """The unit tests of what is used, as it was compiled for that."""
+    build("sim", ["tests"], tests=True)
+    return _ctest("sim", pattern, "-L", "unit")
 
 
 def _asan(pattern: str | None) -> Counts:
@@ -202,19 +209,21 @@ def _fingerprint(pattern: str | None) -> Counts:
 
 
 SUITES: dict[str, tuple[str, Callable[[str | None], Counts]]] = {
-    "sim": ("cores, doors, ns-3 module, checks of the sources", _sim),
+    "sim": ("the ns-3 module, scenarios, checks of the sources", _sim),
     "python": ("analysis, datasets, bindings, the book and its examples", _python),
     "train": ("training by libtorch: laws that are known, resumed runs, refusals", _train),
-    "asan": ("cores and doors under address and undefined-behaviour sanitizers", _asan),
+    "asan": ("cores, doors and ns-3 module under address and undefined-behaviour sanitizers", _asan),
     "fingerprint": ("the same decisions from gcc at -O0 and -O3 and from clang", _fingerprint),
     "live": ("programs of real protocol stacks through the DPDK runner, in network namespaces", _live),
     "fuzz": ("readers of outside bytes, a few seconds each", _fuzz),
+    "release": ("the unit tests without sanitizers", _release),
 }
+BY_NAME_ALONE = ("release",)  # `asan` has the same tests
 
 
 def run(names: list[str]) -> int:
-    """Runs the named suites (all when none is named), or the named tests of `sim`; the exit code."""
-    suites = [name for name in names if name in SUITES] or ([] if names else list(SUITES))
+    """Runs the named suites (all but BY_NAME_ALONE when none is named), or the named tests of `sim`; the exit code."""
+    suites = [name for name in names if name in SUITES] or ([] if names else [name for name in SUITES if name not in BY_NAME_ALONE])
     others = [name for name in names if name not in SUITES]
     LOGS.mkdir(parents=True, exist_ok=True)
     total = Counts()
