@@ -688,12 +688,24 @@ def train(
     rate: float | None, lanes: int | None, patience: int | None, dropout: float | None, bins: tuple[str, ...],
     weights: tuple[str, ...], control: str, seed: int, device: str, resume: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Learn TASK (next-type, next-destination, flow-size, fragment-fate or next-packet) and write a model file.
+    """Learn TASK (next-type, next-destination, flow-size, fragment-fate, next-packet or fragment-loss) and write a model file.
 
     It stops when the validation rows, later in time, get no better. The same command gives the same bytes on the same machine.
+    fragment-loss makes its own data, judges what it learnt, and takes --seed, --out and --json alone.
     """
-    from foreflow.learning import training
+    from foreflow.learning import fragment_loss, training
 
+    if task == fragment_loss.TASK:
+        given = click.get_current_context()
+        for name in given.params:
+            if name not in ("task", "out", "seed", "as_json") and given.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE:
+                raise Refused(f"command line: --{'model' if name == 'kind' else name} is not for {task}; it takes --seed, --out and --json")
+        document = fragment_loss.train(seed, out)
+        if as_json:
+            print_json(document)
+        else:
+            print(fragment_loss.text_of(document))
+        return
     wanted = training.Wanted(
         task, data, kind, seed, int(hidden) if hidden else None, bits, epochs, rate, lanes, patience, dropout, bins, weights, control, device, resume
     )

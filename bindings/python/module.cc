@@ -17,6 +17,7 @@ PYBIND11_MODULE(foreflow_core, module) {
   python::BindPcap(module);
   python::BindControl(module);
   python::BindShard(module);
+  python::BindLoss(module);
 }
 
 }  // namespace

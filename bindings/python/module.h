@@ -17,6 +17,7 @@ void BindTag(py::module_& module);
 void BindPcap(py::module_& module);
 void BindControl(py::module_& module);
 void BindShard(py::module_& module);
+void BindLoss(py::module_& module);
 
 }  // namespace foreflow::python
 

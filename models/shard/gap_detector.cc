@@ -31,6 +31,8 @@ const GapDetectorConfig& Checked(const GapDetectorConfig& config) {
     refuse("predictor.spurious_share", predictor.spurious_share, "0 .. 65536");
   if (predictor.spurious_burst < 1 || predictor.spurious_burst > 65'535)
     refuse("predictor.spurious_burst", predictor.spurious_burst, "1 .. 65535");
+  if (!predictor.trained.empty() && predictor.trained.size() != LossPredictor::kContexts)
+    refuse("predictor.trained", static_cast<std::int64_t>(predictor.trained.size()), "none or 256 contexts");
   return config;
 }
 
@@ -145,7 +147,7 @@ void GapDetector::Find(std::uint64_t first, std::uint64_t last, Nanos now, bool 
   received_run_ = 0;
   counts_.missing += last - first + 1;
   if (rule_ == GapRule::kNone || rule_ == GapRule::kClairvoyant) return;
-  const std::uint8_t context = LossPredictor::ContextOf(signs);
+  const std::uint8_t context = predictor_.ContextOf(signs);
   const std::uint64_t from = std::max(first, last - std::min<std::uint64_t>(last, received_.size() * 64 - 1));
   counts_.unwatched += from - first;
   if (filter_ && !is_tail) filter_->OnMissing(last - first + 1, work);

@@ -7,7 +7,10 @@ namespace foreflow::shard {
 namespace {
 
 constexpr std::uint32_t kOne = 65'536;
-constexpr std::uint32_t kEnough = 16;       // fates of a context before it has a say
+constexpr std::uint32_t kEnough = 16;  // fates of a half context before it has a say
+constexpr std::uint32_t kWeight = 16;  // of what is believed beforehand, in fates
+constexpr std::uint32_t kRecent = 32;
+constexpr std::uint32_t kFewest = 4;        // recent fates that say something
 constexpr std::uint16_t kMostFates = 4096;  // of a context: then older ones count half
 constexpr std::uint32_t kMostLate = 16'384;
 constexpr unsigned kSteps = 4;  // bins an octave
@@ -19,11 +22,18 @@ unsigned Magnitude(std::uint32_t value) { return 31u - static_cast<unsigned>(__b
 LossPredictor::LossPredictor(const LossPredictorConfig& config)
     : config_(config), tokens_(std::uint64_t{config.spurious_burst} * kOne) {}
 
-// Lengths of the run: 1, 2 or 3, 4 to 7, more. Numbers since the last gap: below 8, 64, 512, more.
-std::uint8_t LossPredictor::ContextOf(const GapSigns& signs) {
+// Lengths of the run: 1, 2 or 3, 4 to 7, more. Numbers since the last gap: below 8, 64, 512, more. Recent
+// fates: unknown, or how many of 32 were lost (none, up to 4, 16, 27, 31, all) and the last.
+std::uint8_t LossPredictor::ContextOf(const GapSigns& signs) const {
   const unsigned run = std::min(Magnitude(signs.run), 3u);
   const unsigned since = std::min(Magnitude(signs.since) / 3, 3u);
-  return static_cast<std::uint8_t>(run * 4 + since);
+  unsigned recent = 0;
+  if (known_ >= kFewest) {
+    const auto lost = static_cast<unsigned>(__builtin_popcount(recent_)) * kRecent / known_;
+    const unsigned level = (lost > 0) + (lost > 4) + (lost > 16) + (lost > 27) + (lost > 31);
+    recent = 1 + level * 2 + (recent_ & 1);
+  }
+  return static_cast<std::uint8_t>((run * 4 + since) * 16 + recent);
 }
 
 // Four bins an octave from 2^4 ns on.
@@ -40,15 +50,16 @@ Nanos LossPredictor::EndOf(std::size_t bin) {
   return Nanos(static_cast<std::int64_t>((std::uint64_t{4} + next % kSteps) << (next / kSteps + 2)));
 }
 
-// q S(t) falls as t grows; both sides of posterior >= certainty are kept as integers:
-// lost (1 - certainty) late_in_all >= certainty late S-count.
+// (1 - q) S(t) falls as t grows; both sides of posterior >= certainty are kept as integers:
+// q (1 - certainty) late_in_all >= (1 - q) certainty late S-count.
 Nanos LossPredictor::Wait(std::uint8_t context, Nanos window, bool& took_token, Work& work) {
   took_token = false;
-  const Fates& fates = fates_[context];
-  if (!config_.is_on || tokens_ < kOne || fates.lost + fates.late < kEnough) return window;
-  // Add-one smoothing: certain of nothing.
-  const std::uint64_t lost = (fates.lost + 1u) * std::uint64_t{kOne - config_.certainty} * (late_ + 1u);
-  const std::uint64_t late = (fates.late + 1u) * std::uint64_t{config_.certainty};
+  const Fates& half = halves_[context / 16];
+  const bool is_known = !config_.trained.empty() || half.lost + half.late >= kEnough;
+  if (!config_.is_on || tokens_ < kOne || !is_known) return window;
+  const std::uint64_t share = LossShare(context);
+  const std::uint64_t lost = share * (kOne - config_.certainty) * (late_ + 1u);
+  const std::uint64_t late = (kOne - share) * config_.certainty;
   std::uint64_t later = late_ + 1u;
   Nanos wait;
   for (std::size_t bin = 0; lost < late * later; ++bin) {
@@ -65,13 +76,13 @@ Nanos LossPredictor::Wait(std::uint8_t context, Nanos window, bool& took_token, 
 }
 
 void LossPredictor::OnLost(std::uint8_t context, bool took_token) {
-  Count(fates_[context].lost, fates_[context]);
+  Settle(context, true);
   const std::uint64_t most = std::uint64_t{config_.spurious_burst} * kOne;
   if (took_token) tokens_ = std::min(most, tokens_ + kOne + config_.spurious_share);
 }
 
 void LossPredictor::OnLate(std::uint8_t context, Nanos lateness, bool took_token, bool was_asked) {
-  Count(fates_[context].late, fates_[context]);
+  Settle(context, false);
   ++lateness_[BinOf(lateness)];
   if (++late_ == kMostLate) {
     late_ = 0;
@@ -86,16 +97,30 @@ void LossPredictor::OnLate(std::uint8_t context, Nanos lateness, bool took_token
   }
 }
 
-void LossPredictor::Count(std::uint16_t& one, Fates& both) {
-  ++one;
-  if (both.lost + both.late < kMostFates) return;
-  both.lost /= 2;
-  both.late /= 2;
+void LossPredictor::Settle(std::uint8_t context, bool is_lost) {
+  Count(is_lost, fates_[context]);
+  Count(is_lost, halves_[context / 16]);
+  recent_ = recent_ << 1 | (is_lost ? 1 : 0);
+  known_ = std::min(known_ + 1, kRecent);
 }
 
+void LossPredictor::Count(bool is_lost, Fates& fates) {
+  ++(is_lost ? fates.lost : fates.late);
+  if (fates.lost + fates.late < kMostFates) return;
+  fates.lost /= 2;
+  fates.late /= 2;
+}
+
+// The share of a context's fates; what its upper half shows counts as kWeight more of them, and of those,
+// what was trained as kWeight, or one of either: certain of nothing.
 std::uint32_t LossPredictor::LossShare(std::uint8_t context) const {
-  const Fates& fates = fates_[context];
-  return (fates.lost + 1u) * kOne / (fates.lost + fates.late + 2u);
+  const auto share = [](const Fates& fates, std::uint64_t before, std::uint32_t weight) {
+    return (std::uint64_t{fates.lost} * kOne + before * weight) / (fates.lost + fates.late + weight);
+  };
+  const Fates& half = halves_[context / 16];
+  const std::uint64_t before =
+      config_.trained.empty() ? share(half, kOne / 2, 2) : share(half, config_.trained[context], kWeight);
+  return static_cast<std::uint32_t>(share(fates_[context], before, kWeight));
 }
 
 }  // namespace foreflow::shard

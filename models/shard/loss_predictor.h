@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "models/base/units.h"
 #include "models/base/work.h"
@@ -17,6 +18,9 @@ struct LossPredictorConfig {
   std::uint32_t spurious_share = 1311;  // requests ahead of time that may be in vain, of all that a loss
                                         // proved right, 65536 = 1: 0.02
   std::uint32_t spurious_burst = 16;    // and so many besides: 1 .. 65535
+  // By context, the share that was lost elsewhere, 65536 = 1 (loss_table.h). Empty: nothing is known
+  // beforehand.
+  std::vector<std::uint16_t> trained;
 };
 
 // What is seen as a number is found missing.
@@ -28,7 +32,9 @@ struct GapSigns {
 // When to ask for a missing number: not later than a given window, and earlier where what it learnt says that
 // the number is lost. After waiting t, by Bayes, q / (q + (1 - q) S(t)) is how likely that is: q the share of
 // numbers missing with such signs that were lost, S(t) the share of late ones that come later than t. Both
-// are counted online; the least t at which that reaches `certainty` is waited for.
+// are counted online; the least t at which that reaches `certainty` is waited for. The signs are what was
+// seen with the gap and what became of the last 32 numbers missing. Until enough is seen with all of them, q
+// is that of gaps with such a run at such a distance, and before that a trained table's, where there is one.
 //
 // Authority is bounded: it can only move a request ahead, and each request ahead takes one of
 // `spurious_burst` tokens, which comes back if the number proves lost. So requests in vain are at most
@@ -38,12 +44,14 @@ struct GapSigns {
 // Integers only. Work: a table_step for each bin of S looked at.
 class LossPredictor {
  public:
-  static constexpr std::size_t kContexts = 16;
+  static constexpr std::uint32_t kSigns = 1;  // version of what a context says
+  static constexpr std::size_t kContexts = 256;
   static constexpr std::size_t kBins = 128;
 
   explicit LossPredictor(const LossPredictorConfig& config);
 
-  static std::uint8_t ContextOf(const GapSigns& signs);
+  // Upper half: length of the run and numbers since the last gap; lower half: what was lost lately.
+  std::uint8_t ContextOf(const GapSigns& signs) const;
   // How long to wait with the request, 0 .. window. `took_token` tells whether that is ahead of the window;
   // OnLost or OnLate must then be told so.
   Nanos Wait(std::uint8_t context, Nanos window, bool& took_token, Work& work);
@@ -52,7 +60,7 @@ class LossPredictor {
   // It came after all, `lateness` after it was found missing. `was_asked`: after it had been asked for.
   void OnLate(std::uint8_t context, Nanos lateness, bool took_token, bool was_asked);
 
-  // Share of numbers missing in this context that were lost, 65536 = 1; 32768 where nothing is known.
+  // How likely a number missing in this context is lost, 65536 = 1; 32768 where nothing is known.
   std::uint32_t LossShare(std::uint8_t context) const;
   std::uint64_t early() const { return early_; }      // requests ahead of the window
   std::uint64_t in_vain() const { return in_vain_; }  // of these, not lost
@@ -64,10 +72,14 @@ class LossPredictor {
   };
   static std::size_t BinOf(Nanos lateness);
   static Nanos EndOf(std::size_t bin);
-  static void Count(std::uint16_t& one, Fates& both);
+  static void Count(bool is_lost, Fates& fates);
+  void Settle(std::uint8_t context, bool is_lost);
 
   LossPredictorConfig config_;
   std::array<Fates, kContexts> fates_{};
+  std::array<Fates, kContexts / 16> halves_{};  // by the upper half of a context
+  std::uint32_t recent_ = 0;                    // fates, newest in bit 0: lost is 1
+  std::uint32_t known_ = 0;                     // of these, 0 .. 32
   std::array<std::uint32_t, kBins> lateness_{};
   std::uint32_t late_ = 0;  // sum of lateness_
   std::uint64_t tokens_;    // 65536 = 1

@@ -166,7 +166,7 @@ TEST(LossPredictor, AsksWhenBayesWould) {
     LossPredictorConfig config;
     config.certainty = 52'429;  // 0.8
     LossPredictor predictor(config);
-    const std::uint8_t context = LossPredictor::ContextOf({1, 100});
+    const std::uint8_t context = predictor.ContextOf({1, 100});
     const double mu = 200'000;  // ns
     for (int i = 0; i < 30'000; ++i) {
       if (rng.Real() < q) {

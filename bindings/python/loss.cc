@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <deque>
+#include <limits>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bindings/python/module.h"
+#include "models/base/refusal.h"
+#include "models/base/rng.h"
+#include "models/impair/delay_line.h"
+#include "models/impair/impairment.h"
+#include "models/shard/loss_filter.h"
+#include "models/shard/loss_predictor.h"
+#include "models/shard/loss_table.h"
+
+namespace foreflow::python {
+namespace {
+
+// A number that was found missing, what was known then, and what became of it.
+struct LossRow {
+  std::int64_t found_ns;    // since the first sending
+  std::int64_t settled_ns;  // when the receiver knows what became of it
+  std::int64_t late_ns;     // from found to its arrival; -1 where it was lost
+  std::uint64_t number;
+  std::uint32_t run, since;  // GapSigns
+  std::uint8_t context;      // of LossPredictor
+  std::uint8_t is_lost;
+  double share;      // how likely it is lost, by LossPredictor
+  double posterior;  // by LossFilter, which knows the channel; NaN where it has no law
+};
+
+template <typename Value>
+void Read(const py::dict& from, const char* name, Value& to, std::size_t& known) {
+  if (!from.contains(name)) return;
+  ++known;
+  to = from[name].cast<Value>();
+}
+void ReadNanos(const py::dict& from, const char* name, Nanos& to, std::size_t& known) {
+  std::int64_t nanos = to.count();
+  Read(from, name, nanos, known);
+  to = Nanos(nanos);
+}
+
+impair::PathConfig PathOf(const py::dict& from) {
+  impair::PathConfig path;
+  std::size_t known = 0;
+  std::uint64_t rate = 0;
+  bool is_exponential = false;
+  Read(from, "rate", rate, known);
+  path.rate = BitsPerSecond(static_cast<BitsPerSecond::rep>(rate));
+  Read(from, "queue_bytes", path.queue_bytes, known);
+  Read(from, "loss", path.loss, known);
+  Read(from, "bit_errors", path.bit_errors, known);
+  Read(from, "to_bad", path.burst.to_bad, known);
+  Read(from, "to_good", path.burst.to_good, known);
+  Read(from, "loss_good", path.burst.loss_good, known);
+  Read(from, "loss_bad", path.burst.loss_bad, known);
+  ReadNanos(from, "good", path.burst.good, known);
+  ReadNanos(from, "bad", path.burst.bad, known);
+  ReadNanos(from, "delay", path.delay, known);
+  ReadNanos(from, "jitter", path.jitter, known);
+  Read(from, "is_exponential", is_exponential, known);
+  path.shape = is_exponential ? impair::JitterShape::kExponential : impair::JitterShape::kUniform;
+  Read(from, "late", path.late, known);
+  ReadNanos(from, "late_least", path.late_least, known);
+  ReadNanos(from, "late_most", path.late_most, known);
+  if (known != from.size())
+    throw Refusal("paths", "keys", py::repr(from).cast<std::string>(), "those of impair::PathConfig");
+  return path;
+}
+
+// Numbers on their way from a sender to a receiver, and the rows of those that the receiver misses.
+class LossTrace {
+ public:
+  LossTrace(const std::vector<py::dict>& paths, std::uint64_t seed, std::size_t packets,
+            std::size_t fragments, std::size_t bytes, std::int64_t gap, std::int64_t round_trip,
+            std::int64_t cross_gap, double cross_burst)
+      : round_trip_(round_trip) {
+    if (packets < 1 || packets > 10'000'000 || fragments < 1 || fragments > 64 || gap < 1 || paths.empty())
+      throw Refusal("loss trace: packets 1 .. 10000000, fragments 1 .. 64, gap 1 ns or more, a path or more");
+    impair::ImpairmentConfig config;
+    config.paths.clear();
+    for (const py::dict& path : paths) config.paths.push_back(PathOf(path));
+    impair::Impairment network(config, seed);
+    Send(network, seed, packets, fragments, bytes, gap, cross_gap, cross_burst);
+    const impair::PathConfig& first = config.paths.front();
+    if (config.paths.size() == 1 && first.bit_errors == 0 && first.rate == BitsPerSecond() &&
+        first.burst.good == Nanos()) {
+      model_.emplace();
+      model_->to_bad = first.burst.to_bad;
+      model_->to_good = first.burst.to_good;
+      model_->loss_good = 1 - (1 - first.loss) * (1 - first.burst.loss_good);
+      model_->loss_bad = 1 - (1 - first.loss) * (1 - first.burst.loss_bad);
+      model_->lateness = {{Nanos(), LateShare()}};
+    }
+  }
+
+  py::array_t<LossRow> Rows(const std::vector<std::uint16_t>& trained) const {
+    const std::vector<LossRow> rows = RowsOf(trained);
+    py::array_t<LossRow> out(static_cast<py::ssize_t>(rows.size()));
+    std::copy(rows.begin(), rows.end(), out.mutable_data());
+    return out;
+  }
+
+ private:
+  struct Arrival {
+    Nanos at;
+    std::uint64_t number;
+  };
+
+  void Send(impair::Impairment& network, std::uint64_t seed, std::size_t packets, std::size_t fragments,
+            std::size_t bytes, std::int64_t gap, std::int64_t cross_gap, double cross_burst) {
+    Rng rng(seed, "loss_trace");
+    Rng cross(seed, "cross traffic");
+    const auto after = [](Rng& from, std::int64_t mean) {
+      return Nanos(1 + static_cast<std::int64_t>(from.Exponential(static_cast<double>(mean))));
+    };
+    Nanos now, next_cross = cross_gap > 0 ? after(cross, cross_gap) : impair::DelayLine::kNever;
+    for (std::size_t packet = 0; packet < packets; ++packet) {
+      now = now + after(rng, gap);
+      for (; next_cross <= now; next_cross = next_cross + after(cross, cross_gap)) {
+        const auto burst = 1 + static_cast<int>(cross.Exponential(cross_burst));
+        for (int i = 0; i < burst; ++i) network.Pass(0, 1434, next_cross);
+      }
+      for (std::size_t i = 0; i < fragments; ++i) {
+        const std::uint64_t number = sent_++;
+        const impair::Passage passage =
+            network.Pass(static_cast<std::size_t>(number % network.paths()), bytes, now);
+        if (passage.copies > 0) arrivals_.push_back({passage.copy[0].at, number});
+      }
+    }
+    std::sort(arrivals_.begin(), arrivals_.end(), [](const Arrival& a, const Arrival& b) {
+      return a.at != b.at ? a.at < b.at : a.number < b.number;
+    });
+  }
+  // Of what came: overtaken by a later number.
+  double LateShare() const {
+    std::uint64_t next = 0, late = 0;
+    for (const Arrival& arrival : arrivals_) {
+      if (arrival.number < next) {
+        ++late;
+      } else {
+        next = arrival.number + 1;
+      }
+    }
+    return arrivals_.empty() ? 0 : static_cast<double>(late) / static_cast<double>(arrivals_.size());
+  }
+
+  std::vector<LossRow> RowsOf(const std::vector<std::uint16_t>& trained) const {
+    constexpr std::uint32_t kNone = 0xffffffffu;
+    constexpr Nanos kNever = impair::DelayLine::kNever;
+    if (!trained.empty() && trained.size() != shard::LossPredictor::kContexts)
+      throw Refusal("argument", "trained", std::to_string(trained.size()), "none or 256 shares");
+    std::vector<Nanos> came(sent_, kNever);
+    for (const Arrival& arrival : arrivals_) came[arrival.number] = arrival.at;
+    shard::LossPredictorConfig config;
+    config.trained = trained;
+    shard::LossPredictor predictor(config);
+    std::optional<shard::LossFilter> filter;
+    if (model_) filter.emplace(*model_);
+    std::vector<LossRow> rows;
+    std::vector<std::uint32_t> row_of(sent_, kNone);
+    std::deque<std::uint32_t> unsettled;  // lost ones: known when what was sent again has come
+    Work work;
+    std::uint64_t next = 0;
+    std::uint32_t since = 0;
+    for (const Arrival& arrival : arrivals_) {
+      const Nanos now = arrival.at;
+      for (; !unsettled.empty() && rows[unsettled.front()].settled_ns <= now.count(); unsettled.pop_front())
+        predictor.OnLost(rows[unsettled.front()].context, false);
+      if (arrival.number < next) {
+        LossRow& row = rows[row_of[arrival.number]];
+        predictor.OnLate(row.context, now - Nanos(row.found_ns), false, false);
+        continue;
+      }
+      if (arrival.number > next) {
+        shard::GapSigns signs;
+        signs.run = static_cast<std::uint32_t>(std::min<std::uint64_t>(arrival.number - next, 1u << 20));
+        signs.since = since;
+        since = 0;
+        if (filter) filter->OnMissing(arrival.number - next, work);
+        for (std::uint64_t number = next; number < arrival.number; ++number) {
+          LossRow row{};
+          row.found_ns = now.count();
+          row.number = number;
+          row.run = signs.run;
+          row.since = signs.since;
+          row.context = predictor.ContextOf(signs);
+          row.is_lost = came[number] == kNever ? 1 : 0;
+          row.late_ns = row.is_lost != 0 ? -1 : (came[number] - now).count();
+          row.settled_ns = (row.is_lost != 0 ? now + Nanos(round_trip_ * 9 / 4) : came[number]).count();
+          row.share = predictor.LossShare(row.context) / 65'536.0;
+          row.posterior = filter ? filter->Posterior(arrival.number - 1 - number)
+                                 : std::numeric_limits<double>::quiet_NaN();
+          row_of[number] = static_cast<std::uint32_t>(rows.size());
+          if (row.is_lost != 0) unsettled.push_back(row_of[number]);
+          rows.push_back(row);
+        }
+      }
+      next = arrival.number + 1;
+      since = std::min(since + 1, 1u << 20);
+      if (filter) filter->OnReceived(work);
+    }
+    return rows;
+  }
+
+  std::int64_t round_trip_;
+  std::uint64_t sent_ = 0;
+  std::vector<Arrival> arrivals_;
+  std::optional<shard::ChannelModel> model_;
+};
+
+py::bytes SerialiseTable(const std::vector<std::uint16_t>& share, const py::bytes& data_sha256,
+                         std::uint64_t seed, const std::string& command) {
+  const std::string digest = data_sha256;
+  shard::LossTable table;
+  if (digest.size() != table.data_sha256.size())
+    throw Refusal("argument", "data_sha256", std::to_string(digest.size()) + " bytes", "32 bytes");
+  table.share = share;
+  std::copy(digest.begin(), digest.end(), table.data_sha256.begin());
+  table.seed = seed;
+  table.command = command;
+  const std::vector<std::uint8_t> file = shard::SerialiseLossTable(table);
+  return {reinterpret_cast<const char*>(file.data()), file.size()};
+}
+
+py::dict ParseTable(const py::bytes& file, const std::string& where) {
+  const std::string bytes = file;
+  const shard::LossTable table =
+      shard::ParseLossTable({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}, where);
+  py::dict said;
+  said["share"] = table.share;
+  said["data_sha256"] =
+      py::bytes(reinterpret_cast<const char*>(table.data_sha256.data()), table.data_sha256.size());
+  said["seed"] = table.seed;
+  said["command"] = table.command;
+  return said;
+}
+
+}  // namespace
+
+void BindLoss(py::module_& module) {
+  PYBIND11_NUMPY_DTYPE(LossRow, found_ns, settled_ns, late_ns, number, run, since, context, is_lost, share,
+                       posterior);
+  module.attr("LOSS_ROW") = py::dtype::of<LossRow>();
+  py::class_<LossTrace>(module, "LossTrace",
+                        "Numbers that a sender sent over impaired paths, by turns, and what a receiver "
+                        "missed: packets at random times of mean gap, each of fragments of so many bytes at "
+                        "once; on the first path bursts of other datagrams. Times in nanoseconds.")
+      .def(py::init<const std::vector<py::dict>&, std::uint64_t, std::size_t, std::size_t, std::size_t,
+                    std::int64_t, std::int64_t, std::int64_t, double>(),
+           py::arg("paths"), py::arg("seed"), py::arg("packets"), py::arg("fragments"), py::arg("bytes"),
+           py::arg("gap"), py::arg("round_trip"), py::arg("cross_gap") = 0, py::arg("cross_burst") = 1.0)
+      .def("rows", &LossTrace::Rows, py::arg("trained") = std::vector<std::uint16_t>(),
+           "A row of dtype LOSS_ROW for each number found missing, in order.");
+  module.def("serialise_loss_table", &SerialiseTable, py::arg("share"), py::arg("data_sha256"),
+             py::arg("seed"), py::arg("command"), "The bytes of a table's file.");
+  module.def("parse_loss_table", &ParseTable, py::arg("file"), py::arg("where"),
+             "What a table's file holds.");
+}
+
+}  // namespace foreflow::python
