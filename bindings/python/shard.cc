@@ -5,13 +5,16 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "bindings/python/arrays.h"
 #include "bindings/python/module.h"
+#include "bindings/python/network.h"
 #include "models/base/refusal.h"
 #include "models/shard/key_log.h"
 #include "models/shard/sharder.h"
+#include "models/shard/unit_pair.h"
 #include "models/wire/fragment.h"
 
 namespace foreflow::python {
@@ -115,6 +118,46 @@ class ShardSender {
   Work work_;
 };
 
+// Two units, a network between them, and all that passed.
+class Units final : public shard::UnitPairTap {
+ public:
+  Units(const std::vector<py::dict>& paths, std::uint64_t seed, bool has_uuid, bool is_robust)
+      : pair_(ConfigOf(paths, seed, has_uuid, is_robust), this) {}
+
+  void Input(const py::bytes& frame, std::int64_t now) {
+    const std::string bytes = frame;
+    pair_.Input(ViewOf(bytes), Nanos(now));
+  }
+  void Finish() { pair_.Finish(); }
+  void OnDatagram(std::size_t from, const shard::UnitDatagram& datagram, Nanos now) override {
+    datagrams_.emplace_back(from, now.count(), ToPython(datagram.bytes));
+  }
+  void OnFrame(std::size_t to, BytesView frame, Nanos now) override {
+    frames_.emplace_back(to, now.count(), ToPython(frame));
+  }
+
+  // Where, when in nanoseconds, what.
+  using Passed = std::tuple<std::size_t, std::int64_t, py::bytes>;
+  const std::vector<Passed>& datagrams() const { return datagrams_; }
+  const std::vector<Passed>& frames() const { return frames_; }
+  std::string KeyLog() const { return pair_.KeyLog(); }
+
+ private:
+  static shard::UnitPairConfig ConfigOf(const std::vector<py::dict>& paths, std::uint64_t seed, bool has_uuid,
+                                        bool is_robust) {
+    shard::UnitPairConfig config;
+    config.forth.paths = PathsOf(paths);
+    config.back = config.forth;
+    config.seed = seed;
+    config.unit.has_uuid = has_uuid;
+    if (is_robust) config.unit.preference = shard::Preference::kRobustness;
+    return config;
+  }
+
+  std::vector<Passed> datagrams_, frames_;
+  shard::UnitPair pair_;
+};
+
 py::dict ReadMessage(const py::bytes& datagram) {
   static const std::vector<std::string> kTypes = {"data", "repair", "feedback", "probe"};
   const std::string bytes = datagram;
@@ -209,6 +252,18 @@ void BindShard(py::module_& module) {
            "From which any single lost fragment of the last packet is computed.")
       .def("message", &ShardSender::Message, py::arg("type"), py::arg("text"), "type is feedback or probe.")
       .def_property_readonly("next_number", &ShardSender::NextNumber);
+  py::class_<Units>(module, "Units",
+                    "Two packet dynamics units and an impaired network between them: frames in at the first, "
+                    "out at the second. Times in nanoseconds.")
+      .def(py::init<const std::vector<py::dict>&, std::uint64_t, bool, bool>(), py::arg("paths"),
+           py::arg("seed") = 1, py::arg("has_uuid") = false, py::arg("is_robust") = false,
+           "paths as in LossTrace, for either direction; is_robust: packets are split and have repairs.")
+      .def("input", &Units::Input, py::arg("frame"), py::arg("now"), "Times ascend from 0.")
+      .def("finish", &Units::Finish)
+      .def_property_readonly("datagrams", &Units::datagrams,
+                             "(which unit sent it, when, UDP payload), also of those that were lost.")
+      .def_property_readonly("frames", &Units::frames, "(which unit gave it out, when, frame).")
+      .def_property_readonly("key_log", &Units::KeyLog);
   module.def("read_shard_message", &ReadMessage, py::arg("datagram"),
              "What a message says; fault alone where it contradicts itself.");
   module.def("read_shard_feedback", &ReadFeedback, py::arg("text"),

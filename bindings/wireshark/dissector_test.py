@@ -296,6 +296,39 @@ def test_a_fragment_tells_the_port_and_a_cut_capture_is_said(tmp_path: Path) -> 
     assert [int(one(tree, "foreflow.shard.index")) for tree in told[:4]] == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize("has_uuid", [False, True], ids=["compact", "explicit"])
+def test_what_two_units_say_over_a_bad_network_is_read_whole(has_uuid: bool, tmp_path: Path) -> None:
+    """Recorded frames through two units, with repairs, feedback, probes and requests: every frame comes out of tshark as it went in."""
+    recorded = core.Capture(str(ROOT / "datasets" / "recorded" / "recorded.pcapng"))
+    frames = [frame for frame in (recorded.bytes(i) for i in range(2000, 2200)) if len(frame) <= 1514][:100]
+    paths = [{"delay": 2_000_000, "loss": 0.05, "late": 0.05, "late_least": 300_000, "late_most": 900_000}]
+    units = core.Units(paths, seed=4, has_uuid=has_uuid, is_robust=True)
+    for number, frame in enumerate(frames):
+        units.input(frame, number * 400_000)
+    units.finish()
+    keys = tmp_path / "keys.log"
+    keys.write_text(units.key_log)
+    path = capture(tmp_path / "units.pcap", [datagram for _, _, datagram in units.datagrams])
+    told = layers(path, keys=keys)
+    assert {one(tree, "foreflow.shard.tag.status") for tree in told} == {"good"}
+    assert all(faults(tree) == set() and not has(tree, "repeated") and not has(tree, "conflict") for tree in told)
+    said = [core.read_shard_message(datagram) for _, _, datagram in units.datagrams]
+    assert {each["type"] for each in said} == {"data", "repair", "feedback", "probe"}
+    assert any(has(tree, "asks") for tree in told) and any(value in ("1", "True") for tree in told for value in found(tree, "foreflow.shard.sent_again"))
+    whole = {one(tree, "foreflow.shard.base"): bytes.fromhex(value.replace(":", "")) for tree in told for value in found(tree, "foreflow.shard.reassembled.data")}
+    assert [whole[base] for base in sorted(whole, key=int)] == frames
+    assert {frame for _, _, frame in units.frames} <= set(frames) and len(units.frames) > 90
+    for tree, datagram in zip(told, (datagram for _, _, datagram in units.datagrams)):
+        expect_headers(tree, datagram)
+
+
+def test_hosts_that_agree_on_keys_at_the_same_port_are_told_apart(tmp_path: Path) -> None:
+    hello = core.ControlCore(bytes(32), core.public_key_of(bytes([1] * 32)), bytes([2] * 32), 1).connect(1)
+    told = layers(capture(tmp_path / "keys.pcap", [*hello, *sender().split(FRAME, 2000)]))
+    assert [found(tree, "foreflow.shard.channel") for tree in told] == [["first message of the handshake"], []]
+    assert faults(told[0]) == set()
+
+
 def pattern(size: int, start: int, step: int) -> bytes:
     return bytes((start + i * step) % 256 for i in range(size))
 

@@ -7,6 +7,7 @@ local aead = dofile(here .. "foreflow_aead.lua")
 local kHeaderBytes, kFragmentBytes, kUuidBytes, kTagBytes = 14, 10, 16, 16
 local kFeedbackBytes, kWordBytes, kGapBytes, kProbeBytes = 44, 8, 10, 4
 local kVersion, kMostFragments = 1, 64
+local kChannel = { "first message of the handshake", "second message of the handshake", "cookie", "record" }
 local kTypes = { [1] = "data", [2] = "repair", [3] = "feedback", [4] = "probe" }
 
 local shard = Proto("foreflow.shard", "Packet dynamics unit")
@@ -54,6 +55,8 @@ local f = {
   repaired = ProtoField.uint8("foreflow.shard.repaired", "Computed from the repair: fragment"),
   whole_in = ProtoField.framenum("foreflow.shard.reassembled.in", "Whole in", base.NONE, frametype.NONE),
   whole_bytes = ProtoField.uint16("foreflow.shard.reassembled.length", "Bytes put together"),
+  whole = ProtoField.bytes("foreflow.shard.reassembled.data", "Packet put together"),
+  channel = ProtoField.string("foreflow.shard.channel", "Secure channel between the hosts"),
   first_in = ProtoField.framenum("foreflow.shard.first_in", "First seen in", base.NONE, frametype.NONE),
 }
 local fields = {}
@@ -393,6 +396,7 @@ local function add_packet(message, tvb, pinfo, tree, root)
   end
   local whole = ByteArray.new(packet.bytes, true):tvb("Packet put together")
   tree:add(f.whole_bytes, #packet.bytes):set_generated()
+  tree:add(f.whole, whole()):set_generated()
   Dissector.get("eth_withoutfcs"):call(whole, pinfo, root)
 end
 
@@ -446,8 +450,23 @@ local function take(tvb, message, frame)
   end
 end
 
+-- At the same port the hosts agree on keys, by packets of models/crypto/secure_channel: type, version, kind, 0.
+local function channel_of(tvb)
+  if tvb:len() < 8 or tvb(1, 1):uint() ~= 1 or tvb(3, 1):uint() ~= 0 then
+    return nil
+  end
+  return kChannel[tvb(0, 1):uint()]
+end
+
 function shard.dissector(tvb, pinfo, tree)
   local size = tvb:reported_len()
+  local channel = channel_of(tvb)
+  if channel then
+    pinfo.cols.protocol = "SHARD"
+    pinfo.cols.info = "keys: " .. channel
+    tree:add(shard, tvb()):add(f.channel, tvb(0, 1), channel)
+    return size
+  end
   local id = pinfo.number .. "/" .. tostring(tvb(0, math.min(tvb:len(), kHeaderBytes)):bytes())
   local message, fault = read(tvb, size)
   local is_cut = tvb:len() < size

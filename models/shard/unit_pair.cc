@@ -6,6 +6,7 @@
 
 #include "models/base/refusal.h"
 #include "models/shard/host_frame.h"
+#include "models/shard/key_log.h"
 #include "models/wire/be.h"
 
 namespace foreflow::shard {
@@ -37,21 +38,33 @@ impair::LinkConfig LinkOf(const impair::ImpairmentConfig& impairment, const Unit
 
 }  // namespace
 
-UnitPair::UnitPair(const UnitPairConfig& config)
+UnitPair::UnitPair(const UnitPairConfig& config, UnitPairTap* tap)
     : config_(Resolved(config)),
+      tap_(tap),
       units_{Unit(config_.unit), Unit(config_.unit)},
       links_{impair::Link(LinkOf(config_.forth, config_.unit), config_.seed, 0),
              impair::Link(LinkOf(config_.back, config_.unit), config_.seed, 1)},
       ends_{End(this, 0), End(this, 1)},
       whole_(config_.unit.most_packet_bytes) {
-  std::array<std::uint8_t, 32> other = config_.key;
-  for (std::uint8_t& byte : other) byte = static_cast<std::uint8_t>(~byte);
-  const std::array<const std::uint8_t*, 2> sending = {config_.key.data(), other.data()};
+  const auto sending = Keys();
   for (std::size_t i = 0; i < 2; ++i) {
     units_[i].Begin(0, kSessions[1 - i], kSessions[i], Nanos(), ends_[i], works_[i]);
-    units_[i].InstallReceivingKey(0, 0, config_.cipher, sending[1 - i]);
-    units_[i].InstallSendingKey(0, 0, config_.cipher, sending[i]);
+    units_[i].InstallReceivingKey(0, 0, config_.cipher, sending[1 - i].data());
+    units_[i].InstallSendingKey(0, 0, config_.cipher, sending[i].data());
   }
+}
+
+std::array<std::array<std::uint8_t, 32>, 2> UnitPair::Keys() const {
+  std::array<std::uint8_t, 32> other = config_.key;
+  for (std::uint8_t& byte : other) byte = static_cast<std::uint8_t>(~byte);
+  return {config_.key, other};
+}
+
+std::string UnitPair::KeyLog() const {
+  const auto keys = Keys();
+  std::string log;
+  for (std::size_t i = 0; i < 2; ++i) log += KeyLogLine(kSessions[1 - i], 0, config_.cipher, keys[i].data());
+  return log;
 }
 
 void UnitPair::Record(std::uint8_t what, std::uint64_t value, BytesView bytes) {
@@ -66,6 +79,7 @@ void UnitPair::Record(std::uint8_t what, std::uint64_t value, BytesView bytes) {
 
 void UnitPair::OnDatagram(std::size_t from, const UnitDatagram& datagram) {
   Record(kDatagramOut, from << 8 | datagram.path, datagram.bytes);
+  if (tap_ != nullptr) tap_->OnDatagram(from, datagram, now_);
   wire::ShardHeader header;
   if (is_sending_ && datagram.type == wire::ShardType::kData &&
       wire::Decode(datagram.bytes.begin(), datagram.bytes.end(), header) != nullptr) {
@@ -80,6 +94,7 @@ void UnitPair::OnPacket(std::size_t to, const UnitPacket& packet) {
   const MutableBytes frame = {whole_.data(), packet.bytes.size};
   const bool is_out = TakeOverEcn(packet.ecn, frame, works_[to][UnitEngine::kReassembly]);
   Record(kPacketOut, to << 8 | (is_out ? 1u : 0u), frame);
+  if (tap_ != nullptr && is_out) tap_->OnFrame(to, frame, now_);
   const auto it =
       std::lower_bound(sent_.begin(), sent_.end(), packet.base,
                        [this](std::size_t index, std::uint64_t base) { return frames_[index].base < base; });

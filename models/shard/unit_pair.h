@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "models/base/bytes.h"
@@ -37,13 +38,25 @@ enum class FrameFate : std::uint8_t {
 };
 constexpr std::size_t kFrameFates = static_cast<std::size_t>(FrameFate::kLost) + 1;
 
+// Told of what passes, as it does: for captures. Views are valid during the call.
+class UnitPairTap {
+ public:
+  // A datagram leaves a unit; the network may lose it.
+  virtual void OnDatagram(std::size_t from, const UnitDatagram& datagram, Nanos now) = 0;
+  // A frame comes out of a unit.
+  virtual void OnFrame(std::size_t to, BytesView frame, Nanos now) = 0;
+
+ protected:
+  ~UnitPairTap() = default;
+};
+
 // Two units, a network and their clock as one function of frames, times and a seed: every door hands it the
 // frames of a run in order of time, and gets the same verdicts and bytes. It allocates as frames come in,
 // since it remembers each frame's fate: for replays, not for a data path.
 class UnitPair {
  public:
   // Throws Refusal on what a part refuses.
-  explicit UnitPair(const UnitPairConfig& config);
+  explicit UnitPair(const UnitPairConfig& config, UnitPairTap* tap = nullptr);
   UnitPair(const UnitPair&) = delete;
   UnitPair& operator=(const UnitPair&) = delete;
 
@@ -66,6 +79,9 @@ class UnitPair {
   // after Finish.
   std::array<std::uint8_t, 32> Fingerprint() { return digest_.Finish(); }
 
+  // The key log of both directions (key_log.h): with it, all that was sealed is read.
+  std::string KeyLog() const;
+
   const Unit& unit(std::size_t which) const { return units_[which]; }
   const impair::Link& link(std::size_t from) const { return links_[from]; }
   const UnitWork& work(std::size_t which) const { return works_[which]; }
@@ -82,9 +98,12 @@ class UnitPair {
   void OnDatagram(std::size_t from, const UnitDatagram& datagram);
   void OnPacket(std::size_t to, const UnitPacket& packet);
   void RunUntil(Nanos until);
+  // By who sends.
+  std::array<std::array<std::uint8_t, 32>, 2> Keys() const;
   void Record(std::uint8_t what, std::uint64_t value, BytesView bytes);
 
   UnitPairConfig config_;
+  UnitPairTap* tap_;
   std::array<Unit, 2> units_;
   std::array<impair::Link, 2> links_;  // by who sends
   std::array<End, 2> ends_;
