@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // What theory says of splitting packets, against the cores run on random losses. Each estimate has an
 // interval that holds the truth 999 times in 1000; the seeds are fixed, so a test passes always or never.
-// What is found is in the table of docs/validation.md, which is compared with it.
 #include <gtest/gtest.h>
 
 #include <array>
 #include <cmath>
-#include <cstdarg>
-#include <cstdio>
-#include <fstream>
 #include <functional>
 #include <numeric>
 #include <set>
@@ -20,64 +16,12 @@
 #include "models/shard/reassembler.h"
 #include "models/shard/sharder.h"
 #include "models/shard/size_math.h"
+#include "models/shard/test_book_rows.h"
 
 namespace foreflow::shard {
 namespace {
 
-constexpr double kOverhead = 106;   // a fragment's, on the wire
-constexpr double kPublished = 104;  // that published figures are of
-constexpr double kZ = 3.2905;       // of 99.9 %
-
-// A mean and half of its interval, from independent values.
-struct Estimate {
-  void Add(double value) {
-    sum += value;
-    squares += value * value;
-    ++count;
-  }
-  double mean() const { return sum / count; }
-  double half() const {
-    return kZ * std::sqrt(std::max(0.0, squares / count - mean() * mean()) / (count - 1));
-  }
-  double sum = 0, squares = 0, count = 0;
-};
-#define EXPECT_WITHIN(estimate, theory) EXPECT_NEAR((estimate).mean(), theory, (estimate).half())
-
-std::string Text(const char* format, ...) __attribute__((format(printf, 1, 2)));
-std::string Text(const char* format, ...) {
-  std::array<char, 200> text;
-  std::va_list values;
-  va_start(values, format);
-  std::vsnprintf(text.data(), text.size(), format, values);
-  va_end(values);
-  return text.data();
-}
-std::string Interval(const Estimate& estimate) {
-  return Text("%.4g .. %.4g", estimate.mean() - estimate.half(), estimate.mean() + estimate.half());
-}
-
-// The rows that the table of docs/validation.md has for one item must be these.
-class BookRows {
- public:
-  explicit BookRows(int item) : start_(Text("| %d | ", item)) {}
-  ~BookRows() {
-    std::ifstream page(FOREFLOW_SOURCE_DIR "/docs/validation.md");
-    std::string told;
-    for (std::string line; std::getline(page, line);)
-      if (line.rfind(start_, 0) == 0) told += line + "\n";
-    EXPECT_EQ(told, rows_) << "the rows of docs/validation.md are not what was found now";
-  }
-  BookRows(const BookRows&) = delete;
-  BookRows& operator=(const BookRows&) = delete;
-
-  // `published` is empty where there is none; then what the formula says, and what was found.
-  void Add(const std::string& what, const std::string& published, double theory, const std::string& found) {
-    rows_ += start_ + what + " | " + published + " | " + Text("%.4g", theory) + " | " + found + " |\n";
-  }
-
- private:
-  std::string start_, rows_;
-};
+constexpr double kPublished = 104;  // that published figures are of, on the wire around a fragment
 
 class NoSink final : public FragmentSink {
  public:
@@ -127,7 +71,7 @@ TEST(ClosedForms, EfficiencyUnderBitErrors) {
     const char* published_four;
     double best;  // published
   };
-  BookRows rows(1);
+  BookRows rows("1");
   Rng rng(1, "efficiency");
   Joiner joiner;
   for (const Case& one : {Case{1e-4, "0.279", "0.536", 312}, Case{1e-5, "0.825", "0.743", 1089},
@@ -179,7 +123,7 @@ TEST(ClosedForms, EfficiencyUnderBitErrors) {
 // 2. Bit errors, nothing sent again: (1 - p)^(8 (L + n h)), which falls with every split. 3. Drops that know
 // no size: (1 - q)^n.
 TEST(ClosedForms, PacketsThatArriveWholeAtOnce) {
-  BookRows rows(2);
+  BookRows rows("2");
   Rng rng(2, "whole");
   Joiner joiner;
   const double rate = 2e-5, drop = 0.01;
@@ -218,7 +162,7 @@ TEST(ClosedForms, RoundsUntilAPacketIsWhole) {
   const double q = 0.05;
   const std::array<double, 3> published = {1.053, 1.196, 1.358};
   std::size_t which = 0;
-  BookRows rows(3);
+  BookRows rows("3");
   for (const std::size_t total : {1u, 4u, 8u}) {
     double theory = 0;
     for (int k = 0; k < 60; ++k) theory += 1 - std::pow(1 - std::pow(q, k), static_cast<double>(total));
@@ -250,7 +194,7 @@ TEST(ClosedForms, RoundsUntilAPacketIsWhole) {
 
 // 4. A queue of K: M/M/1/K, whose load a split lifts by (L + n h) / (L + h).
 TEST(ClosedForms, ASplitLiftsTheQueuesLoad) {
-  BookRows rows(4);
+  BookRows rows("4");
   const std::uint64_t kRoom = 64;
   const auto theory = [](double rho) {
     return (1 - rho) * std::pow(rho, static_cast<double>(kRoom)) /
@@ -324,7 +268,7 @@ struct Channel {
 // 5. Bursts: all of n arrive with pi_G (1 - p_gb)^(n - 1), more often than by independent losses of the same
 // mean; time between forgets the state by e^-(a + b) t. 6. With a repair, spacing is worth a great deal.
 TEST(ClosedForms, BurstsAndRepairs) {
-  BookRows rows(5);
+  BookRows rows("5");
   Rng rng(5, "bursts");
   Channel channel{0.01, 0.3};
   const double bad = 0.01 / 0.31;
@@ -372,7 +316,7 @@ TEST(ClosedForms, RepairsWantToBeSpaced) {
     const char* published;
     const char* published_spaced;
   };
-  BookRows rows(6);
+  BookRows rows("6");
   Rng rng(6, "repairs");
   Channel channel{0.01, 0.3};
   const double bad = 0.01 / 0.31;
@@ -429,7 +373,7 @@ TEST(ClosedForms, RepairsWantToBeSpaced) {
 // 7. Links that forward whole fragments: (n + H - 1) (f + h) byte times, by an event for each fragment and
 // link.
 TEST(ClosedForms, PipeliningOverLinks) {
-  BookRows rows(7);
+  BookRows rows("7");
   const std::array<double, 3> published = {0.755, 0.596, 0.445};  // to the unsplit, H = 2, 3, 5, at h = 104
   std::size_t which = 0;
   for (const int hops : {2, 3, 5}) {
@@ -461,7 +405,7 @@ TEST(ClosedForms, PipeliningOverLinks) {
 // recovery_test.cc.
 TEST(ClosedForms, WhatIsStillMissingIsLost) {
   Rng rng(8, "posterior");
-  BookRows rows(8);
+  BookRows rows("8");
   const double q = 0.02, mu = 1;
   const double ask = mu * Ln((1 - q) / q * 0.8 / 0.2);
   EXPECT_NEAR(ask, 5.3, 0.05) << "published";
@@ -480,7 +424,7 @@ TEST(ClosedForms, WhatIsStillMissingIsLost) {
 
 // 9. How long numbers and keys last.
 TEST(ClosedForms, NumbersAndKeysOutlastTheirLinks) {
-  BookRows rows(9);
+  BookRows rows("9");
   const double blocks = std::pow(2, 35);  // RFC 9001, section B.1, about
   const double key_seconds = blocks * 16 * 8 / 100e9;
   EXPECT_NEAR(key_seconds, 44, 0.1);
