@@ -5,11 +5,14 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "bindings/config/impairment.h"
 #include "bindings/config/report_json.h"
 #include "bindings/config/run_config.h"
+#include "bindings/config/strict_json.h"
 #include "models/base/refusal.h"
 
-// Bytes as RESOLVED.json, as a profile and as rules: refused in one sentence, or accepted within its ranges.
+// Bytes as RESOLVED.json, as a profile, as rules and as an impairment: refused in one sentence, or accepted
+// within its ranges.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   namespace config = foreflow::config;
   const std::string text(reinterpret_cast<const char*>(data), size);
@@ -31,5 +34,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   guard([&] { config::ParseDeviceProfile("fuzz", text); });
   guard([&] { config::ParseBusProfile("fuzz", text); });
   guard([&] { config::ParseRules("fuzz", text); });
+  guard([&] {
+    const config::Json json = config::ParseJson("fuzz", text);
+    if (config::ReadImpairment({json, "fuzz", ""}).paths.empty()) std::abort();
+  });
   return 0;
 }

@@ -125,7 +125,10 @@ Value Object::Get(const std::string& key) {
   return Value(*found, value_.where_, path);
 }
 
-bool Object::Has(const std::string& key) const { return value_.json().contains(key); }
+bool Object::Has(const std::string& key) {
+  taken_.insert(key);
+  return value_.json().contains(key);
+}
 
 void Object::End() const {
   for (const auto& item : value_.json().items()) {

@@ -51,7 +51,8 @@ class Object {
   explicit Object(const Value& value);  // throws Refusal where it is no object
 
   Value Get(const std::string& key);
-  bool Has(const std::string& key) const;
+  // Of a key that may be left out.
+  bool Has(const std::string& key);
   void End() const;
 
  private:
