@@ -21,6 +21,7 @@ void Replay(const pcap::ReplayOptions& options) {
   if (options.loops > 1) throw Refusal("command line: --loop is for the doors pcap and dpdk");
   config::RunConfig config = config::LoadRunConfig(options.config);
   config::RefuseControl(config);
+  config::RefuseShard(config);
   const pcap::Capture capture = pcap::LoadCapture(options.report.capture);
   const pcap::Traffic traffic = pcap::MapRecorded(capture, config.path.vms);
   const path::Future future(traffic.arrivals, config.path.label_horizon);

@@ -35,6 +35,7 @@ std::uint64_t MaxResidentBytes() {
 void Run(const std::string& file) {
   const Clock::time_point start = Clock::now();
   config::RunConfig config = config::LoadRunConfig(file);
+  config::RefuseShard(config);
   const pcap::RunTraffic run = pcap::LoadRunTraffic(config, pcap::Times::kLoad);
   const pcap::Traffic& traffic = run.traffic;
   const path::Future future(traffic.arrivals, config.path.label_horizon);

@@ -538,6 +538,7 @@ def resolved_for_run(
         "input": str(capture),
         "out": str(out),
         **{part: config[part] for part in parts},
+        **({"shard": config["shard"]} if "shard" in config else {}),
         "traffic": {**config["traffic"], "shift_input": None if shift is None else str(shift)},
         "device": {**config["device"], "residency": "lru" if config["device"]["residency"] == "best" else config["device"]["residency"]},
     }

@@ -6,13 +6,14 @@
 #include <string>
 
 #include "bindings/config/impairment.h"
+#include "bindings/config/packet_dynamics.h"
 #include "bindings/config/report_json.h"
 #include "bindings/config/run_config.h"
 #include "bindings/config/strict_json.h"
 #include "models/base/refusal.h"
 
-// Bytes as RESOLVED.json, as a profile, as rules and as an impairment: refused in one sentence, or accepted
-// within its ranges.
+// Bytes as RESOLVED.json, as a profile, as rules, as an impairment and as a unit: refused in one sentence, or
+// accepted within its ranges.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   namespace config = foreflow::config;
   const std::string text(reinterpret_cast<const char*>(data), size);
@@ -37,6 +38,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   guard([&] {
     const config::Json json = config::ParseJson("fuzz", text);
     if (config::ReadImpairment({json, "fuzz", ""}).paths.empty()) std::abort();
+  });
+  guard([&] {
+    const config::Json json = config::ParseJson("fuzz", text);
+    if (config::ReadUnit({json, "fuzz", ""}).path_weights.empty()) std::abort();
   });
   return 0;
 }

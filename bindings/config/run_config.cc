@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bindings/config/classbench.h"
+#include "bindings/config/packet_dynamics.h"
 #include "bindings/config/strict_json.h"
 #include "bindings/config/vocabulary.h"
 #include "models/base/refusal.h"
@@ -561,6 +562,12 @@ RunConfig ReadRunConfig(const Value& value) {
     }
   }
 
+  if (root.Has("shard")) {
+    const Value shard = root.Get("shard");
+    config.shard = std::make_shared<const shard::UnitPairConfig>(ReadUnitPair(shard, config.seed));
+    config.shard_text = shard.json().dump();
+  }
+
   Object prediction(root.Get("prediction"));
   const Value predictor = prediction.Get("predictor");
   const std::size_t kind = predictor.Choice(Predictors());
@@ -664,6 +671,13 @@ void RefuseControl(const RunConfig& config) {
   throw Refusal("configuration", "control.updates_per_second",
                 std::to_string(config.control.updates_per_second),
                 "0 here, since only `run` simulates the link to the controller");
+}
+
+void RefuseShard(const RunConfig& config) {
+  if (config.shard == nullptr) return;
+  throw Refusal(
+      "configuration: shard is given, allowed: none here, since only a replay carries frames through packet "
+      "dynamics units; give it to `replay --door pcap`");
 }
 
 RunConfig ParseRunConfig(const std::string& where, const std::string& text) {

@@ -3,6 +3,7 @@
 #define FOREFLOW_BINDINGS_CONFIG_RUN_CONFIG_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,10 @@
 #include "models/base/units.h"
 #include "models/path/future.h"
 #include "models/path/path_config.h"
+
+namespace foreflow::shard {
+struct UnitPairConfig;
+}
 
 namespace foreflow::config {
 
@@ -72,6 +77,10 @@ struct RunConfig {
   hw::BusProfile bus;
   LinkConfig link;
   ControlConfig control;
+  // Two packet dynamics units that a replay carries its frames through, in place of deciding on them; none
+  // where the configuration has none. And how it was written.
+  std::shared_ptr<const shard::UnitPairConfig> shard;
+  std::string shard_text;
 };
 
 // Reads RESOLVED.json strictly: a missing, unknown or repeated key, a wrong type or a value out of range
@@ -85,6 +94,9 @@ RunConfig ParseRunConfig(const std::string& where, const std::string& text);
 // Throws Refusal where the run has rules that change by the control protocol: only a door that simulates the
 // link to the controller can have them.
 void RefuseControl(const RunConfig& config);
+
+// Throws Refusal where the run has packet dynamics units, which only some doors carry frames through.
+void RefuseShard(const RunConfig& config);
 
 // Reads the files of the models that the run names, and counts what a type predicted by them costs on the
 // host's core into the break-even of tags. Throws Refusal where a file cannot be read, is not what the run

@@ -375,6 +375,7 @@ bool MayBeLeftOut(const std::string& pointer, const std::string& key) {
   }
   if (key == "vlan" || key == "vlan_priority") return true;
   if (key == "unit") return true;  // of a profile
+  if (pointer.compare(0, 6, "/shard") == 0) return true;
   return pointer == "/changes/0" || key == "changes" || key == "change" || key == "shard";
 }
 

@@ -167,6 +167,7 @@ class Measurement {
 void Measure(const Options& options) {
   config::RunConfig config = config::LoadRunConfig(options.config);
   config::RefuseControl(config);
+  config::RefuseShard(config);
   const pcap::Capture capture = pcap::LoadCapture(config.input);
   pcap::TimeMap map;
   map.max_gap = config.traffic.max_gap;

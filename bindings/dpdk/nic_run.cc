@@ -46,6 +46,7 @@ constexpr std::uint64_t kLiveFlows = 65'536;
 config::RunConfig LoadLive(const std::string& file) {
   config::RunConfig config = config::LoadRunConfig(file);
   config::RefuseControl(config);
+  config::RefuseShard(config);
   config::ResolveFlowEntries(config, kLiveFlows);
   return config;
 }

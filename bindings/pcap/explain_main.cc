@@ -29,6 +29,7 @@ int main(int argc, char** argv) {
   return foreflow::RunProgram(app, argc, argv, [&] {
     const foreflow::config::RunConfig config = foreflow::config::LoadRunConfig(resolved);
     foreflow::config::RefuseControl(config);
+    foreflow::config::RefuseShard(config);
     const foreflow::pcap::RunTraffic run = foreflow::pcap::LoadRunTraffic(config, times);
     const foreflow::config::Json told = foreflow::pcap::Explain(run, config, packets);
     std::printf("%s\n", foreflow::config::ToText(told, 1).c_str());

@@ -22,7 +22,8 @@ struct ReplayResult {
   path::Counters counters;
   config::Json models;      // of trained models, see config::ToJson(Lanes)
   config::Json statistics;  // of rules and tag rules, see config::StatisticsOf
-  path::PathConfig path;    // as it was in effect, flow_entries resolved
+  config::Json shard;  // where packet dynamics units carried the frames: {config, units, links, completion}
+  path::PathConfig path;  // as it was in effect, flow_entries resolved
   std::uint64_t distinct_entries = 0;
   std::uint16_t vms = 0;
   std::vector<std::string> notes;  // of the capture and of its times

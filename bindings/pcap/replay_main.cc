@@ -10,6 +10,7 @@ int main(int argc, char** argv) {
   options.report.door = "pcap";
   CLI::App app{"Decides on a capture at its recorded times: the pcap door."};
   foreflow::pcap::AddReplayOptions(app, options);
-  return foreflow::RunProgram(app, argc, argv,
-                              [&] { foreflow::pcap::RunReplay(options, foreflow::pcap::Replay); });
+  return foreflow::RunProgram(app, argc, argv, [&] {
+    foreflow::pcap::RunReplay(options, foreflow::pcap::Replay, foreflow::pcap::CarryFrames);
+  });
 }

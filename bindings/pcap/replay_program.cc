@@ -19,14 +19,23 @@ void AddReplayOptions(CLI::App& app, ReplayOptions& options) {
   app.add_flag("--json", report.json, "one JSON document on standard output");
 }
 
-void RunReplay(const ReplayOptions& options, const Door& door) {
+void RunReplay(const ReplayOptions& options, const Door& door, const ShardCarrier& carrier) {
   if (options.loops > 1 && !options.trace.empty()) {
     throw Refusal("command line: --trace names the packets of one pass; leave --loop or --trace out");
   }
   const config::RunConfig config =
       options.config == "none" ? DefaultReplayConfig() : config::LoadRunConfig(options.config);
   config::RefuseControl(config);
+  if (!carrier) config::RefuseShard(config);
   const Capture capture = LoadCapture(options.report.capture);
+  if (config.shard != nullptr) {
+    if (options.loops > 1)
+      throw Refusal("command line: --loop is for configurations without packet dynamics units; leave it out");
+    ShardReplay replay(capture, config);
+    carrier(replay);
+    options.report.Print(replay.Finish(options.trace));
+    return;
+  }
   std::optional<ReplayTracer> tracer;
   ReplayBegin begin;
   ReplayObserver observer;

@@ -9,6 +9,7 @@
 
 #include "bindings/pcap/replay.h"
 #include "bindings/pcap/replay_report.h"
+#include "bindings/pcap/shard_replay.h"
 
 namespace foreflow::pcap {
 
@@ -27,7 +28,8 @@ using Door = std::function<ReplayResult(const Capture&, const config::RunConfig&
                                         const ReplayObserver&, std::uint64_t loops)>;
 
 // Loads what the options name, has the door decide, traces and prints. Throws Refusal, std::runtime_error.
-void RunReplay(const ReplayOptions& options, const Door& door);
+// A configuration with packet dynamics units goes to `carrier` instead; without one it is refused.
+void RunReplay(const ReplayOptions& options, const Door& door, const ShardCarrier& carrier = {});
 
 }  // namespace foreflow::pcap
 

@@ -12,16 +12,17 @@ namespace foreflow::pcap {
 namespace {
 
 void WriteSummary(const ReplayReport& report, const ReplayResult& result) {
-  const config::Json document = {{"door", report.door},
-                                 {"packets", config::ToJson(result.packets)},
-                                 {"fingerprint", result.fingerprint},
-                                 {"notes", result.notes},
-                                 {"flow_entries", result.path.flow_entries},
-                                 {"distinct_entries", result.distinct_entries},
-                                 {"vms", result.vms},
-                                 {"counters", config::ToJson(result.counters)},
-                                 {"models", result.models},
-                                 {"statistics", result.statistics}};
+  config::Json document = {{"door", report.door},
+                           {"packets", config::ToJson(result.packets)},
+                           {"fingerprint", result.fingerprint},
+                           {"notes", result.notes},
+                           {"flow_entries", result.path.flow_entries},
+                           {"distinct_entries", result.distinct_entries},
+                           {"vms", result.vms},
+                           {"counters", config::ToJson(result.counters)},
+                           {"models", result.models},
+                           {"statistics", result.statistics}};
+  if (!result.shard.is_null()) document["shard"] = result.shard;
   std::ofstream out(report.summary);
   out << config::ToText(document, 2) << "\n";
   out.close();
@@ -36,6 +37,19 @@ void ReplayReport::Print(const ReplayResult& result) const {
   }
   if (!summary.empty()) WriteSummary(*this, result);
   for (const std::string& note : result.notes) std::fprintf(stderr, "note: %s\n", note.c_str());
+  if (json && !result.shard.is_null()) {
+    config::Json shard = result.shard;
+    const config::Json given = {{"shard", shard["config"]}};
+    shard.erase("config");
+    const config::Json document = {{"capture", capture},
+                                   {"door", door},
+                                   {"config", given},
+                                   {"packets", config::ToJson(result.packets)},
+                                   {"fingerprint", result.fingerprint},
+                                   {"shard", shard}};
+    std::printf("%s\n", config::ToText(document, 2).c_str());
+    return;
+  }
   if (json) {
     const config::Json document = {{"capture", capture},
                                    {"door", door},

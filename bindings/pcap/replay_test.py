@@ -109,6 +109,93 @@ def test_trace_has_a_row_for_every_packet(capture: Path, tmp_path: Path) -> None
         assert trace["work"][4]["stage"] == b"parse" and trace["work"][4]["visits"] == 60
 
 
+# The learned rule, repairs, and a network that does all that one can do.
+SHARD = {
+    "unit": {
+        "preference": "robustness", "repair": "preferred", "gaps": {"rule": "learned"}, "mtu": {"timeout_ms": 20},
+        "path_weights": [1, 1], "path_rule": "fragment",
+    },
+    "network": {"paths": [
+        {"delay_us": 1000, "jitter_us": 50, "loss": 0.03, "burst": {"to_bad": 0.02, "to_good": 0.3}, "late": 0.05, "late_most_us": 900, "duplicate": 0.02, "corrupt": 0.02},
+        {"delay_us": 1500, "loss": 0.05},
+    ]},
+    "key": "00112233445566778899aabbccddeeff" * 2,
+}  # fmt: skip
+
+
+def resolved(tmp_path: Path, shard: dict[str, object], **scenario: object) -> Path:
+    from foreflow import config as configuration
+
+    named = tmp_path / "scenario.yaml"
+    named.write_text(json.dumps({"scenario": "units", "about": "frames through units", "shard": shard, **scenario}))
+    document = configuration.resolved_for_run(configuration.resolve(str(named), []), "reactive", 1, Path("in.pcap"), tmp_path)
+    path = tmp_path / "resolved.json"
+    path.write_text(json.dumps(document))
+    return path
+
+
+def test_units_carry_a_captures_frames(capture: Path, tmp_path: Path) -> None:
+    """Every frame is out, or dropped for a reason, whatever the network does; and the same every time."""
+    many = tmp_path / "many.pcap"
+    frames = [scapy.Ether() / scapy.IP(dst="10.0.0.9") / scapy.UDP(sport=i % 50, dport=9) / bytes(i % 1400) for i in range(1500)]
+    for i, frame in enumerate(frames):
+        frame.time = 1_700_000_000 + i * 0.0005
+    scapy.wrpcap(str(many), frames)
+    config = resolved(tmp_path, SHARD)
+    done = replay(many, "--config", config, "--json", "--trace", tmp_path / "trace.h5")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    packets, shard = answer["packets"], answer["shard"]
+    assert packets["in"] == 1500 == packets["out"] + sum(packets["dropped"].values())
+    assert packets["out"] > 1480 and set(packets["dropped"]) <= {"not_whole"}
+    assert answer["config"] == {"shard": SHARD}
+    sender, receiver = shard["units"]
+    assert sender["verdicts"]["sent"] == 1500 and receiver["verdicts"]["delivered"] == packets["out"]
+    assert receiver["verdicts"]["forged"] + receiver["verdicts"].get("malformed", 0) > 0, "changed on the way"
+    assert sender["sent"]["resent"] > 0 and sender["sent"]["repairs"] > 0
+    there = shard["links"][0]
+    assert there["in"] == sum(there["fates"].values())
+    assert there["out"] == there["fates"]["passed"] + there["duplicated"] == sum(receiver["verdicts"].values()) - receiver["verdicts"].get("sent", 0)
+    with h5py.File(tmp_path / "trace.h5") as trace:
+        rows = trace["packets"][:]
+        assert len(rows) == 1500 and (rows["departure_ns"] >= 0).sum() == packets["out"]
+        out = rows[rows["departure_ns"] >= 0]
+        assert (out["departure_ns"] - out["arrival_ns"]).min() >= 1_000_000, "the delay of the network"
+        assert len(trace["decisions"]) == 0
+    again = replay(many, "--config", config, "--fingerprint").stdout.splitlines()[-1]
+    assert again == answer["fingerprint"]
+    other = replay(many, "--config", resolved(tmp_path, {**SHARD, "key": "00" * 32}), "--fingerprint").stdout.splitlines()[-1]
+    assert other != again
+    # Over a network that does nothing, everything comes out; records that are no frames do not go in.
+    clean = json.loads(replay(capture, "--config", resolved(tmp_path, {}), "--json").stdout)
+    assert clean["packets"] == {"in": 60, "out": 60, "held": 0, "dropped": {}}
+    cut = tmp_path / "cut.pcap"
+    subprocess.run(["editcap", "-s", "50", capture, cut], check=True, capture_output=True)
+    short = json.loads(replay(cut, "--config", resolved(tmp_path, {}), "--json").stdout)["packets"]
+    assert short["dropped"]["truncated"] == 60 - short["out"] > 0
+
+
+@pytest.mark.parametrize(
+    ("shard", "says"),
+    [
+        ({"unit": {"gaps": {"rule": "clairvoyant"}}}, 'shard.unit.gaps.rule is "clairvoyant", allowed: none, fixed, three, rack, learned, ewma'),
+        ({"unit": {"gap": {}}}, 'unknown key "gap"'),
+        ({"unit": {"tick_us": 0.5}}, "shard: packet dynamics unit: tick is 500 ns, allowed: 1000 .. 10000000 ns"),
+        ({"unit": {"repair": True}}, "shard.unit.repair is true, allowed: never, preferred, split, always"),
+        ({"unit": {"most_packet_bytes": 65535}}, "most_packet_bytes is 65535"),
+        ({"unit": {"path_weights": []}}, "a list of 1 .. 16 weights"),
+        ({"network": {"paths": [{"loss": 2}]}}, "shard.network.paths[0].loss is 2, allowed: numbers 0 .. 1"),
+        ({"key": "00"}, "shard.key is no key, allowed: 64 hex digits"),
+        ({"warm_up_ms": -1}, "shard.warm_up_ms is -1"),
+    ],
+)
+def test_units_out_of_range_are_refused(capture: Path, tmp_path: Path, shard: dict[str, object], says: str) -> None:
+    done = replay(capture, "--config", resolved(tmp_path, shard))
+    assert done.returncode == 2 and says in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    looped = replay(capture, "--config", resolved(tmp_path, {}), "--loop", "2")
+    assert looped.returncode == 2 and "--loop is for configurations without packet dynamics units" in looped.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -35,6 +35,10 @@ enum class Reason : std::uint8_t {
   kTtlExpired,  // its time to live would reach 0
   kTooLong,     // for the tunnel that it goes into
   kNoFrame,     // a VLAN or a tunnel is for Ethernet frames, and it has none
+  // Dropped between two packet dynamics units.
+  kUnitRefused,  // the first one did not take it
+  kNotWhole,     // some of it was lost on the way and not made good
+  kMarked,       // congestion was marked on the way, and its sender does not heed that (RFC 6040)
   kCount,
 };
 

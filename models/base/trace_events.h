@@ -61,7 +61,7 @@ struct DecisionRow {
 inline constexpr Column kDecisionRowColumns[] = {
     {"packet", ColumnType::kU64, offsetof(DecisionRow, packet), 1, "index", "Position of the packet in the input that was offered.", nullptr},
     {"verb", ColumnType::kU8, offsetof(DecisionRow, verb), 1, "enum", "What was done: trap means that the host decided and forwarded.", "forward,drop,trap"},
-    {"reason", ColumnType::kU8, offsetof(DecisionRow, reason), 1, "enum", "Why the packet went where it went.", "cache_hit,cache_miss,not_offloaded,trap_rule,tag_rule,deny_rule,default_drop,meter_red,malformed,truncated,unknown_link,queue_full,station_full,same_port,rule_hit,rule_miss,rule_cover,ttl_expired,too_long,no_frame"},
+    {"reason", ColumnType::kU8, offsetof(DecisionRow, reason), 1, "enum", "Why the packet went where it went.", "cache_hit,cache_miss,not_offloaded,trap_rule,tag_rule,deny_rule,default_drop,meter_red,malformed,truncated,unknown_link,queue_full,station_full,same_port,rule_hit,rule_miss,rule_cover,ttl_expired,too_long,no_frame,unit_refused,not_whole,marked"},
     {"rule", ColumnType::kU32, offsetof(DecisionRow, rule), 1, "id", "Standard rule that decided, or 4294967295 where none did.", nullptr},
     {"tag_rule", ColumnType::kU32, offsetof(DecisionRow, tag_rule), 1, "id", "Tag rule that chose queue, meter or mirror, or 4294967295 where none did.", nullptr},
     {"queue", ColumnType::kU8, offsetof(DecisionRow, queue), 1, "index", "Egress queue, where 0 is served first.", nullptr},

@@ -57,7 +57,7 @@ struct PathConfig {
 constexpr std::uint32_t kMostPaths = 16;
 
 struct ImpairmentConfig {
-  std::vector<PathConfig> paths = {PathConfig{}};  // 1 .. kMostPaths
+  std::vector<PathConfig> paths = std::vector<PathConfig>(1);  // 1 .. kMostPaths
   // On the wire around what is passed, for rate and bit errors: UDP 8, IPv4 20, Ethernet 38.
   std::size_t framing_bytes = 66;  // 0 .. 1024
 };

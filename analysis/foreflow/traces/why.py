@@ -43,6 +43,9 @@ REASONS = {
     "ttl_expired": "dropped: rule {rule} decrements the time to live, which would reach 0",
     "too_long": "dropped: rule {rule} puts the packet into a tunnel, and it is too long for the tunnel's MTU",
     "no_frame": "dropped: rule {rule} asks for a VLAN or a tunnel, and the link carries no Ethernet frames",
+    "unit_refused": "dropped: the packet dynamics unit did not take it",
+    "not_whole": "dropped: some of it was lost between packet dynamics units, and not made good",
+    "marked": "dropped: congestion was marked on the way, and its sender does not heed that",
 }
 TAGS = {
     "absent": "no tag came with the packet",

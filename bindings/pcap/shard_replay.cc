@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "bindings/pcap/shard_replay.h"
+
+#include <algorithm>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+
+#include "bindings/hdf5/trace_file.h"
+#include "models/crypto/digest.h"
+
+namespace foreflow::pcap {
+namespace {
+
+template <typename Counts, typename Enum>
+config::Json Named(const Counts& counts, Enum) {
+  config::Json json = config::Json::object();
+  for (std::size_t i = 0; i < counts.size(); ++i)
+    if (counts[i] != 0) json[Name(static_cast<Enum>(i))] = counts[i];
+  return json;
+}
+
+config::Json UnitJson(const shard::Unit& unit, Nanos now) {
+  const shard::Unit::Sent& sent = unit.sent();
+  const shard::CongestionReport report = unit.Report(0, now);
+  return {{"verdicts", Named(unit.counts(), shard::UnitVerdict())},
+          {"fragments", Named(unit.fragments(), shard::FragmentFate())},
+          {"sent",
+           {{"data", sent.data},
+            {"resent", sent.resent},
+            {"repairs", sent.repairs},
+            {"feedback", sent.feedback},
+            {"probes", sent.probes},
+            {"mtu_probes", sent.mtu_probes},
+            {"bytes", sent.bytes}}},
+          {"requests", unit.gaps(0).counts().requests},
+          {"spurious_requests", unit.gaps(0).counts().spurious},
+          {"path_mtu", unit.path_mtu(0)},
+          {"round_trip_us", static_cast<double>(report.latency.count()) / 1e3},
+          {"bytes", unit.bytes()}};
+}
+
+config::Json LinkJson(const impair::Link& link) {
+  const impair::Impairment::Counts& counts = link.counts();
+  return {{"in", counts.in},
+          {"out", counts.out},
+          {"fates", Named(counts.fates, impair::Fate())},
+          {"duplicated", counts.duplicated},
+          {"corrupted", counts.corrupted},
+          {"late", counts.late},
+          {"marked", counts.marked},
+          {"no_room", link.no_room()}};
+}
+
+config::Json CompletionJson(const std::vector<shard::UnitPair::Frame>& frames) {
+  std::vector<Nanos> times;
+  for (const shard::UnitPair::Frame& frame : frames)
+    if (frame.fate == shard::FrameFate::kOut) times.push_back(frame.out - frame.in);
+  std::sort(times.begin(), times.end());
+  const auto at = [&](double share) -> config::Json {
+    if (times.empty()) return nullptr;
+    const auto rank = static_cast<std::size_t>(share * static_cast<double>(times.size() - 1));
+    return static_cast<double>(times[rank].count()) / 1e3;
+  };
+  return {{"p50_us", at(0.5)}, {"p99_us", at(0.99)}, {"most_us", at(1)}};
+}
+
+Reason ReasonOf(shard::FrameFate fate) {
+  switch (fate) {
+    case shard::FrameFate::kRefused:
+      return Reason::kUnitRefused;
+    case shard::FrameFate::kMarked:
+      return Reason::kMarked;
+    default:
+      return Reason::kNotWhole;
+  }
+}
+
+}  // namespace
+
+ShardReplay::ShardReplay(const Capture& capture, const config::RunConfig& config)
+    : config_(config), traffic_(MapRecorded(capture, config.path.vms)), pair_(*config.shard) {
+  notes_ = capture.notes;
+  notes_.insert(notes_.end(), traffic_.notes.begin(), traffic_.notes.end());
+}
+
+void ShardReplay::Input(BytesView frame) {
+  const path::Arrival& arrival = traffic_.arrivals[next_++];
+  Reason early = Reason::kCount;
+  if (arrival.link != wire::Link::kEthernet) {
+    early = Reason::kUnknownLink;
+  } else if (arrival.captured.size < arrival.wire_bytes) {
+    early = Reason::kTruncated;
+  }
+  early_.push_back(early);
+  if (early == Reason::kCount) pair_.Input(frame, arrival.time);
+}
+
+ReplayResult ShardReplay::Finish(const std::string& trace) {
+  if (next_ != traffic_.arrivals.size()) throw std::logic_error("frames were not carried to the unit");
+  pair_.Finish();
+  ReplayResult result;
+  std::unique_ptr<hdf5::TraceFile> file;
+  if (!trace.empty()) file = std::make_unique<hdf5::TraceFile>(trace);
+  std::size_t frame = 0;
+  for (std::size_t i = 0; i < early_.size(); ++i) {
+    const path::Arrival& arrival = traffic_.arrivals[i];
+    ++result.packets.in;
+    trace::PacketRow row;
+    row.packet = i;
+    row.vm = arrival.vm;
+    row.arrival_ns = arrival.time.count();
+    row.departure_ns = -1;
+    row.wire_bytes = arrival.wire_bytes;
+    if (early_[i] != Reason::kCount) {
+      result.packets.Drop(early_[i]);
+    } else {
+      const shard::UnitPair::Frame& of = pair_.frames()[frame++];
+      if (of.fate == shard::FrameFate::kOut) {
+        ++result.packets.out;
+        row.departure_ns = (arrival.time + (of.out - of.in)).count();
+      } else {
+        result.packets.Drop(ReasonOf(of.fate));
+      }
+    }
+    if (file) file->Append(row);
+  }
+  if (file) file->Close();
+  const auto fingerprint = pair_.Fingerprint();
+  result.fingerprint = crypto::Hex({fingerprint.data(), fingerprint.size()});
+  result.vms = traffic_.vms;
+  result.notes = notes_;
+  const Nanos end = pair_.frames().empty() ? Nanos() : pair_.frames().back().in;
+  result.shard = {{"config", config::Json::parse(config_.shard_text)},
+                  {"units", {UnitJson(pair_.unit(0), end), UnitJson(pair_.unit(1), end)}},
+                  {"links", {LinkJson(pair_.link(0)), LinkJson(pair_.link(1))}},
+                  {"completion", CompletionJson(pair_.frames())}};
+  return result;
+}
+
+void CarryFrames(ShardReplay& replay) {
+  for (const path::Arrival& arrival : replay.arrivals()) replay.Input(arrival.captured);
+}
+
+}  // namespace foreflow::pcap

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#ifndef FOREFLOW_BINDINGS_PCAP_SHARD_REPLAY_H_
+#define FOREFLOW_BINDINGS_PCAP_SHARD_REPLAY_H_
+
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "bindings/config/run_config.h"
+#include "bindings/pcap/capture.h"
+#include "bindings/pcap/replay.h"
+#include "bindings/pcap/time_map.h"
+#include "models/shard/unit_pair.h"
+
+namespace foreflow::pcap {
+
+// A capture's frames on their way through two packet dynamics units (config.shard), whichever door carries
+// them to the first: all at their recorded times, in order. Ethernet frames that the capture cut short, and
+// records that are none, are dropped before.
+class ShardReplay {
+ public:
+  // config.shard must be there. Both arguments must outlive it. Throws Refusal.
+  ShardReplay(const Capture& capture, const config::RunConfig& config);
+
+  // What is to come: a door hands over each of these, in order.
+  const std::vector<path::Arrival>& arrivals() const { return traffic_.arrivals; }
+  // The next of them, with its bytes as the door carried them here.
+  void Input(BytesView frame);
+  // After the last. With a trace's file, a row for each packet.
+  ReplayResult Finish(const std::string& trace);
+
+ private:
+  const config::RunConfig& config_;
+  Traffic traffic_;
+  shard::UnitPair pair_;
+  std::size_t next_ = 0;
+  std::vector<Reason> early_;  // of each arrival: why it went no further; kCount: it went in
+  std::vector<std::string> notes_;
+};
+
+// How a door brings the arrivals of a ShardReplay to its Input.
+using ShardCarrier = std::function<void(ShardReplay&)>;
+
+// The pcap door's: nothing in between.
+void CarryFrames(ShardReplay& replay);
+
+}  // namespace foreflow::pcap
+
+#endif  // FOREFLOW_BINDINGS_PCAP_SHARD_REPLAY_H_
