@@ -5,6 +5,7 @@
 cpp_examples = [
     ("foreflow-rpc --requests=50", "True", "True"),
     ("foreflow-rpc --requests=50 --predict=false", "True", "False"),
+    ("foreflow-pdu-rpc --requests=50", "True", "False"),
 ]
 
 python_examples = []
