@@ -44,7 +44,7 @@ def _controlled() -> Iterator[Callable[[str], str]]:
     if not control_test.DPDK.is_file():
         pytest.skip("FOREFLOW_DPDK names no build with the runner")
     folder = Path.cwd()
-    served = control_test.Served(folder)
+    served = control_test.Served(folder, "predictive")
     for name, copy in (("operator", "operator.key"), ("device.pub", "device.key.pub")):
         shutil.copy2(folder / name, folder / copy)
     served.start()
