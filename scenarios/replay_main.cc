@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <CLI/CLI.hpp>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "bindings/config/run_config.h"
 #include "bindings/pcap/capture.h"
 #include "bindings/pcap/replay.h"
 #include "bindings/pcap/replay_program.h"
+#include "bindings/pcap/shard_replay.h"
 #include "bindings/program/run_program.h"
 #include "models/base/refusal.h"
+#include "scenarios/frame_carrier.h"
 #include "scenarios/simulation.h"
 
 namespace foreflow::scenarios {
@@ -21,8 +25,16 @@ void Replay(const pcap::ReplayOptions& options) {
   if (options.loops > 1) throw Refusal("command line: --loop is for the doors pcap and dpdk");
   config::RunConfig config = config::LoadRunConfig(options.config);
   config::RefuseControl(config);
-  config::RefuseShard(config);
   const pcap::Capture capture = pcap::LoadCapture(options.report.capture);
+  if (config.shard != nullptr) {
+    pcap::ShardReplay replay(capture, config);
+    std::vector<std::string> notes;
+    CarryOverEthernet(replay, notes);
+    pcap::ReplayResult result = replay.Finish(options.trace);
+    result.notes.insert(result.notes.end(), notes.begin(), notes.end());
+    options.report.Print(result);
+    return;
+  }
   const pcap::Traffic traffic = pcap::MapRecorded(capture, config.path.vms);
   const path::Future future(traffic.arrivals, config.path.label_horizon);
 

@@ -107,6 +107,18 @@ class RunTest(unittest.TestCase):
                 self.assertEqual(simulated.pop("packets")["in"], replayed.pop("packets")["in"])
                 self.assertEqual(simulated, replayed)
 
+    def test_both_doors_carry_frames_through_units_alike(self) -> None:
+        resolved = self.resolved("reactive")
+        way = {"delay_us": 1000, "jitter_us": 50, "loss": 0.03, "late": 0.05, "late_most_us": 900, "duplicate": 0.02, "corrupt": 0.02}
+        resolved["shard"] = {"unit": {"preference": "robustness", "gaps": {"rule": "learned"}}, "network": {"paths": [way]}}
+        simulated, replayed = self.replay(REPLAY_NS3, resolved), self.replay(REPLAY, resolved)
+        self.assertEqual((simulated.pop("door"), replayed.pop("door")), ("ns3", "pcap"))
+        self.assertEqual(simulated, replayed)
+        packets = simulated["packets"]
+        self.assertEqual(packets["in"], packets["out"] + sum(packets["dropped"].values()))
+        self.assertEqual(packets["dropped"]["truncated"], 2, "what was cut short goes through no unit")
+        self.assertGreater(simulated["shard"]["units"][0]["sent"]["resent"], 0)
+
     def test_a_capture_of_years_is_simulated_like_any_other(self) -> None:
         """Silences that the simulator cannot count through are passed over, which changes no decision and no latency."""
         write_capture(self.capture, 3000, silence_s=400 * 24 * 3600)
