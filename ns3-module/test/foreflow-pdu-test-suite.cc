@@ -2,6 +2,7 @@
 #include "foreflow-test-support.h"
 
 #include "models/base/rng.h"
+#include "models/shard/unit_pair.h"
 
 #include "ns3/foreflow-impaired-channel.h"
 #include "ns3/foreflow-packet-dynamics-helper.h"
@@ -85,14 +86,16 @@ class UnitPair
      * @param config of both units
      * @param guests of each host
      * @param delays of the cables
+     * @param rate of the ports
      */
     explicit UnitPair(const ff::PduConfig& config,
                       uint32_t guests = 1,
-                      const std::vector<Time>& delays = {MicroSeconds(5)})
+                      const std::vector<Time>& delays = {MicroSeconds(5)},
+                      const char* rate = "1Gb/s")
     {
         nodes.Create(2);
         ff::EthernetHelper ethernet;
-        ethernet.SetDeviceAttribute("DataRate", DataRateValue(DataRate("1Gb/s")));
+        ethernet.SetDeviceAttribute("DataRate", DataRateValue(DataRate(rate)));
         std::array<NetDeviceContainer, 2> ports;
         for (const Time& delay : delays)
         {
@@ -256,6 +259,110 @@ class PduTimingTestCase : public PduTestCase
 
     std::vector<Time> m_heard; //!< when
     Ptr<NetDevice> m_device;   //!< where
+};
+
+/**
+ * The devices and what other doors replay captures through: the same packets whole, at the same
+ * times.
+ */
+class PduPairTestCase : public PduTestCase
+{
+  public:
+    PduPairTestCase()
+        : PduTestCase("two devices do what two units and a network alone do")
+    {
+    }
+
+  private:
+    /**
+     * @param packet that is whole
+     */
+    void
+    Whole(const ff::PduPacket& packet)
+    {
+        m_whole.emplace_back(packet.decided.count() / 1000,
+                             std::vector<uint8_t>(packet.frame.begin(), packet.frame.end()));
+    }
+
+    void
+    DoRun() override
+    {
+        // A cycle is a picosecond, and all other times are picoseconds too: whatever leaves a unit
+        // is on the cable two whole nanoseconds after it was decided.
+        ff::PduConfig config = UnitConfig();
+        config.profiles.device.clock_hz = 1'000'000'000'000;
+        config.profiles.device.unit.base_millicycles = {1000, 1000, 1000, 1000};
+        config.profiles.bus = {};
+        config.profiles.bus.bandwidth = ff::BitsPerSecond(1'000'000'000'000'000);
+        UnitPair pair(config, 0, {Time(0)}, "1000000Gb/s");
+        pair.cables[0]->Configure(RoughWay(), RoughWay(), 5);
+        pair.hosts[1].unit->TraceConnectWithoutContext("PacketWhole",
+                                                       MakeCallback(&PduPairTestCase::Whole, this));
+
+        ff::shard::UnitPairConfig alone;
+        alone.unit = config.unit;
+        alone.forth = RoughWay();
+        alone.back = RoughWay();
+        alone.forth.paths[0].delay += Nanos(2);
+        alone.back.paths[0].delay += Nanos(2);
+        alone.seed = 5;
+        alone.warm_up = Nanos();
+        ff::shard::UnitPair reference(alone);
+
+        ::foreflow::Rng rng(9, "foreflow-pdu-test-suite.pair");
+        const Ptr<ff::PacketDynamicsUnit> from = pair.hosts[0].unit;
+        const Ptr<ff::PacketDynamicsUnit> to = pair.hosts[1].unit;
+        std::vector<std::vector<uint8_t>> frames;
+        Nanos now = Millis(20);
+        for (int i = 0; i < 600; ++i)
+        {
+            now += Nanos(static_cast<int64_t>(rng.Exponential(250'000)));
+            std::vector<uint8_t> frame(60 + rng.Below(1455));
+            for (uint8_t& byte : frame)
+            {
+                byte = static_cast<uint8_t>(rng.Next32());
+            }
+            to->GetMac().CopyTo(frame.data());
+            from->GetMac().CopyTo(frame.data() + 6);
+            frame[12] = 0x88;
+            frame[13] = 0xb5;
+            frames.push_back(frame);
+            const auto payload =
+                Create<Packet>(frame.data() + 14, static_cast<uint32_t>(frame.size() - 14));
+            Simulator::Schedule(NanoSeconds(now.count()), [from, to, payload] {
+                from->Send(payload, to->GetAddress(), 0x88b5);
+            });
+            reference.Input({frame.data(), frame.size()}, now);
+        }
+        Simulator::Stop(Seconds(2));
+        Simulator::Run();
+        reference.Finish();
+
+        std::multimap<int64_t, std::vector<uint8_t>> expected;
+        for (std::size_t i = 0; i < frames.size(); ++i)
+        {
+            if (reference.frames()[i].fate == ff::shard::FrameFate::kOut)
+            {
+                expected.insert({reference.frames()[i].out.count(), frames[i]});
+            }
+        }
+        NS_TEST_EXPECT_MSG_GT(expected.size(), 590, "nearly all come through");
+        NS_TEST_EXPECT_MSG_EQ(m_whole.size(), expected.size(), "as many");
+        const std::multimap<int64_t, std::vector<uint8_t>> heard(m_whole.begin(), m_whole.end());
+        NS_TEST_EXPECT_MSG_EQ((heard == expected), true, "the same, to the nanosecond");
+        for (std::size_t i = 0; i < 2; ++i)
+        {
+            const ff::shard::Unit& unit = pair.hosts[i].unit->GetUnit();
+            NS_TEST_EXPECT_MSG_EQ(unit.sent().resent, reference.unit(i).sent().resent, "again");
+            NS_TEST_EXPECT_MSG_EQ(unit.gaps(0).counts().requests,
+                                  reference.unit(i).gaps(0).counts().requests,
+                                  "asked for");
+        }
+        NS_TEST_EXPECT_MSG_GT(reference.unit(0).sent().resent, 10, "some were lost");
+        ExpectBalance(pair);
+    }
+
+    std::vector<std::pair<int64_t, std::vector<uint8_t>>> m_whole; //!< time in ns, frame
 };
 
 /**
@@ -1075,6 +1182,7 @@ class PduTestSuite : public TestSuite
     {
         AddTestCase(new ImpairedChannelTestCase);
         AddTestCase(new PduTimingTestCase);
+        AddTestCase(new PduPairTestCase);
         AddTestCase(new PduTransportTestCase(Preference::kBandwidth, false));
         AddTestCase(new PduTransportTestCase(Preference::kBandwidth, true));
         AddTestCase(new PduTransportTestCase(Preference::kRobustness, true));
