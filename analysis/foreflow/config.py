@@ -88,7 +88,7 @@ def all_keys() -> list[str]:
     """Every key that an override may name, dotted."""
     keys = []
     for name, part in schema()["properties"].items():
-        if name in ("scenario", "about"):
+        if name in ("scenario", "about", "shard"):  # shard has no defaults here, and is the doors' to read
             continue
         inner = part.get("properties")
         keys.extend([f"{name}.{key}" for key in inner] if inner else [name])

@@ -128,7 +128,9 @@ def resolved(tmp_path: Path, shard: dict[str, object], **scenario: object) -> Pa
 
     named = tmp_path / "scenario.yaml"
     named.write_text(json.dumps({"scenario": "units", "about": "frames through units", "shard": shard, **scenario}))
-    document = configuration.resolved_for_run(configuration.resolve(str(named), []), "reactive", 1, Path("in.pcap"), tmp_path)
+    config = configuration.resolve(str(named), [])
+    assert "shard" not in configuration.parameters(config), "what a table of runs has as columns"
+    document = configuration.resolved_for_run(config, "reactive", 1, Path("in.pcap"), tmp_path)
     path = tmp_path / "resolved.json"
     path.write_text(json.dumps(document))
     return path
@@ -136,6 +138,9 @@ def resolved(tmp_path: Path, shard: dict[str, object], **scenario: object) -> Pa
 
 def test_units_carry_a_captures_frames(capture: Path, tmp_path: Path) -> None:
     """Every frame is out, or dropped for a reason, whatever the network does; and the same every time."""
+    from foreflow.errors import Refused
+    from foreflow.traces.kept import open_run
+
     many = tmp_path / "many.pcap"
     frames = [scapy.Ether() / scapy.IP(dst="10.0.0.9") / scapy.UDP(sport=i % 50, dport=9) / bytes(i % 1400) for i in range(1500)]
     for i, frame in enumerate(frames):
@@ -164,6 +169,13 @@ def test_units_carry_a_captures_frames(capture: Path, tmp_path: Path) -> None:
         assert len(trace["decisions"]) == 0
     again = replay(many, "--config", config, "--fingerprint").stdout.splitlines()[-1]
     assert again == answer["fingerprint"]
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    made = {"RESOLVED.json": json.loads(config.read_text()), "manifest.json": {"exit": "done", "inputs_sha256": {"in": ""}}, "summary.json": {"packets": packets}}
+    for name, document in made.items():
+        (kept / name).write_text(json.dumps(document))
+    with pytest.raises(Refused, match="packet dynamics units carried its frames"):
+        open_run(kept)
     other = replay(many, "--config", resolved(tmp_path, {**SHARD, "key": "00" * 32}), "--fingerprint").stdout.splitlines()[-1]
     assert other != again
     # Over a network that does nothing, everything comes out; records that are no frames do not go in.
