@@ -313,11 +313,13 @@ def record(out: Path | None, plan: str, seconds: int, seed: int) -> None:
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads of the dpdk door; the others decide on one, whatever N. Decides nothing: see device.lanes.")
 @click.option("--loop", "loops", type=click.IntRange(1, 10**9), default=1, show_default=True, metavar="N", help="Passes over the capture (doors pcap and dpdk).")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Keep the run in this folder, for diff and explain.")
+@click.option("--wire", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write what packet dynamics units (section shard) send to this pcapng file.")
+@click.option("--key-log", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write their keys, with which `dissect` reads it.")
 @click.option("--fingerprint", is_flag=True, help="Print the digest alone on the last line.")
 @JSON_OPTION
 def replay(
     capture: Path, overrides: tuple[str, ...], door: str, scenario: str, arm: str, workers: int, loops: int,
-    out: Path | None, fingerprint: bool, as_json: bool,
+    wire: Path | None, key_log: Path | None, out: Path | None, fingerprint: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Decide every packet of CAPTURE at its recorded time.
 
@@ -325,7 +327,7 @@ def replay(
     """
     from foreflow.traces.replays import Replay, keep, show
 
-    wanted = Replay(capture, scenario, list(overrides), arm, door, workers, loops)
+    wanted = Replay(capture, scenario, list(overrides), arm, door, workers, loops, wire, key_log)
     sys.exit(keep(wanted, out, fingerprint, as_json) if out else show(wanted, fingerprint, as_json))
 
 

@@ -12,6 +12,8 @@ void AddReplayOptions(CLI::App& app, ReplayOptions& options) {
   app.add_option("capture", report.capture, "pcap or pcapng file, gzip-compressed or not")->required();
   app.add_option("--config", options.config, "resolved configuration (JSON), or none: forward everything");
   app.add_option("--trace", options.trace, "write the decisions to this HDF5 file");
+  app.add_option("--wire", options.wire.capture, "write what packet dynamics units send to this pcapng file");
+  app.add_option("--key-log", options.wire.key_log, "write the keys that they send with to this file");
   app.add_option("--loop", options.loops, "passes over the capture, each a mean gap after the one before")
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000'000}));
   app.add_option("--summary", report.summary, "write what came of it to this file (JSON)");
@@ -31,10 +33,16 @@ void RunReplay(const ReplayOptions& options, const Door& door, const ShardCarrie
   if (config.shard != nullptr) {
     if (options.loops > 1)
       throw Refusal("command line: --loop is for configurations without packet dynamics units; leave it out");
-    ShardReplay replay(capture, config);
+    ShardReplay replay(capture, config, options.wire);
     carrier(replay);
     options.report.Print(replay.Finish(options.trace));
     return;
+  }
+  if (!options.wire.capture.empty() || !options.wire.key_log.empty()) {
+    throw Refusal(
+        "command line: --wire and --key-log are for configurations with packet dynamics units (section "
+        "shard); "
+        "leave them out");
   }
   std::optional<ReplayTracer> tracer;
   ReplayBegin begin;

@@ -18,6 +18,7 @@ struct ReplayOptions {
   ReplayReport report;
   std::string config = "none";  // RESOLVED.json, or none
   std::string trace;            // HDF5 file to write, or empty
+  WireOutputs wire;             // of configurations with packet dynamics units
   std::uint64_t loops = 1;
 };
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import pytest
 
 h5py = pytest.importorskip("h5py")
 scapy = pytest.importorskip("scapy.all")
+
+from foreflow.places import DISSECTOR, TRAINED  # noqa: E402
 
 BUILD = os.environ.get("FOREFLOW_BUILD")
 pytestmark = pytest.mark.skipif(not BUILD, reason="FOREFLOW_BUILD names no build")
@@ -178,6 +181,8 @@ def test_units_carry_a_captures_frames(capture: Path, tmp_path: Path) -> None:
         open_run(kept)
     other = replay(many, "--config", resolved(tmp_path, {**SHARD, "key": "00" * 32}), "--fingerprint").stdout.splitlines()[-1]
     assert other != again
+    taught = {**SHARD, "unit": {**SHARD["unit"], "gaps": {"rule": "learned", "table": str(TRAINED / "fragment-loss.table")}}}
+    assert replay(many, "--config", resolved(tmp_path, taught), "--fingerprint").stdout.splitlines()[-1] != again
     # Over a network that does nothing, everything comes out; records that are no frames do not go in.
     clean = json.loads(replay(capture, "--config", resolved(tmp_path, {}), "--json").stdout)
     assert clean["packets"] == {"in": 60, "out": 60, "held": 0, "dropped": {}}
@@ -187,10 +192,33 @@ def test_units_carry_a_captures_frames(capture: Path, tmp_path: Path) -> None:
     assert short["dropped"]["truncated"] == 60 - short["out"] > 0
 
 
+@pytest.mark.skipif(shutil.which("tshark") is None, reason="needs tshark")
+def test_what_units_send_is_a_capture_that_wireshark_reads(capture: Path, tmp_path: Path) -> None:
+    config = resolved(tmp_path, SHARD)
+    wire, keys = tmp_path / "wire.pcapng", tmp_path / "keys.log"
+    plain = replay(capture, "--config", config, "--json")
+    done = replay(capture, "--config", config, "--wire", wire, "--key-log", keys, "--json")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer == json.loads(plain.stdout), "writing it down changes nothing"
+    assert keys.stat().st_mode & 0o077 == 0 and len(keys.read_text().splitlines()) == 2
+    sent = sum(sum(count for name, count in unit["sent"].items() if name not in ("bytes", "resent")) for unit in answer["shard"]["units"])
+    command = ["tshark", "-n", "-r", wire, "-X", f"lua_script:{DISSECTOR}", "-o", "foreflow.shard.ports:7800", "-o", f"foreflow.shard.keys:{keys}"]
+    shown = subprocess.run([*command, "-T", "fields", "-e", "foreflow.shard.tag.status", "-e", "foreflow.shard.reassembled.length"], capture_output=True, text=True, check=True)
+    rows = [line.split("\t") for line in shown.stdout.splitlines()]
+    assert {row[0] for row in rows} == {"good"}
+    assert sum(1 for row in rows if row[1]) == 60, "each frame, from the datagrams of both directions"
+    assert len(rows) == sent
+    alone = replay(capture, "--wire", wire)
+    assert alone.returncode == 2 and "are for configurations with packet dynamics units" in alone.stderr
+
+
 @pytest.mark.parametrize(
     ("shard", "says"),
     [
         ({"unit": {"gaps": {"rule": "clairvoyant"}}}, 'shard.unit.gaps.rule is "clairvoyant", allowed: none, fixed, three, rack, learned, ewma'),
+        ({"unit": {"gaps": {"table": "none.table"}}}, 'shard.unit.gaps.table is "none.table", allowed: the path of a table that `./foreflow train fragment-loss` wrote'),
+        ({"unit": {"gaps": {"table": str(Path(__file__))}}}, "replay_test.py: no table of losses"),
         ({"unit": {"gap": {}}}, 'unknown key "gap"'),
         ({"unit": {"tick_us": 0.5}}, "shard: packet dynamics unit: tick is 500 ns, allowed: 1000 .. 10000000 ns"),
         ({"unit": {"repair": True}}, "shard.unit.repair is true, allowed: never, preferred, split, always"),

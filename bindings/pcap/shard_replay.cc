@@ -1,13 +1,22 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "bindings/pcap/shard_replay.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
 #include "bindings/hdf5/trace_file.h"
+#include "bindings/pcap/pcapng_writer.h"
+#include "models/base/refusal.h"
 #include "models/crypto/digest.h"
+#include "models/shard/host_frame.h"
+#include "models/wire/datagram.h"
 
 namespace foreflow::pcap {
 namespace {
@@ -78,11 +87,59 @@ Reason ReasonOf(shard::FrameFate fate) {
 
 }  // namespace
 
-ShardReplay::ShardReplay(const Capture& capture, const config::RunConfig& config)
-    : config_(config), traffic_(MapRecorded(capture, config.path.vms)), pair_(*config.shard) {
+// What leaves the units, as frames between two hosts of a documentation network (RFC 5737).
+class ShardReplay::WireCapture final : public shard::UnitPairTap {
+ public:
+  explicit WireCapture(const std::string& path) : writer_(path) {}
+
+  void OnDatagram(std::size_t from, const shard::UnitDatagram& datagram, Nanos now) override {
+    wire::DatagramEnd sender = End(from);
+    sender.port = shard::SourcePortOf(datagram.flow);
+    frame_.resize(wire::kDatagramHeaderBytes);
+    wire::WriteDatagram(sender, End(1 - from), datagram.ecn, datagram.bytes.size, frame_.data(), work_);
+    frame_.insert(frame_.end(), datagram.bytes.begin(), datagram.bytes.end());
+    writer_.Write(wire::Link::kEthernet, {frame_.data(), frame_.size()},
+                  static_cast<std::uint32_t>(frame_.size()), now);
+  }
+  void OnFrame(std::size_t, BytesView, Nanos) override {}
+  void Close() { writer_.Close(); }
+
+ private:
+  static wire::DatagramEnd End(std::size_t which) {
+    const auto last = static_cast<std::uint8_t>(1 + which);
+    return {{2, 0, 0, 0, 0, last}, {192, 0, 2, last}, 7800};
+  }
+
+  PcapngWriter writer_;
+  std::vector<std::uint8_t> frame_;
+  Work work_;
+};
+
+namespace {
+
+void WriteKeyLog(const std::string& path, const std::string& lines) {
+  // Nobody else is to read it, whoever made it first.
+  const int made = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, S_IRUSR | S_IWUSR);
+  if (made >= 0) ::close(made);
+  std::ofstream file(path);
+  file << lines;
+  file.close();
+  if (!file) throw Refusal("command line: --key-log " + path + " cannot be written");
+}
+
+}  // namespace
+
+ShardReplay::ShardReplay(const Capture& capture, const config::RunConfig& config, const WireOutputs& outputs)
+    : config_(config),
+      traffic_(MapRecorded(capture, config.path.vms)),
+      wire_(outputs.capture.empty() ? nullptr : std::make_unique<WireCapture>(outputs.capture)),
+      pair_(*config.shard, wire_.get()) {
+  if (!outputs.key_log.empty()) WriteKeyLog(outputs.key_log, pair_.KeyLog());
   notes_ = capture.notes;
   notes_.insert(notes_.end(), traffic_.notes.begin(), traffic_.notes.end());
 }
+
+ShardReplay::~ShardReplay() = default;
 
 void ShardReplay::Input(BytesView frame) {
   const path::Arrival& arrival = traffic_.arrivals[next_++];
@@ -99,6 +156,7 @@ void ShardReplay::Input(BytesView frame) {
 ReplayResult ShardReplay::Finish(const std::string& trace) {
   if (next_ != traffic_.arrivals.size()) throw std::logic_error("frames were not carried to the unit");
   pair_.Finish();
+  if (wire_ != nullptr) wire_->Close();
   ReplayResult result;
   std::unique_ptr<hdf5::TraceFile> file;
   if (!trace.empty()) file = std::make_unique<hdf5::TraceFile>(trace);

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -15,13 +16,22 @@
 
 namespace foreflow::pcap {
 
+// Files of what passes between the units; an empty name: none.
+struct WireOutputs {
+  std::string capture;  // pcapng: every datagram as it leaves a unit, times from the run's beginning
+  std::string key_log;  // with which Wireshark reads it (bindings/wireshark)
+};
+
 // A capture's frames on their way through two packet dynamics units (config.shard), whichever door carries
 // them to the first: all at their recorded times, in order. Ethernet frames that the capture cut short, and
 // records that are none, are dropped before.
 class ShardReplay {
  public:
   // config.shard must be there. Both arguments must outlive it. Throws Refusal.
-  ShardReplay(const Capture& capture, const config::RunConfig& config);
+  ShardReplay(const Capture& capture, const config::RunConfig& config, const WireOutputs& outputs = {});
+  ~ShardReplay();
+  ShardReplay(const ShardReplay&) = delete;
+  ShardReplay& operator=(const ShardReplay&) = delete;
 
   // What is to come: a door hands over each of these, in order.
   const std::vector<path::Arrival>& arrivals() const { return traffic_.arrivals; }
@@ -31,8 +41,11 @@ class ShardReplay {
   ReplayResult Finish(const std::string& trace);
 
  private:
+  class WireCapture;
+
   const config::RunConfig& config_;
   Traffic traffic_;
+  std::unique_ptr<WireCapture> wire_;
   shard::UnitPair pair_;
   std::size_t next_ = 0;
   std::vector<Reason> early_;  // of each arrival: why it went no further; kCount: it went in

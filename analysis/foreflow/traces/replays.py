@@ -31,6 +31,8 @@ class Replay:
     door: str
     workers: int = 1
     loops: int = 1
+    wire: Path | None = None  # what packet dynamics units send, as pcapng
+    key_log: Path | None = None  # with which it is read
 
     def resolve(self) -> dict[str, Any]:
         """The configuration; refuses what cannot be replayed before anything is built."""
@@ -53,6 +55,8 @@ class Replay:
     def command(self, binary: Path, resolved: Path) -> list[str]:
         door = DOORS[self.door]
         command = [str(binary), *door.words, str(self.capture), "--config", str(resolved), "--loop", str(self.loops)]
+        for option, path in (("--wire", self.wire), ("--key-log", self.key_log)):
+            command += [option, str(path)] if path else []
         return command + (["--workers", str(self.workers)] if door.workers else [])
 
 
