@@ -2,12 +2,14 @@
 #include "bindings/config/packet_dynamics.h"
 
 #include <cmath>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "bindings/config/impairment.h"
 #include "models/base/refusal.h"
+#include "models/shard/loss_table.h"
 
 namespace foreflow::config {
 namespace {
@@ -80,6 +82,15 @@ void ReadResending(Optional& from, shard::RetransmissionConfig& to) {
   from.Milli("keep_ms", to.keep);
 }
 
+std::vector<std::uint16_t> ReadLossTable(const Value& value) {
+  constexpr std::size_t kMost = 1 << 17;  // more than any table's file has
+  std::ifstream file(value.Text(), std::ios::binary);
+  if (!file) value.Refuse("the path of a table that `./foreflow train fragment-loss` wrote");
+  std::vector<std::uint8_t> bytes(kMost);
+  file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(kMost));
+  return shard::ParseLossTable({bytes.data(), static_cast<std::size_t>(file.gcount())}, value.Text()).share;
+}
+
 void ReadGaps(Optional& from, shard::GapDetectorConfig& to) {
   // The rules that know what no receiver can are for scenarios.
   from.Choice("rule", {"none", "fixed", "three", "rack", "learned", "ewma"}, to.rule);
@@ -90,6 +101,7 @@ void ReadGaps(Optional& from, shard::GapDetectorConfig& to) {
   from.Share("certainty", 65'536, to.predictor.certainty);
   from.Share("spurious_share", 65'536, to.predictor.spurious_share);
   from.Count("spurious_burst", 1, 65'535, to.predictor.spurious_burst);
+  if (from.Has("table")) to.predictor.trained = ReadLossTable(from.Get("table"));
 }
 
 void ReadFeedback(Optional& from, shard::FeedbackConfig& to) {
