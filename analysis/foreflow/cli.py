@@ -380,6 +380,54 @@ def nic(
     sys.exit(live.run(wanted, options, eal))
 
 
+def _pair_options(function: Any) -> Any:
+    """What every program between two ports takes."""
+    for option in (
+        JSON_OPTION,
+        click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the run.  [default: runs/<what>-<file>-<time>]"),
+        click.option("--seconds", type=click.FloatRange(0.001), help="How long to run.  [default: until SIGINT or SIGTERM]"),
+        click.option("--mtu", type=click.IntRange(68, 65000), help="Of both ports, in bytes.  [default: as they have it]"),
+    ):
+        function = option(function)
+    return function
+
+
+def _pair_words(mtu: int | None, seconds: float | None, as_json: bool) -> list[str]:
+    return ["--mtu", str(mtu)] * (mtu is not None) + ["--seconds", str(seconds)] * (seconds is not None) + ["--json"] * as_json
+
+
+@commands.command(cls=_BeforeEalArguments)
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--seed", type=click.IntRange(0, 2**64 - 1), help="Of what happens by chance.  [default: FILE's, or 1]")
+@_pair_options
+@click.pass_obj
+def impair(eal: list[str], file: Path, seed: int | None, mtu: int | None, seconds: float | None, out: Path | None, as_json: bool) -> None:
+    """Lose, delay, reorder, repeat and change what passes between two ports of DPDK, as FILE says (YAML).
+
+    FILE has `there` for what port 0 receives and `back` for port 1: see bindings/dpdk/README.md. What follows -- goes to
+    DPDK's EAL.
+    """
+    from foreflow.live import pair
+
+    sys.exit(pair.impair(file, seed, out, _pair_words(mtu, seconds, as_json), eal))
+
+
+@commands.command(cls=_BeforeEalArguments)
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--key-log", type=click.Path(path_type=Path, dir_okay=False), help="Append the unit's keys to this file, for ./foreflow dissect: who has it reads everything.")
+@_pair_options
+@click.pass_obj
+def unit(eal: list[str], file: Path, key_log: Path | None, mtu: int | None, seconds: float | None, out: Path | None, as_json: bool) -> None:
+    """Be the packet dynamics unit between the host at DPDK's first port and the network at its second.
+
+    Frames of the host go to another such unit in sealed UDP datagrams, and come out there. FILE (YAML) says where it is
+    and whose keys to use: see bindings/dpdk/README.md. What follows -- goes to DPDK's EAL.
+    """
+    from foreflow.live import pair
+
+    sys.exit(pair.unit(file, key_log, out, _pair_words(mtu, seconds, as_json), eal))
+
+
 @commands.group()
 def control() -> None:
     """Control a device that ./foreflow nic --control serves, over a secure channel."""

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "bindings/config/run_config.h"
 #include "bindings/dpdk/eal.h"
+#include "bindings/dpdk/impair_run.h"
 #include "bindings/dpdk/nic_run.h"
 #include "bindings/dpdk/replay.h"
+#include "bindings/dpdk/shard_carrier.h"
+#include "bindings/dpdk/unit_run.h"
 #include "bindings/pcap/replay.h"
 #include "bindings/pcap/replay_program.h"
 #include "bindings/program/run_program.h"
@@ -24,12 +29,20 @@ struct ReplayOptions : pcap::ReplayOptions {
 };
 
 void RunReplay(const ReplayOptions& options) {
-  pcap::RunReplay(options, [&](const pcap::Capture& capture, const config::RunConfig& config,
-                               const pcap::ReplayBegin& begin, const pcap::ReplayObserver& observer,
-                               std::uint64_t loops) {
-    const dpdk::Eal eal(dpdk::UnprivilegedEal(kReplayMegabytes), options.workers, dpdk::Placement::kFloating);
-    return dpdk::Replay(eal, capture, config, begin, observer, loops);
-  });
+  const auto start = [&] {
+    return dpdk::Eal(dpdk::UnprivilegedEal(kReplayMegabytes), options.workers, dpdk::Placement::kFloating);
+  };
+  pcap::RunReplay(
+      options,
+      [&](const pcap::Capture& capture, const config::RunConfig& config, const pcap::ReplayBegin& begin,
+          const pcap::ReplayObserver& observer, std::uint64_t loops) {
+        const dpdk::Eal eal = start();
+        return dpdk::Replay(eal, capture, config, begin, observer, loops);
+      },
+      [&](pcap::ShardReplay& replay) {
+        const dpdk::Eal eal = start();
+        dpdk::CarryFrames(eal, replay);
+      });
 }
 
 void AddReplay(CLI::App& app, ReplayOptions& options) {
@@ -73,6 +86,29 @@ void AddNic(CLI::App& app, dpdk::NicRunOptions& options) {
   nic->add_flag("--json", options.json, "one JSON document on standard output");
 }
 
+// What every stage between two ports takes.
+void AddPair(CLI::App& app, dpdk::PairRunOptions& options) {
+  app.add_option("--mtu", options.mtu, "of both ports, bytes")->check(CLI::Range(68, 65'000));
+  app.add_option("--seconds", options.seconds, "how long to run; without: until SIGINT or SIGTERM")
+      ->check(CLI::Range(0.001, 1e9));
+  app.add_flag("--json", options.json, "one JSON document on standard output");
+}
+
+void AddImpair(CLI::App& app, dpdk::ImpairRunOptions& options) {
+  CLI::App* impair =
+      app.add_subcommand("impair", "lose, delay, reorder, repeat and change what passes between two ports");
+  impair->add_option("config", options.config, "what happens in either direction (JSON)")->required();
+  AddPair(*impair, options.pair);
+}
+
+void AddUnit(CLI::App& app, dpdk::UnitRunOptions& options) {
+  CLI::App* unit = app.add_subcommand(
+      "unit", "a packet dynamics unit between the host at the first port and the network at the second");
+  unit->add_option("link", options.link, "own end, peer and keys (JSON)")->required();
+  unit->add_option("--key-log", options.key_log, "append the keys to this file: who has it reads everything");
+  AddPair(*unit, options.pair);
+}
+
 }  // namespace
 }  // namespace foreflow
 
@@ -83,13 +119,22 @@ int main(int argc, char** argv) {
   foreflow::AddReplay(app, replay);
   foreflow::dpdk::NicRunOptions nic;
   foreflow::AddNic(app, nic);
+  foreflow::dpdk::ImpairRunOptions impair;
+  foreflow::AddImpair(app, impair);
+  foreflow::dpdk::UnitRunOptions unit;
+  foreflow::AddUnit(app, unit);
   // What follows -- is DPDK's, and looks like options of ours.
   int own = 1;
   while (own < argc && std::strcmp(argv[own], "--") != 0) ++own;
-  for (int i = own + 1; i < argc; ++i) nic.eal.emplace_back(argv[i]);
+  const std::vector<std::string> eal(argv + std::min(own + 1, argc), argv + argc);
+  nic.eal = impair.pair.eal = unit.pair.eal = eal;
   return foreflow::RunProgram(app, own, argv, [&] {
     if (app.got_subcommand("nic")) {
       foreflow::dpdk::RunNic(nic);
+    } else if (app.got_subcommand("impair")) {
+      foreflow::dpdk::RunImpair(impair);
+    } else if (app.got_subcommand("unit")) {
+      foreflow::dpdk::RunUnit(unit);
     } else {
       foreflow::RunReplay(replay);
     }

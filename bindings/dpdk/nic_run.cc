@@ -16,6 +16,7 @@
 #include "bindings/dpdk/display.h"
 #include "bindings/dpdk/live_trace.h"
 #include "bindings/dpdk/nic_control.h"
+#include "bindings/dpdk/stop_signal.h"
 #include "bindings/dpdk/telemetry.h"
 #include "models/base/refusal.h"
 
@@ -26,15 +27,11 @@ constexpr unsigned kRoundMicroseconds = 1000;
 constexpr std::size_t kRowsAtOnce = 4096;
 constexpr double kStillSeconds = 0.2;  // of rules, before ports are given them
 
-std::atomic<bool> stop_wanted{false};
 std::atomic<bool> reload_wanted{false};
 static_assert(std::atomic<bool>::is_always_lock_free, "set by a signal handler");
 
 void HandleSignals() {
-  struct sigaction stop {};
-  stop.sa_handler = [](int) { stop_wanted.store(true, std::memory_order_relaxed); };
-  ::sigaction(SIGINT, &stop, nullptr);
-  ::sigaction(SIGTERM, &stop, nullptr);
+  HandleStopSignals();
   struct sigaction reload {};
   reload.sa_handler = [](int) { reload_wanted.store(true, std::memory_order_relaxed); };
   ::sigaction(SIGHUP, &reload, nullptr);
@@ -214,7 +211,7 @@ void RunNic(const NicRunOptions& options) {
   double next_line = display.interval();
   std::uint64_t reloads = 0;
   Offloading offloading(nic);
-  while (!stop_wanted.load(std::memory_order_relaxed)) {
+  while (!StopWanted()) {
     const double seconds = watch.seconds();
     if (options.seconds > 0 && seconds >= options.seconds) break;
     if (reload_wanted.exchange(false)) {

@@ -3,12 +3,15 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "bindings/dpdk/shard_carrier.h"
 #include "bindings/dpdk/test_eal.h"
 #include "bindings/pcap/capture.h"
+#include "bindings/pcap/shard_replay.h"
 #include "bindings/pcap/test_bytes.h"
 #include "models/base/refusal.h"
 #include "models/wire/packet_builder.h"
@@ -134,6 +137,33 @@ TEST(Replay, LoopsAsThePcapDoor) {
   EXPECT_EQ(often.packets.in, 20 * once.packets.in);
   EXPECT_EQ(often.fingerprint, pcap::Replay(capture, config, {}, {}, 20).fingerprint);
   EXPECT_NE(often.fingerprint, once.fingerprint);
+}
+
+// Two units and a bad network: the same verdicts and bytes whatever carried the frames to the first one.
+TEST(Replay, UnitsGetTheFramesThatThePcapDoorGivesThem) {
+  const pcap::Capture capture = RandomCapture(10, 2500);
+  config::RunConfig config = Config(path::Arm::kReactive, 1);
+  shard::UnitPairConfig units;
+  impair::PathConfig& path = units.forth.paths[0];
+  path.delay = Micros(300);
+  path.loss = 0.02;
+  path.duplicate = 0.01;
+  path.corrupt = 0.01;
+  config.shard = std::make_shared<const shard::UnitPairConfig>(units);
+  config.shard_text = "{}";
+  pcap::ShardReplay direct(capture, config);
+  pcap::CarryFrames(direct);
+  const pcap::ReplayResult reference = direct.Finish("");
+  EXPECT_GT(reference.packets.out, 1000u);
+  EXPECT_GT(reference.packets.in - reference.packets.out, 100u) << "frames of all sorts";
+  for (unsigned again = 0; again < 2; ++again) {
+    pcap::ShardReplay carried(capture, config);
+    CarryFrames(TestEal(), carried);
+    const pcap::ReplayResult result = carried.Finish("");
+    EXPECT_EQ(result.fingerprint, reference.fingerprint);
+    EXPECT_EQ(result.packets.out, reference.packets.out);
+    EXPECT_EQ(result.packets.dropped, reference.packets.dropped);
+  }
 }
 
 TEST(Replay, AnotherRuleIsAnotherFingerprint) {

@@ -11,29 +11,16 @@
 
 #include <algorithm>
 
+#include "bindings/dpdk/tsc_clock.h"
+
 namespace foreflow::dpdk {
 namespace {
-
-__extension__ typedef unsigned __int128 Wide;
 
 constexpr flow::VmId kVmByMac = 0xffff;  // until the frame is parsed
 constexpr unsigned kPollsBeforeSleep = 512;
 constexpr unsigned kSleepMicroseconds = 20;
 
 static_assert(sizeof(Decided) % 4 == 0 && sizeof(DecidedRow) % 4 == 0, "rings copy whole words");
-
-// Nanoseconds that a number of time stamp counts lasts.
-class TscClock {
- public:
-  explicit TscClock(std::uint64_t start) : start_(start), per_second_(rte_get_tsc_hz()) {}
-  Nanos At(std::uint64_t tsc) const {
-    return Nanos(static_cast<std::int64_t>(static_cast<Wide>(tsc - start_) * 1'000'000'000 / per_second_));
-  }
-
- private:
-  std::uint64_t start_;
-  std::uint64_t per_second_;
-};
 
 }  // namespace
 

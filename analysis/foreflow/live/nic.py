@@ -5,18 +5,16 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from foreflow import config as configuration
 from foreflow.build import build, program
 from foreflow.errors import Refused
 from foreflow.live import control as controlling
+from foreflow.live import foreground
 from foreflow.places import RUNS
 
 
@@ -62,33 +60,4 @@ def run(nic: Nic, options: list[str], eal: list[str]) -> int:
         served = nic.out / "control.json"
         served.write_text(json.dumps(controlling.resolve_server(nic.control), indent=1) + "\n")
         options = [*options, "--control", str(served)]
-    running: list[subprocess.Popen[bytes]] = []
-    early: list[int] = []  # signals that came before the program was there
-
-    def forward(number: int, _frame: Any) -> None:
-        if running:
-            running[0].send_signal(number)
-        else:
-            early.append(number)
-
-    def reload(number: int, frame: Any) -> None:
-        try:
-            nic.write()
-        except Refused as refusal:
-            print(f"foreflow: {refusal}; the rules stay as they were", file=sys.stderr)
-            return
-        forward(number, frame)
-
-    signal.signal(signal.SIGINT, forward)
-    signal.signal(signal.SIGTERM, forward)
-    signal.signal(signal.SIGHUP, reload)
-    running.append(
-        # Until the program handles it itself, SIGHUP must not end it.
-        subprocess.Popen(
-            [str(binary), "nic", str(resolved), *options, "--", *eal],
-            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
-        )
-    )
-    for number in early:
-        running[0].send_signal(number)
-    return running[0].wait()
+    return foreground.run([str(binary), "nic", str(resolved), *options, "--", *eal], before_reload=nic.write)
