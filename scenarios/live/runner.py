@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from datasets.record.namespaces import Namespaces
 from foreflow.config import load_yaml
 from scenarios.live.world import HOSTS, SWITCH, World
 
@@ -66,40 +67,39 @@ class RuleFile:
         self.path.write_text(json.dumps(document))  # which is YAML
 
 
-class Runner:
-    """May be started again after it was stopped or killed. Its rules are those of `rules.yaml` in the world's folder."""
+class Program:
+    """A program of ours on DPDK ports in a namespace, which may be started again after it was stopped or killed."""
 
-    def __init__(self, world: World, driver: str = AF_PACKET) -> None:
-        self._world = world
-        self._driver = driver
-        self._folder = world.folder
+    def __init__(self, network: Namespaces, where: str, name: str, folder: Path) -> None:
+        self._network = network
+        self._where = where
+        self._name = name
+        self._folder = folder
         self._starts = 0
-        self.rules = RuleFile(self._folder / "rules.yaml")
-        text = (ROOT / "scenarios" / "live" / "scenario.yaml").read_text()
-        (self._folder / "scenario.yaml").write_text(text + f"ruleset: {self.rules.path}\n")
 
-    def start(self, *options: str) -> None:
-        """Returns when it receives and answers."""
+    def begin(self, command: list[str], ports: list[str]) -> None:
+        """Starts `./foreflow COMMAND --json -- EAL ARGUMENTS`; `await_running` returns when it receives and answers."""
         self._starts += 1
-        name = f"runner-{self._starts}"
-        prefix = f"{self._world.tag}-{self._starts}"
+        name = f"{self._name}-{self._starts}"
+        self._prefix = f"{self._network.tag}-{name}"
         self.out = self._folder / name
         self._log = self._folder / f"{name}.log"
         self._result = self._folder / f"{name}.json"
-        ports = [self._driver.format(host=host) for host in HOSTS]
-        command = [sys.executable, "-P", "-m", "foreflow", "nic", str(self._folder / "scenario.yaml"), "--json"]
-        command += ["--out", str(self.out), *options, "--", *EAL, f"--file-prefix={prefix}", *ports]
+        words = [sys.executable, "-P", "-m", "foreflow", *command, "--json", "--out", str(self.out)]
+        words += ["--", *EAL, f"--file-prefix={self._prefix}", *ports]
         environment = {"RUNTIME_DIRECTORY": str(self._folder), "PYTHONPATH": f"{ROOT / 'analysis'}:{ROOT}"}
         with self._result.open("wb") as result:
-            self._process = self._world.start(SWITCH, *command, env=environment, log=name, out=result)
-        self._wait_until(lambda: "foreflow-dpdk: running" in self.log(), "did not come up")
-        self._telemetry = Telemetry(self._folder / "dpdk" / prefix / "dpdk_telemetry.v2")
+            self._process = self._network.start(self._where, *words, env=environment, log=name, out=result)
 
-    def _wait_until(self, condition: Callable[[], bool], complaint: str) -> None:
+    def await_running(self) -> None:
+        self.wait_until(lambda: "foreflow-dpdk: running" in self.log(), "did not come up")
+        self._telemetry = Telemetry(self._folder / "dpdk" / self._prefix / "dpdk_telemetry.v2")
+
+    def wait_until(self, condition: Callable[[], bool], complaint: str) -> None:
         end = time.monotonic() + PATIENCE_SECONDS
         while not condition():
             if self._process.poll() is not None or time.monotonic() > end:
-                raise RuntimeError(f"the runner {complaint}; exit code {self._process.poll()}; it said:\n{self.log()}")
+                raise RuntimeError(f"{self._name} {complaint}; exit code {self._process.poll()}; it said:\n{self.log()}")
             time.sleep(0.005)
 
     def log(self) -> str:
@@ -109,7 +109,7 @@ class Runner:
         return self._telemetry.ask(command)
 
     def kill(self) -> None:
-        """Ends the runner as a fault would, without a moment to clean up; what started it sees so and ends."""
+        """Ends it as a fault would, without a moment to clean up; what started it sees so and ends."""
         os.kill(self._telemetry.about["pid"], signal.SIGKILL)
         self._telemetry.close()
         self._process.wait(timeout=10)
@@ -129,14 +129,31 @@ class Runner:
         self._process.send_signal(signal.SIGTERM)
         code = self._process.wait(timeout=20)
         if code != 0:
-            raise RuntimeError(f"the runner ended with exit code {code} instead of 0; it said:\n{self.log()}")
+            raise RuntimeError(f"{self._name} ended with exit code {code} instead of 0; it said:\n{self.log()}")
         return json.loads(self._result.read_text())
+
+
+class Runner(Program):
+    """The switch of a world. Its rules are those of `rules.yaml` in the world's folder."""
+
+    def __init__(self, world: World, driver: str = AF_PACKET) -> None:
+        super().__init__(world, SWITCH, "runner", world.folder)
+        self._driver = driver
+        self.rules = RuleFile(self._folder / "rules.yaml")
+        text = (ROOT / "scenarios" / "live" / "scenario.yaml").read_text()
+        (self._folder / "scenario.yaml").write_text(text + f"ruleset: {self.rules.path}\n")
+
+    def start(self, *options: str) -> None:
+        """Returns when it receives and answers."""
+        ports = [self._driver.format(host=host) for host in HOSTS]
+        self.begin(["nic", str(self._folder / "scenario.yaml"), *options], ports)
+        self.await_running()
 
     def reload(self) -> float:
         """Makes it take the rules that `rules` holds now; the time (of the clock) at which it had done so."""
         said = len(self.log())
         self._process.send_signal(signal.SIGHUP)
-        self._wait_until(lambda: REPLACED in self.log()[said:] or KEPT in self.log()[said:], "did not answer to SIGHUP")
+        self.wait_until(lambda: REPLACED in self.log()[said:] or KEPT in self.log()[said:], "did not answer to SIGHUP")
         if KEPT in self.log()[said:]:
             raise RuntimeError(self.log()[said:])
         return time.time()
