@@ -725,6 +725,9 @@ const Unit::Sent& Unit::sent() const { return state_->sent; }
 const Reassembler::Counts& Unit::fragments() const { return state_->reassembler.counts(); }
 std::size_t Unit::packets_under_way() const { return state_->reassembler.packets(); }
 std::size_t Unit::held_packets() const { return state_->copies.size() - state_->free_copies.size(); }
+std::size_t Unit::held_fragments() const {
+  return state_->config.reassembler.held + 1 - state_->free_fragments.size();
+}
 const GapDetector& Unit::gaps(std::size_t peer) const { return state_->peers[peer]->gaps; }
 const RetransmissionBuffer& Unit::retransmission(std::size_t peer) const {
   return state_->peers[peer]->buffer;

@@ -207,7 +207,8 @@ class Unit {
   // Fragments of packets by what became of them at last; kHeld is what is held now.
   const Reassembler::Counts& fragments() const;
   std::size_t packets_under_way() const;  // that some fragments have come of
-  std::size_t held_packets() const;       // that may be sent again
+  std::size_t held_packets() const;       // that may be sent again: buffers in use
+  std::size_t held_fragments() const;     // of packets under way: buffers in use
   // Of one peer.
   const GapDetector& gaps(std::size_t peer) const;
   const RetransmissionBuffer& retransmission(std::size_t peer) const;

@@ -141,6 +141,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     for (const Unit& unit : units) {
       Require(unit.held_packets() <= config.held_packets);
       Require(unit.held_fragments(0) <= config.reassembler.held);
+      Require(unit.held_fragments() == unit.held_fragments(0) && unit.held_packets() == unit.held_packets(0));
       Require(unit.NextTick() > now || unit.NextTick() <= now + Millis(1));
     }
   }

@@ -110,6 +110,7 @@ TEST(Unit, WhatComesOutWentInOnceAtMost) {
       // Whatever was kept has been given back.
       EXPECT_EQ(unit.packets_under_way(), 0u);
       EXPECT_EQ(unit.held_fragments(0), 0u);
+      EXPECT_EQ(unit.held_fragments(), 0u);
       EXPECT_EQ(unit.held_packets(), 0u);
       std::uint64_t fragments = 0;
       for (const std::uint64_t count : unit.fragments()) fragments += count;
@@ -209,6 +210,21 @@ TEST(Unit, HowOftenItIsAdvancedChangesNothing) {
   EXPECT_EQ(run(1), never);
   EXPECT_EQ(run(37), never);
   EXPECT_EQ(run(1000), never);
+}
+
+// Where nobody calls Advance, what was due comes out before whatever passes it.
+TEST(Unit, WhatIsDueComesBeforeWhatPassesIt) {
+  TestUnits pair(Small(), PassAll);
+  pair.keeps_sent = true;
+  pair.Begin();
+  pair.now = Seconds(1);
+  pair.Send(0, Raw(100, 1));
+  const std::vector<TestUnits::Datagram>& sent = pair.sent[0];
+  ASSERT_GT(sent.size(), 5u) << "probes each 100 ms";
+  for (std::size_t i = 0; i < sent.size(); ++i)
+    EXPECT_EQ(sent[i].type == wire::ShardType::kData, i + 1 == sent.size()) << i;
+  pair.Deliver(sent.back());
+  EXPECT_GT(pair.sent[1].size(), 5u);
 }
 
 TEST(Unit, ALongSilenceCostsLittleAndLosesNothing) {
