@@ -27,7 +27,7 @@ void Replay(const pcap::ReplayOptions& options) {
   config::RefuseControl(config);
   const pcap::Capture capture = pcap::LoadCapture(options.report.capture);
   if (config.shard != nullptr) {
-    pcap::ShardReplay replay(capture, config);
+    pcap::ShardReplay replay(capture, config, options.wire);
     std::vector<std::string> notes;
     CarryOverEthernet(replay, notes);
     pcap::ReplayResult result = replay.Finish(options.trace);
@@ -35,6 +35,7 @@ void Replay(const pcap::ReplayOptions& options) {
     options.report.Print(result);
     return;
   }
+  pcap::RefuseWire(options);
   const pcap::Traffic traffic = pcap::MapRecorded(capture, config.path.vms);
   const path::Future future(traffic.arrivals, config.path.label_horizon);
 

@@ -111,9 +111,11 @@ class RunTest(unittest.TestCase):
         resolved = self.resolved("reactive")
         way = {"delay_us": 1000, "jitter_us": 50, "loss": 0.03, "late": 0.05, "late_most_us": 900, "duplicate": 0.02, "corrupt": 0.02}
         resolved["shard"] = {"unit": {"preference": "robustness", "gaps": {"rule": "learned"}}, "network": {"paths": [way]}}
-        simulated, replayed = self.replay(REPLAY_NS3, resolved), self.replay(REPLAY, resolved)
+        wires = [self.folder / "ns3.pcapng", self.folder / "pcap.pcapng"]
+        simulated, replayed = (self.replay(program, resolved, "--wire", wire) for program, wire in zip((REPLAY_NS3, REPLAY), wires))
         self.assertEqual((simulated.pop("door"), replayed.pop("door")), ("ns3", "pcap"))
         self.assertEqual(simulated, replayed)
+        self.assertTrue(wires[0].read_bytes() == wires[1].read_bytes(), "what the units send, for Wireshark")
         packets = simulated["packets"]
         self.assertEqual(packets["in"], packets["out"] + sum(packets["dropped"].values()))
         self.assertEqual(packets["dropped"]["truncated"], 2, "what was cut short goes through no unit")

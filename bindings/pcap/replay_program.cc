@@ -21,6 +21,13 @@ void AddReplayOptions(CLI::App& app, ReplayOptions& options) {
   app.add_flag("--json", report.json, "one JSON document on standard output");
 }
 
+void RefuseWire(const ReplayOptions& options) {
+  if (options.wire.capture.empty() && options.wire.key_log.empty()) return;
+  throw Refusal(
+      "command line: --wire and --key-log are for configurations with packet dynamics units (section shard); "
+      "leave them out");
+}
+
 void RunReplay(const ReplayOptions& options, const Door& door, const ShardCarrier& carrier) {
   if (options.loops > 1 && !options.trace.empty()) {
     throw Refusal("command line: --trace names the packets of one pass; leave --loop or --trace out");
@@ -38,12 +45,7 @@ void RunReplay(const ReplayOptions& options, const Door& door, const ShardCarrie
     options.report.Print(replay.Finish(options.trace));
     return;
   }
-  if (!options.wire.capture.empty() || !options.wire.key_log.empty()) {
-    throw Refusal(
-        "command line: --wire and --key-log are for configurations with packet dynamics units (section "
-        "shard); "
-        "leave them out");
-  }
+  RefuseWire(options);
   std::optional<ReplayTracer> tracer;
   ReplayBegin begin;
   ReplayObserver observer;

@@ -24,6 +24,9 @@ struct ReplayOptions {
 
 void AddReplayOptions(CLI::App& app, ReplayOptions& options);
 
+// Throws Refusal where files of what units send are wanted: of a configuration without units.
+void RefuseWire(const ReplayOptions& options);
+
 // Decides on a whole capture, as Replay does: what a door is.
 using Door = std::function<ReplayResult(const Capture&, const config::RunConfig&, const ReplayBegin&,
                                         const ReplayObserver&, std::uint64_t loops)>;

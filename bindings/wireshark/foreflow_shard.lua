@@ -369,7 +369,7 @@ local function add_feedback(tvb, tree, root)
   end
 end
 
-local function add_packet(message, tvb, pinfo, tree, root)
+local function add_packet(message, pinfo, tree, root)
   local packet = message.packet
   local parts = tree:add(f.fragments)
   parts:set_generated()
@@ -526,7 +526,7 @@ function shard.dissector(tvb, pinfo, tree)
     root:add_proto_expert_info(e[message.refused])
   end
   if message.packet then
-    add_packet(message, tvb, pinfo, root, tree)
+    add_packet(message, pinfo, root, tree)
   end
   return size
 end
