@@ -677,7 +677,7 @@ void RefuseShard(const RunConfig& config) {
   if (config.shard == nullptr) return;
   throw Refusal(
       "configuration: shard is given, allowed: none here, since only a replay carries frames through packet "
-      "dynamics units; give it to `replay` by the doors pcap or ns3");
+      "dynamics units; give it to `replay`");
 }
 
 RunConfig ParseRunConfig(const std::string& where, const std::string& text) {
