@@ -15,6 +15,7 @@
 #include "bindings/pcap/run_traffic.h"
 #include "bindings/pcap/time_map.h"
 #include "bindings/program/run_program.h"
+#include "scenarios/shard/shard_run.h"
 #include "scenarios/simulation.h"
 
 namespace foreflow::scenarios {
@@ -88,5 +89,11 @@ int main(int argc, char** argv) {
   std::string file;
   CLI::App app{"Runs one scenario, arm and seed in ns-3: the simulated door."};
   app.add_option("resolved", file, "resolved configuration (JSON)")->required();
-  return foreflow::RunProgram(app, argc, argv, [&] { foreflow::scenarios::Run(file); });
+  return foreflow::RunProgram(app, argc, argv, [&] {
+    if (foreflow::scenarios::IsShardRun(file)) {
+      foreflow::scenarios::RunShard(file);
+    } else {
+      foreflow::scenarios::Run(file);
+    }
+  });
 }

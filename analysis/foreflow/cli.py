@@ -199,6 +199,34 @@ def updates(
         print(f"\nResult   {document['outputs']['folder']}")
 
 
+def _floats(context: click.Context, option: click.Parameter, text: str) -> list[float]:
+    return _numbers(float)(context, option, text) if text != "none" else []
+
+
+@commands.command()
+@click.argument("scenario", default="shard")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--networks", default="bursts,congestion,multipath,memoryless", show_default=True, metavar="NAME,...", help="Or none.")
+@click.option("--loads", default="0.3,0.5,0.7,0.8,0.9,0.95,1.0,1.1", callback=_floats, show_default=True, metavar="SHARE,...", help="Of the bottleneck that size controllers are compared on, or none.")
+@click.option("--seeds", type=int, metavar="N", help="Replications, seeds 1 to N.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the result.  [default: runs/<scenario>-pareto-<hash>]")
+@click.option("--fresh", is_flag=True, help="Run again what has been run before.")
+@JSON_OPTION
+def pareto(scenario: str, overrides: tuple[str, ...], networks: str, loads: list[float], seeds: int | None, out: Path | None, fresh: bool, as_json: bool) -> None:
+    """Compare all ways of making losses good on several networks, and size controllers under load.
+
+    Per arm: completion time, bytes beyond the packets' own, requests in vain, and the share of the gap from RACK to clairvoyance closed.
+    """
+    from foreflow.runs import pareto as comparing
+
+    document = comparing.compare(scenario, list(overrides), networks.split(",") if networks != "none" else [], loads, seeds, out.absolute() if out else None, fresh)
+    if as_json:
+        print_json(document)
+    else:
+        print(comparing.text_of(document))
+        print(f"\nResult   {document['outputs']['folder']}")
+
+
 def _complain(failed: list[Any]) -> None:
     for result in failed:
         print(f"foreflow: arm {result.run.arm}, seed {result.run.seed} failed: {result.sentence}; log: {result.folder / 'log.txt'}", file=sys.stderr)

@@ -23,6 +23,7 @@ import yaml
 
 from foreflow.errors import Refused
 from foreflow.inputs import sha256_of
+from foreflow.judge import systems
 from foreflow.places import MEASURED_PROFILES, PROFILES, RULE_SETS, SCENARIOS, SCHEMA, TRAINED
 
 SHORT_NAMES = {
@@ -31,11 +32,12 @@ SHORT_NAMES = {
 }  # fmt: skip
 # By predictor, the trained models that it serves: their place in a run's `models`, and the key that names each.
 SERVED = {"gru": {"network": "model"}, "tabulated": {"table": "table"}, "tiered": {"table": "table", "network": "model"}}
-ARMS = ("off", "reactive", "predictive", "oracle", "anti_oracle")
+ARMS = systems.TAG.arms  # of the doors
 RULE_SET_SEED = 1
 # Keys that name a file: their contents take their place in a configuration, which keeps the names beside.
 NAMES = ("ruleset", "prediction.model", "prediction.table")
 COMMAND_LINE = "command line"
+WAIT_US = 500
 LIVE_ARMS = ARMS[:3]  # those that need not know the future
 
 
@@ -214,7 +216,7 @@ def scenario_file(name: str) -> Path:
 
 
 def _override_value(key: str, text: str) -> Any:
-    if key in ("input", "ruleset", "tags.master_key", "prediction.model", "prediction.table", "traffic.shift_input"):
+    if key in ("input", "ruleset", "recovery.table", "tags.master_key", "prediction.model", "prediction.table", "traffic.shift_input"):
         return text
     if key == "arms":
         return text.split(",")
@@ -296,7 +298,10 @@ def parameters(config: Mapping[str, Any]) -> dict[str, Any]:
     for key, default in defaults().items():
         if key in ("arms", "seeds"):
             continue
-        value = names.get(key, default) if key in NAMES else _at(config, key)
+        try:
+            value = names.get(key, default) if key in NAMES else _at(config, key)
+        except KeyError:  # what its runs do not read
+            continue
         if value != default:
             values[key] = value
     return values
@@ -483,6 +488,22 @@ def load_models(prediction: dict[str, Any], source: str, overridden: set[str], o
     return models
 
 
+def loss_table(name: str) -> dict[str, str] | None:
+    """The file, with its SHA-256, of the table that a loss predictor begins with."""
+    if name == "none":
+        return None
+    path = Path(name) if name.endswith(".table") else TRAINED / f"{name}.table"
+    if not path.is_file():
+        raise Refused(f"recovery.table = {name}: no such file{'' if name.endswith('.table') else f' in {TRAINED}'}; `./foreflow train fragment-loss` makes one, and none does without")
+    return {"file": str(path.resolve()), "sha256": sha256_of(path.resolve())}
+
+
+def _check_system(config: dict[str, Any], where: str) -> None:
+    system = systems.of(config)
+    if others := [arm for arm in config["arms"] if arm not in system.arms]:
+        raise Refused(f"{where}: arms = {others[0]}; allowed with system = {system.name} are {', '.join(system.arms)}")
+
+
 def _check_control(config: dict[str, Any], where: str) -> None:
     updates = config["control"]["updates_per_second"]
     if updates == 0:
@@ -514,7 +535,10 @@ def resolve(scenario: str, overrides: list[str] | Mapping[str, Any], overrides_f
     if config["device"]["flow_entries"] == 0 and config["device"]["rules"] == 0:
         where = overrides_from if ("device.flow_entries", 0) in settings else str(path)
         raise Refused(f"{where}: device.flow_entries = 0; allowed is 1 to 16777216 or a share above 0%, or 0 where device.rules gives the device a rule table")
+    _check_system(config, overrides_from if settings else str(path))
     _check_control(config, overrides_from if settings else str(path))
+    if config["system"] == systems.SHARD.name:
+        loss_table(config["recovery"]["table"])
     names = {key: _at(config, key) for key in NAMES}
     rules = load_rules(config.pop("ruleset"), path.parent)
     named = {key for key, _ in settings}
@@ -528,17 +552,22 @@ def resolved_for_run(
 ) -> dict[str, Any]:
     """What one process of the simulator reads; `shift`: the capture of traffic.shift_input.
 
-    device.residency = best is what several runs find out; one alone takes lru.
+    device.residency = best and recovery.wait_us = best are what several runs find out; one alone takes lru and WAIT_US.
     """
-    parts = ("traffic", "host", "device", "link", "control", "prediction", "tags", "rules", "tag_rules", "meters", "changes", "models", "hw")
-    return {
+    resolved = {
         "scenario": config["scenario"],
         "arm": arm,
         "seed": seed,
         "input": str(capture),
         "out": str(out),
-        **{part: config[part] for part in parts},
+        **{section: config[section] for section in systems.of(config).sections},
         **({"shard": config["shard"]} if "shard" in config else {}),
         "traffic": {**config["traffic"], "shift_input": None if shift is None else str(shift)},
-        "device": {**config["device"], "residency": "lru" if config["device"]["residency"] == "best" else config["device"]["residency"]},
     }
+    if "recovery" in resolved:
+        wait = config["recovery"]["wait_us"] if arm == "fixed" else "best"  # what the others do not look at makes them no other runs
+        table = config["recovery"]["table"] if arm.startswith("learned") else "none"
+        resolved["recovery"] = {**config["recovery"], "wait_us": WAIT_US if wait == "best" else wait, "table": loss_table(table)}
+    if "device" in resolved:
+        resolved["device"] = {**config["device"], "residency": "lru" if config["device"]["residency"] == "best" else config["device"]["residency"]}
+    return resolved

@@ -119,7 +119,7 @@ def captures_of(config: dict[str, Any], seed: int) -> tuple[Path, Path | None]:
     """The captures of a resolved scenario for one seed: of input, and of traffic.shift_input or None. Makes what is not there yet."""
     traffic = config["traffic"]
     names = (config["input"], traffic["shift_input"])
-    first, shift = (None if name is None else capture_for(name, seed, traffic["max_packets"], rules=config["rules"]) for name in names)
+    first, shift = (None if name is None else capture_for(name, seed, traffic["max_packets"], rules=config.get("rules")) for name in names)
     assert first is not None
     return first, shift
 
@@ -128,7 +128,7 @@ def kept_captures_of(config: dict[str, Any], seed: int) -> tuple[Path, Path | No
     """As captures_of, but None where a generator would have to make one first."""
     traffic = config["traffic"]
     names = [name for name in (config["input"], traffic["shift_input"]) if name is not None]
-    found = [kept_capture(name, seed, traffic["max_packets"], rules=config["rules"]) for name in names]
+    found = [kept_capture(name, seed, traffic["max_packets"], rules=config.get("rules")) for name in names]
     if None in found:
         return None
     return (found[0], found[1] if len(found) > 1 else None)  # type: ignore[return-value]

@@ -11,6 +11,7 @@ import pytest
 
 from foreflow.errors import Failed
 from foreflow.judge import metrics
+from foreflow.judge.systems import TAG
 from tools import trace_events
 
 # reason, verb, punted, departure - arrival in ns (None: dropped), true type
@@ -66,7 +67,7 @@ def test_hand_made_trace(trace: Path) -> None:
     assert found["host_cycles_per_packet"] == 20.0
     assert found["prediction_cycles_per_packet"] == 30.0
     assert found["type_accuracy"] == pytest.approx(2 / 11)
-    assert set(found) == set(metrics.METRICS) - {"rule_writes_per_second"}
+    assert set(found) == set(TAG.metrics) - {"rule_writes_per_second"}
 
 
 def test_a_loss_may_be_told_by_the_reason_too(trace: Path) -> None:

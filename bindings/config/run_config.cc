@@ -497,14 +497,7 @@ RunConfig ReadRunConfig(const Value& value) {
   config.input = root.Get("input").Text();
   config.out = root.Get("out").Text();
 
-  Object traffic(root.Get("traffic"));
-  config.traffic.load = traffic.Get("load").Number(0.001, 10);
-  config.traffic.max_gap = Nanos(Scaled(traffic.Get("max_gap_ms"), 0.001, 3'600'000, 1e6));
-  config.traffic.max_packets = traffic.Get("max_packets").Unsigned(0, 1'000'000'000);
-  const Value shift_input = traffic.Get("shift_input");
-  if (!shift_input.json().is_null()) config.traffic.shift_input = shift_input.Text();
-  config.traffic.shift_at = traffic.Get("shift_at").Number(0, 1);
-  traffic.End();
+  config.traffic = ReadTraffic(root.Get("traffic"));
 
   Object host(root.Get("host"));
   config.path.vms = UnsignedAs<std::uint16_t>(host.Get("vms"), 1, kMostVms);
@@ -540,11 +533,7 @@ RunConfig ReadRunConfig(const Value& value) {
   config.queue_packets = UnsignedAs<std::uint32_t>(device.Get("queue_packets"), 1, 1'048'576);
   device.End();
 
-  Object link(root.Get("link"));
-  config.link.rate =
-      BitsPerSecond(static_cast<std::uint64_t>(Scaled(link.Get("rate_mbps"), 1, 1'600'000, 1e6)));
-  config.link.delay = Nanos(Scaled(link.Get("delay_us"), 0, 1e6, 1e3));
-  link.End();
+  config.link = ReadLink(root.Get("link"));
 
   if (root.Has("control")) {
     Object control(root.Get("control"));
@@ -653,6 +642,28 @@ std::shared_ptr<const predict::Model> LoadModel(const ModelFile& source, bool is
 }
 
 }  // namespace
+
+TrafficConfig ReadTraffic(const Value& value) {
+  Object object(value);
+  TrafficConfig traffic;
+  traffic.load = object.Get("load").Number(0.001, 10);
+  traffic.max_gap = Nanos(Scaled(object.Get("max_gap_ms"), 0.001, 3'600'000, 1e6));
+  traffic.max_packets = object.Get("max_packets").Unsigned(0, 1'000'000'000);
+  const Value shift_input = object.Get("shift_input");
+  if (!shift_input.json().is_null()) traffic.shift_input = shift_input.Text();
+  traffic.shift_at = object.Get("shift_at").Number(0, 1);
+  object.End();
+  return traffic;
+}
+
+LinkConfig ReadLink(const Value& value) {
+  Object object(value);
+  LinkConfig link;
+  link.rate = BitsPerSecond(static_cast<std::uint64_t>(Scaled(object.Get("rate_mbps"), 1, 1'600'000, 1e6)));
+  link.delay = Nanos(Scaled(object.Get("delay_us"), 0, 1e6, 1e3));
+  object.End();
+  return link;
+}
 
 void LoadModels(RunConfig& config) {
   config.path.table = LoadModel(config.table, true);

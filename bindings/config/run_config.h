@@ -18,6 +18,8 @@ struct UnitPairConfig;
 
 namespace foreflow::config {
 
+class Value;
+
 struct TrafficConfig {
   double load = 0.9;              // mean offered bit rate over the link's
   Nanos max_gap = Millis(1000);   // longer silences are cut to this
@@ -90,6 +92,10 @@ RunConfig LoadRunConfig(const std::string& file);
 // The same from text that is already in memory, with the models' and filters' files not read yet; `where` is
 // for messages.
 RunConfig ParseRunConfig(const std::string& where, const std::string& text);
+
+// The sections `traffic` and `link`, which runs of every system have. Throw Refusal.
+TrafficConfig ReadTraffic(const Value& value);
+LinkConfig ReadLink(const Value& value);
 
 // Throws Refusal where the run has rules that change by the control protocol: only a door that simulates the
 // link to the controller can have them.

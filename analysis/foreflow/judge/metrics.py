@@ -39,10 +39,16 @@ METRICS = {
     "type_accuracy": Metric("share", True, "predicted type equals true type"),
     "rule_writes_per_second": Metric("slots/s", False, "slots of the device's rule table that were written or cleared"),
     "predicted_first_uses_per_thousand": Metric("packets/1000", True, "packets that met an entry a prediction installed"),
-}
-HEADLINE = ("hit_ratio", "punts_per_thousand", "request_response_p99_us", "device_cycles_per_packet", "prediction_cycles_per_packet")
-# Where a share of the oracle gap is a sensible question.
-GAP_METRICS = ("hit_ratio", "punts_per_thousand", "request_response_p99_us", "request_response_p50_us", "p99_us", "lost_per_thousand")
+    "completion_p50_ms": Metric("ms", False, "median of arrival at one unit's host to whole at the other's; what never comes counts as given up"),
+    "completion_p99_ms": Metric("ms", False, "99th percentile of the same"),
+    "hurt_mean_ms": Metric("ms", False, "mean of the same, of packets some of which was lost on the way"),
+    "delivered_percent": Metric("%", True, "packets that came whole"),
+    "extra_wire_percent": Metric("%", False, "bytes on the wire, both ways, beyond those of the packets themselves"),
+    "spurious_percent": Metric("%", False, "of the numbers asked for, those that had not been lost"),
+    "requests_per_thousand": Metric("numbers/1000 packets", False, "numbers asked for, with those asked for again"),
+    "offered_share": Metric("share", False, "bytes on the wire in the direction that has more to carry, of what the link can carry"),
+    "goodput_share": Metric("share", True, "bytes of packets that came whole in that direction, with their framing, of what the link can carry"),
+}  # of all systems (judge.systems)
 
 UNDECIDED = ("malformed", "truncated", "unknown_link")
 FULL = ("queue_full", "station_full")
@@ -58,7 +64,7 @@ def _share(mask: np.ndarray, of: int) -> float | None:
     return float(np.count_nonzero(mask)) / of if of else None
 
 
-def _percentile(values: np.ndarray, percent: float) -> float | None:
+def percentile(values: np.ndarray, percent: float) -> float | None:
     """By the nearest rank (the smallest value that `percent` of all do not exceed): an observed value."""
     return float(np.percentile(values, percent, method="inverted_cdf")) if len(values) else None
 
@@ -97,9 +103,9 @@ def measure(trace: Path) -> dict[str, float | None]:
     return {
         "hit_ratio": _share(hit, n),
         "punts_per_thousand": None if punts is None else 1000 * punts,
-        "request_response_p99_us": _percentile(of_requests, 99),
-        "request_response_p50_us": _percentile(of_requests, 50),
-        "p99_us": _percentile((packets["departure_ns"][sent] - packets["arrival_ns"][sent]) / 1000.0, 99),
+        "request_response_p99_us": percentile(of_requests, 99),
+        "request_response_p50_us": percentile(of_requests, 50),
+        "p99_us": percentile((packets["departure_ns"][sent] - packets["arrival_ns"][sent]) / 1000.0, 99),
         "lost_per_thousand": 1000 * lost / len(packets) if len(packets) else None,
         "device_cycles_per_packet": cycles["device"],
         "host_cycles_per_packet": cycles["host"],
@@ -107,14 +113,6 @@ def measure(trace: Path) -> dict[str, float | None]:
         "type_accuracy": _share(predictions["predicted"] == predictions["truth"], len(predictions)),
         "predicted_first_uses_per_thousand": None if used is None else 1000 * used,
     }
-
-
-def of_run(trace: Path, summary: dict[str, Any]) -> dict[str, float | None]:
-    """Every metric of METRICS of a run, from its trace and its summary."""
-    writes, seconds = summary.get("counters", {}).get("rule_writes"), summary.get("simulated_s")
-    values = measure(trace)
-    values["rule_writes_per_second"] = writes / seconds if writes is not None and seconds else None  # of simulated time
-    return values
 
 
 def _lost(packets: np.ndarray, decisions: np.ndarray, full: list[int]) -> int:

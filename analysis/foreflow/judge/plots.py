@@ -21,6 +21,15 @@ from foreflow.judge.table import number  # noqa: E402
 # Okabe and Ito (2008): told apart by colour-blind readers too. An arm has one colour and one dash in every figure.
 COLOURS = {"off": "#000000", "reactive": "#0072B2", "predictive": "#D55E00", "oracle": "#009E73", "anti_oracle": "#CC79A7"}
 DASHES = {"off": ":", "reactive": "--", "predictive": "-", "oracle": "-.", "anti_oracle": (0, (5, 1, 1, 1, 1, 1))}
+# Of system shard: colour and marker. Rules of one kind share a colour.
+SHARD_MARKS = {
+    "off": ("#000000", "x"), "timeout": ("#999999", "x"), "fixed": ("#56B4E9", "v"), "three": ("#56B4E9", "^"), "ewma": ("#56B4E9", "d"),
+    "rack": ("#0072B2", "s"), "rack_repair": ("#0072B2", "P"), "learned": ("#D55E00", "s"), "learned_repair": ("#D55E00", "P"),
+    "bayes": ("#E69F00", "D"), "clairvoyant": ("#009E73", "*"), "naive": ("#CC79A7", "X"),
+}  # fmt: skip
+COLOURS |= {arm: colour for arm, (colour, _) in SHARD_MARKS.items()}
+_SHARD_DASHES = {"three": "--", "ewma": ":", "rack_repair": "-.", "learned_repair": "-."}
+DASHES |= {arm: _SHARD_DASHES.get(arm, "-") for arm in SHARD_MARKS if arm != "off"}
 STYLE = {
     "font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25,
     "axes.axisbelow": True, "figure.constrained_layout.use": True, "pdf.fonttype": 42,

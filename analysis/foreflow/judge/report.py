@@ -11,27 +11,21 @@ import jinja2
 import yaml
 
 from foreflow import manifest
+from foreflow.judge import systems
 from foreflow.judge.metrics import METRICS
 from foreflow.judge.table import number, with_interval
 from foreflow.runs.runner import Result
-
-CAPTIONS = {
-    "fast_path": "Packets that the device decided alone, and packets that went through the host's slow path.",
-    "latency": "From arrival to the last bit on the wire, of the packets that truly were requests or responses; left: all seeds together.",
-    "models": "Log loss of the trained models of what learns beside them and of both mixed, alarms of drift, and whose word weighed most (seed 1).",
-    "work": "Work charged to device and host, and what predicting itself costs.",
-}
 
 
 def _rows(document: dict[str, Any]) -> list[list[str]]:
     return [
         [
             metric,
-            description.unit,
+            METRICS[metric].unit,
             *(with_interval(document["arms"][arm][metric]) for arm in document["arms"]),
             with_interval(document["gap_closed"][metric]) if metric in document["gap_closed"] else "",
         ]
-        for metric, description in METRICS.items()
+        for metric in systems.of(document["config"]).metrics
     ]
 
 
@@ -65,7 +59,7 @@ def render(document: dict[str, Any], sentences: list[str], figures: list[Path], 
             {
                 "name": path.stem,
                 "data": base64.b64encode(path.read_bytes()).decode(),
-                "caption": CAPTIONS[path.stem],
+                "caption": systems.of(document["config"]).judge.CAPTIONS[path.stem],
             }
             for path in figures
         ],

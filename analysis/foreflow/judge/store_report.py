@@ -14,8 +14,8 @@ import yaml
 
 from foreflow import manifest
 from foreflow.errors import Refused
-from foreflow.judge import stats
-from foreflow.judge.metrics import HEADLINE, METRICS
+from foreflow.judge import stats, systems
+from foreflow.judge.metrics import METRICS
 from foreflow.judge.table import number, with_interval
 from foreflow.results.frame import Frame, sorting_key
 from foreflow.results.load import failures_of, frame_of, kind_of, sweep_document
@@ -70,7 +70,8 @@ def _drawn(part: Frame, folder: Path, prefix: str) -> list[Any]:
 def _table(part: Frame) -> tuple[list[str], list[list[str]], int]:
     """Means with intervals, a row a point and arm; its head, its rows, and how many were left out."""
     keys = [*part.varying, "arm"]
-    metrics = [name for name in HEADLINE if name in part.columns]
+    headline = [name for system in systems.SYSTEMS.values() for name in system.headline]
+    metrics = [name for name in headline if name in part.columns]
     rows = []
     for cell, own in part.groupby(keys if len(keys) > 1 else keys[0], sort=False):
         values = cell if isinstance(cell, tuple) else (cell,)

@@ -6,7 +6,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from foreflow.judge.metrics import HEADLINE, METRICS
+from foreflow.judge import systems
+from foreflow.judge.metrics import METRICS
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -44,8 +45,9 @@ def grid(rows: list[list[str]]) -> str:
     )
 
 
-def of_document(document: dict[str, Any], metrics: tuple[str, ...] = HEADLINE) -> str:
+def of_document(document: dict[str, Any]) -> str:
     """The table that `run` prints."""
+    metrics = systems.of(document["config"]).headline
     arms = document["arms"]
     rows = [["metric [unit]", *arms, "gap closed"]]
     for metric in metrics:

@@ -36,7 +36,7 @@ def _mean_of(results: list[runner.Result], *path: str) -> float | None:
 def _row(values: judgement.Values, results: list[runner.Result]) -> dict[str, Any]:
     """What one predictor came to; `values` are of its three arms."""
     estimates = {
-        metric: {**stats.mean(values["predictive"][metric]).as_json(), "unit": metrics.METRICS[metric].unit} for metric in metrics.METRICS
+        metric: {**stats.mean(values["predictive"][metric]).as_json(), "unit": metrics.METRICS[metric].unit} for metric in values["predictive"]
     }
     return {
         "metrics": estimates,

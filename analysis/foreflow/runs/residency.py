@@ -78,7 +78,7 @@ def _run(cell: Cell, config: dict[str, Any], capture: Path, binary: Path) -> Val
 def choose(config: dict[str, Any], arms: list[str], seeds: list[int], simulator: Path, store: Path, fresh: bool) -> tuple[dict[str, Any], dict[str, Any]]:
     """What device.residency = best stands for in the runs of a scenario: the reactive arm with every policy, in the simulator.
 
-    Returns the configuration with the policy that punts least, and every policy's metrics with the name of the best.
+    Returns the configuration with the policy that punts least, and for the result's document every policy's metrics with the name of the best.
     """
     from foreflow.judge import judgement  # here, since only runs need it
 
@@ -95,7 +95,7 @@ def choose(config: dict[str, Any], arms: list[str], seeds: list[int], simulator:
         values = judgement.values_of(results[index * len(seeds) : (index + 1) * len(seeds)], ["reactive"], seeds)["reactive"]
         judged[policy] = {metric: stats.mean(column).as_json() for metric, column in values.items()}
     best = min(POLICIES, key=lambda policy: judged[policy]["punts_per_thousand"]["mean"])
-    return configs[best], {"policies": judged, "best": best, "chosen_on": "punts_per_thousand, mean over the seeds"}
+    return configs[best], {"residency": {"policies": judged, "best": best, "chosen_on": "punts_per_thousand, mean over the seeds"}}
 
 
 def _statistics(config: dict[str, Any], binary: Path) -> dict[str, Any]:

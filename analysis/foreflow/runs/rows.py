@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from foreflow import config as configuration
+from foreflow.judge import systems
 
 FILE = "row.json"
 KEYS = ("key", "scenario", "arm", "seed", "parameters", "status", "started", "seconds", "fingerprint", "metrics", "trace", "sentence")
@@ -28,11 +29,9 @@ def measured(folder: Path) -> tuple[dict[str, float | None], dict[str, Any]]:
     """Metrics and trace of the whole run in `folder`. Raises Failed where its trace is not whole."""
     import h5py
 
-    from foreflow.judge import metrics
-
     trace = folder / "trace.h5"
     summary = json.loads((folder / "summary.json").read_text())
-    values = metrics.of_run(trace, summary)
+    values = systems.of(summary).judge.measure(trace, summary)
     with h5py.File(trace) as file:
         lengths = {name: int(table.shape[0]) for name, table in sorted(file.items()) if isinstance(table, h5py.Dataset)}
     return values, {"bytes": trace.stat().st_size, "rows": lengths}
@@ -72,15 +71,9 @@ def read(folder: Path) -> dict[str, Any] | None:
         return None
     if not isinstance(document, dict) or not document.keys() >= set(KEYS):
         return None
-    if document["status"] == "done" and not document["metrics"].keys() >= _metric_names():
+    if document["status"] == "done" and not document["metrics"].keys() >= set(systems.of(document["parameters"]).metrics):
         return None
     return document
-
-
-def _metric_names() -> set[str]:
-    from foreflow.judge.metrics import METRICS  # here, since it is slow to import
-
-    return set(METRICS)
 
 
 def missing(folder: Path, document: dict[str, Any]) -> str | None:

@@ -92,8 +92,11 @@ class Result:
 def plan(config: dict[str, Any], arm: str, seed: int, capture: Path, program: Path, shift: Path | None = None) -> Run:
     """The run and its key: the hash of configuration, seed, contents of input and models, and binary."""
     resolved = configuration.resolved_for_run(config, arm, seed, capture, Path(), shift)
-    models = {place: model and model["sha256"] for place, model in resolved["models"].items()}
+    models = {place: model and model["sha256"] for place, model in resolved.get("models", {}).items()}
     identity = {**resolved, "input": sha256_of(capture), "models": models, "out": None, "binary": sha256_of(program)}
+    if "recovery" in resolved:
+        table = resolved["recovery"]["table"]
+        identity["recovery"] = {**resolved["recovery"], "table": table and table["sha256"]}
     if shift is not None:
         identity["traffic"] = {**resolved["traffic"], "shift_input": sha256_of(shift)}
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]

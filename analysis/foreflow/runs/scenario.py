@@ -13,9 +13,12 @@ from typing import Any
 from foreflow import config as configuration
 from foreflow import build
 from foreflow.errors import Failed, Refused
-from foreflow.judge import judgement, metrics
+from foreflow.judge import judgement, metrics, systems
 from foreflow.places import RUNS
-from foreflow.runs import residency, rows, runner
+from foreflow.runs import residency, rows, runner, timers
+
+# By system: what `best` in a configuration stands for.
+CHOOSERS = {"tag": residency.choose, "shard": timers.choose}
 
 
 @dataclass
@@ -35,10 +38,11 @@ def _write_values(path: Path, values: judgement.Values, seeds: list[int]) -> Non
     temporary = path.with_name(path.name + f".{os.getpid()}.tmp")
     with temporary.open("w", newline="") as file:
         table = csv.writer(file)
-        table.writerow(["arm", "seed", *(f"{name} [{metric.unit}]" for name, metric in metrics.METRICS.items())])
+        names = list(next(iter(values.values())))
+        table.writerow(["arm", "seed", *(f"{name} [{metrics.METRICS[name].unit}]" for name in names)])
         for arm, columns in values.items():
             for index, seed in enumerate(seeds):
-                row = [columns[metric][index] for metric in metrics.METRICS]
+                row = [columns[metric][index] for metric in names]
                 table.writerow([arm, seed, *("" if value is None else repr(value) for value in row)])
     os.replace(temporary, path)
 
@@ -46,16 +50,17 @@ def _write_values(path: Path, values: judgement.Values, seeds: list[int]) -> Non
 def finish(config: dict[str, Any], arms: list[str], seeds: list[int], results: list[runner.Result], folder: Path, chosen: dict[str, Any] | None = None) -> Finished:
     """Measures finished runs and writes result.json, values.csv, figures and the report into `folder`.
 
-    `chosen`: what residency.choose found.
+    `chosen`: what several runs found out of the configuration, parts of the document.
     """
-    from foreflow.judge import plots, report, table, verdict  # here, since they are slow to import
+    from foreflow.judge import report, table  # here, since they are slow to import
 
     failed = [result for result in results if not result.ok]
     if len(failed) == len(results):
         first = failed[0]
         raise Failed(f"every run failed; the first ({first.run.arm}, seed {first.run.seed}): {first.sentence}; log: {first.folder / 'log.txt'}")
     folder.mkdir(parents=True, exist_ok=True)
-    values = judgement.values_of(results, arms, seeds)
+    system = systems.of(config)
+    values = judgement.values_of(results, arms, seeds, system)
     outputs: dict[str, Any] = {
         "folder": str(folder),
         "result": str(folder / "result.json"),
@@ -70,23 +75,10 @@ def finish(config: dict[str, Any], arms: list[str], seeds: list[int], results: l
         ],
     }
     document = judgement.document_of(config, arms, seeds, results, values, outputs)
-    if chosen:
-        document["residency"] = chosen
-    latencies = {
-        arm: [metrics.latencies_us(r.trace) for r in results if r.ok and r.run.arm == arm]
-        for arm in arms
-    }
-    figures = [
-        *plots.fast_path(document, folder),
-        *plots.latency(document, latencies, folder),
-        *plots.work(document, folder),
-        *plots.models(document, results, folder),
-    ]
+    document.update(chosen or {})
+    figures = system.judge.draw(document, results, folder)
     outputs["figures"] = [str(path) for path in figures]
-    sentences = verdict.sentences(document, values, results)
-    if chosen:
-        punts = ", ".join(f"{policy} {row['punts_per_thousand']['mean']:.1f}" for policy, row in chosen["policies"].items())
-        sentences.append(f"Rules by {chosen['best']}, the best of those in use today; punts of 1000 in the reactive arm: {punts}.")
+    sentences = system.judge.sentences(document, values, results)
     _write_values(folder / "values.csv", values, seeds)
     _write(folder / "table.txt", table.of_document(document) + "\n\n" + "\n".join(sentences) + "\n")
     _write(folder / "report.html", report.render(document, sentences, [p for p in figures if p.suffix == ".png"], results))
@@ -98,7 +90,8 @@ def finish(config: dict[str, Any], arms: list[str], seeds: list[int], results: l
 def run(config: dict[str, Any], simulator: Path, out: Path | None, fresh: bool = False) -> Finished:
     """All arms and seeds of a resolved configuration."""
     arms, seeds = config["arms"], list(range(1, config["seeds"] + 1))
-    config, chosen = residency.choose(config, arms, seeds, simulator, out / "runs" if out else RUNS, fresh)
+    choose = CHOOSERS[systems.of(config).name]
+    config, chosen = choose(config, arms, seeds, simulator, out / "runs" if out else RUNS, fresh)
     runs = runner.plan_all(config, arms, seeds, simulator)
     folder = out or RUNS / f"{config['scenario']}-{runner.hash_of(runs)}"
     results = runner.run_all(runs, simulator, folder / "runs" if out else RUNS, fresh)

@@ -82,7 +82,7 @@ def open_run(folder: Path) -> Kept:
         raise Refused(f"{folder}: its documents lack {error}; it was not written by `run` or `replay --out`") from None
     if state != "done":
         raise Refused(f"{folder}: the run ended with {state}; only whole runs can be looked into")
-    if "shard" in run.resolved:
+    if "shard" in run.resolved or run.resolved.get("system") == "shard":
         raise Refused(f"{folder}: packet dynamics units carried its frames and nothing was decided on them; compare fingerprints, or summary.json and the table packets of trace.h5")
     for table in ("packets", "decisions"):
         rows = len(rows_of(run, table, 0, 0, whole=True))
