@@ -114,6 +114,9 @@ class Units(Namespaces):
         counted = self.network.stop()
         self.begin_network(path, seed)
         self.network.await_running()
+        # A host that asked for its neighbour while there was none is told so, and gives up what it begins just then.
+        for host, other in ((LEFT, RIGHT), (RIGHT, LEFT)):
+            self.wait_for(host, "ping", "-c", "1", "-W", "1", ADDRESSES[other])
         return counted
 
     def counts(self, name: str) -> dict[str, Any]:

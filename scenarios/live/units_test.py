@@ -26,7 +26,7 @@ BAD = {
     "burst": {"to_bad": 0.01, "to_good": 0.4}, "loss": 0.005, "duplicate": 0.01, "duplicate_after_us": 100, "corrupt": 0.01,
 }  # fmt: skip
 REKEY_SECONDS = 0.4
-FILE_BYTES = 600_000
+FILES = {"short": 600_000, "long": 5_000_000}  # bytes; the long one does not fit any buffer on its way
 
 
 @pytest.fixture(name="units", scope="module")
@@ -34,11 +34,12 @@ def _units(folder: Path) -> Iterator[Units]:
     own = folder / "units"
     own.mkdir()
     (own / "site").mkdir()
-    write_random(own / "site" / "file", FILE_BYTES, 78)
+    for seed, (name, size) in enumerate(FILES.items()):
+        write_random(own / "site" / name, size, seed)
     with Units(own) as units:
         units.connect(GOOD, rekey_s=REKEY_SECONDS, overlap_ms=100)
         start_nginx(units, RIGHT, own / "nginx", own / "site")
-        units.wait_for(LEFT, "curl", "-sf", "-o", "/dev/null", f"http://{ADDRESSES[RIGHT]}/file")
+        units.wait_for(LEFT, "curl", "-sf", "-o", "/dev/null", f"http://{ADDRESSES[RIGHT]}/short")
         yield units
         for name, counted in units.disconnect().items():
             assert counted["mbufs_lost"] == 0, name
@@ -53,19 +54,19 @@ def echoes(units: Units, count: int, interval: float, size: int = 56) -> int:
     return int(found[1])
 
 
-def fetch(units: Units, *options: str) -> subprocess.Popen[bytes]:
-    return units.start(LEFT, "curl", "-sf", "--max-time", "30", *options, "-o", str(units.folder / "got"), f"http://{ADDRESSES[RIGHT]}/file")
+def fetch(units: Units, name: str, *options: str) -> subprocess.Popen[bytes]:
+    return units.start(LEFT, "curl", "-sf", "--max-time", "30", *options, "-o", str(units.folder / name), f"http://{ADDRESSES[RIGHT]}/{name}")
 
 
-def is_whole(units: Units) -> bool:
-    return sha256(units.folder / "got") == sha256(units.folder / "site" / "file")
+def is_whole(units: Units, name: str) -> bool:
+    return sha256(units.folder / name) == sha256(units.folder / "site" / name)
 
 
 def test_nothing_is_lost_while_keys_are_replaced(units: Units) -> None:
     before = units.counts("a")
-    copy = fetch(units, "--limit-rate", "500k")
+    copy = fetch(units, "long", "--limit-rate", "4m")
     assert echoes(units, 100, 0.01, 1472) == 100
-    assert copy.wait(timeout=30) == 0 and is_whole(units)
+    assert copy.wait(timeout=30) == 0 and is_whole(units, "long")
     after = units.counts("a")
     assert after["key"]["rekeyed"] - before["key"]["rekeyed"] >= 2
     for wrong in ("forged", "unknown_epoch", "unknown_session"):
@@ -75,8 +76,8 @@ def test_nothing_is_lost_while_keys_are_replaced(units: Units) -> None:
 
 def test_a_bad_network_changes_no_byte(units: Units) -> None:
     units.change_network(BAD, seed=7)
-    copy = fetch(units)
-    assert copy.wait(timeout=30) == 0 and is_whole(units)
+    copy = fetch(units, "short")
+    assert copy.wait(timeout=30) == 0 and is_whole(units, "short")
     sent = 150
     answered = echoes(units, sent, 0.005)
     network = units.change_network(GOOD)
@@ -97,14 +98,14 @@ def test_a_unit_that_dies_comes_back(units: Units) -> None:
     """Which of the two leads in agreeing on keys is chance: of two new keys, the lesser."""
     name, other = "b", "a"
     begun = units.counts(other)["key"]["begun"]
-    copy = fetch(units, "--limit-rate", "300k")
+    copy = fetch(units, "long", "--limit-rate", "2500k")
     time.sleep(0.3)
     units.units[name].kill()
-    assert copy.poll() is None
+    assert copy.poll() is None, f"the copy is over already, with exit code {copy.poll()}"
     units.begin_unit(name, rekey_s=REKEY_SECONDS, overlap_ms=100)
     units.units[name].await_running()
     units.await_keys()
-    assert copy.wait(timeout=30) == 0 and is_whole(units)
+    assert copy.wait(timeout=30) == 0 and is_whole(units, "long")
     assert units.counts(other)["key"]["begun"] == begun + 1
     assert echoes(units, 20, 0.01) == 20
 
