@@ -20,7 +20,7 @@ import h5py
 import numpy
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "analysis"))
+sys.path[:0] = [str(ROOT / "analysis"), str(ROOT)]
 from foreflow import config  # noqa: E402
 
 RUN, REPLAY, REPLAY_NS3 = (Path(argument) for argument in sys.argv[1:4])

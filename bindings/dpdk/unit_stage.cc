@@ -96,7 +96,7 @@ void UnitStage::FromNetwork(rte_mbuf* frame, Nanos now) {
   Work work;
   wire::Datagram datagram;
   const wire::DatagramStatus status = wire::ReadDatagram(own_, bytes, datagram, work);
-  if (status == wire::DatagramStatus::kArpRequest) {
+  if (status == wire::DatagramStatus::kAddressRequest) {
     wire::AnswerArp(own_, bytes);
     ++fates_[kArpAnswered];
     link_->Send(kNetwork, frame);

@@ -51,7 +51,7 @@ void WriteDatagram(const DatagramEnd& from, const DatagramEnd& to, std::uint8_t 
 
 const char* Name(DatagramStatus status) {
   static constexpr std::array<const char*, kDatagramStatuses> kNames = {
-      "datagram", "arp_request", "other", "malformed", "fragment", "bad_checksum"};
+      "datagram", "address_request", "other", "malformed", "fragment", "bad_checksum"};
   const auto index = static_cast<std::size_t>(status);
   return index < kNames.size() ? kNames[index] : nullptr;
 }
@@ -60,7 +60,7 @@ DatagramStatus ReadDatagram(const DatagramEnd& own, BytesView frame, Datagram& d
   const Dissection packet = Dissect(Link::kEthernet, frame, static_cast<std::uint32_t>(frame.size), work);
   const bool is_tagged = packet.outer_vlan != kNoVlan;
   if (packet.l3 == Layer3::kArp && !is_tagged) {
-    return IsRequestFor(own, frame.From(packet.l3_offset)) ? DatagramStatus::kArpRequest
+    return IsRequestFor(own, frame.From(packet.l3_offset)) ? DatagramStatus::kAddressRequest
                                                            : DatagramStatus::kOther;
   }
   if (packet.status != DissectStatus::kOk) return DatagramStatus::kMalformed;

@@ -30,12 +30,12 @@ void WriteDatagram(const DatagramEnd& from, const DatagramEnd& to, std::uint8_t 
 
 // What a frame is to an end.
 enum class DatagramStatus : std::uint8_t {
-  kDatagram,     // whole, and for it
-  kArpRequest,   // of Ethernet and IPv4, for its address
-  kOther,        // for somebody else, or of another protocol
-  kMalformed,    // ends inside a header, or lengths contradict each other
-  kFragment,     // a part of a datagram: the end puts none together
-  kBadChecksum,  // of the IPv4 header, or the datagram's own
+  kDatagram,        // whole, and for it
+  kAddressRequest,  // ARP of Ethernet and IPv4, for its address
+  kOther,           // for somebody else, or of another protocol
+  kMalformed,       // ends inside a header, or lengths contradict each other
+  kFragment,        // a part of a datagram: the end puts none together
+  kBadChecksum,     // of the IPv4 header, or the datagram's own
 };
 constexpr std::size_t kDatagramStatuses = static_cast<std::size_t>(DatagramStatus::kBadChecksum) + 1;
 // The snake_case name; nullptr out of range.
@@ -53,7 +53,7 @@ struct Datagram {
 // kByteCopied over what a UDP checksum is over.
 DatagramStatus ReadDatagram(const DatagramEnd& own, BytesView frame, Datagram& datagram, Work& work);
 
-// Makes the answer of a frame that is kArpRequest to `own`, in its place (RFC 826).
+// Makes the answer of a frame that is kAddressRequest to `own`, in its place (RFC 826).
 void AnswerArp(const DatagramEnd& own, MutableBytes frame);
 
 }  // namespace foreflow::wire

@@ -22,7 +22,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   require(Name(status) != nullptr);
   if (status == DatagramStatus::kDatagram) {
     require(datagram.offset >= kDatagramHeaderBytes && datagram.offset + datagram.size <= size);
-  } else if (status == DatagramStatus::kArpRequest) {
+  } else if (status == DatagramStatus::kAddressRequest) {
     AnswerArp(own, {frame.data(), frame.size()});
     require(ReadDatagram(own, {frame.data(), frame.size()}, datagram, work) == DatagramStatus::kOther);
   }

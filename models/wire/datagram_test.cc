@@ -124,7 +124,7 @@ TEST(Datagram, ArpIsAnsweredForTheOwnAddressAlone) {
         .Build();
   };
   Raw frame = asked("10.0.0.1");
-  ASSERT_EQ(StatusOf(frame), DatagramStatus::kArpRequest);
+  ASSERT_EQ(StatusOf(frame), DatagramStatus::kAddressRequest);
   AnswerArp(kOwn, {frame.data(), frame.size()});
   EthernetHeader ethernet;
   ArpHeader header;
@@ -145,7 +145,7 @@ TEST(Datagram, ArpIsAnsweredForTheOwnAddressAlone) {
   for (std::size_t size = 0; size < EthernetHeader::kBytes + ArpHeader::kBytes + ArpAddresses::kBytes;
        ++size) {
     EXPECT_NE(StatusOf(Raw(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size))),
-              DatagramStatus::kArpRequest);
+              DatagramStatus::kAddressRequest);
   }
 }
 
