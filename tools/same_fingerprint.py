@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Builds the offline door with other compilers and optimisation levels, and compares its fingerprints with those of a built one.
 
-    tools/same_fingerprint.py PROGRAM CONFIG[,CONFIG...] CAPTURE [CAPTURE ...]
+    tools/same_fingerprint.py PROGRAM[,PROGRAM...] CONFIG[,CONFIG...] CAPTURE [CAPTURE ...]
 
-PROGRAM is a built foreflow-replay: gcc at -O3, as it is used. CONFIG is a resolved configuration; the first's arm is replaced
-by each arm in turn, the others are replayed as they are. Each (capture, configuration) is replayed twice by PROGRAM, by a
-build of gcc at -O0 and by one of clang at -O3. Exits with 1 when any two digests of one differ.
+PROGRAM is a built foreflow-replay: of gcc at -O3, as it is used, of clang at -O1 under the sanitizers. CONFIG is a resolved
+configuration; the first's arm is replaced by each arm in turn, the others are replayed as they are. Each (capture,
+configuration) is replayed twice by each PROGRAM and by a build of gcc at -O0. Exits with 1 when any two digests of one differ.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 ARMS = ("off", "reactive", "predictive", "oracle", "anti_oracle")
-BUILDS = ((("gcc", "g++"), "-O0"), (("clang", "clang++"), "-O3"))
+BUILDS = ((("gcc", "g++"), "-O0"),)
 
 
 def build(compilers: tuple[str, str], level: str) -> Path:
@@ -48,10 +48,10 @@ def main(arguments: list[str]) -> int:
     if len(arguments) < 3:
         print(__doc__, file=sys.stderr)
         return 2
-    built, configurations, *captures = arguments
+    given, configurations, *captures = arguments
     first, *others = [Path(name) for name in configurations.split(",")]
     resolved = json.loads(first.read_text(encoding="utf-8"))
-    programs = [("as used", Path(built).resolve())]
+    programs = [(name, Path(name).resolve()) for name in given.split(",")]
     for compilers, level in BUILDS:
         print(f"building with {compilers[1]} {level}", file=sys.stderr, flush=True)
         programs.append((f"{compilers[1]} {level}", build(compilers, level)))

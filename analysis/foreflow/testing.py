@@ -116,24 +116,18 @@ def _sim(pattern: str | None) -> Counts:
     return _ctest("sim", pattern, *([] if pattern else ["-LE", "unit"]))
 
 
-def _release(pattern: str | None) -> Counts:
-    """The unit tests of what is used, as it was compiled for that."""
-    build("sim", ["tests"], tests=True)
-    return _ctest("sim", pattern, "-L", "unit")
-
-
 def _asan(pattern: str | None) -> Counts:
     build("asan", ["tests"], tests=True)
     return _ctest("asan", pattern, "-LE", "checks")  # the sources were checked in sim
 
 
-def _fuzz(pattern: str | None) -> Counts:
-    """Each fuzz target for a few seconds, from its corpus; one count a target."""
-    folder = build("asan", ["fuzz"], tests=True)
+def _fuzz(pattern: str | None, targets: tuple[str, ...] = ()) -> Counts:
+    """Each fuzz target of `fuzz`, or those named, for a few seconds, from its corpus; one count a target."""
+    folder = build("asan", [*targets] or ["fuzz"], tests=True)
     log = LOGS / "test-fuzz.log"
     environment = {**os.environ, "FOREFLOW_ASAN": str(folder)}
     verdict = re.compile(r"^(\w+_fuzz): (.*nothing found|found something|is not built)")
-    _follow([str(ROOT / "tools" / "fuzz"), str(FUZZ_SECONDS)], log, verdict, env=environment)
+    _follow([str(ROOT / "tools" / "fuzz"), str(FUZZ_SECONDS), *targets], log, verdict, env=environment)
     counts = Counts()
     for line in log.read_text(errors="replace").splitlines():
         if match := verdict.match(line):
@@ -141,6 +135,12 @@ def _fuzz(pattern: str | None) -> Counts:
     if counts.failed:
         say(_tail(log))
     return counts
+
+
+def _release(pattern: str | None) -> Counts:
+    """The unit tests of what is used, as it was compiled for that, and fuzzing of all doors together."""
+    build("sim", ["tests"], tests=True)
+    return _ctest("sim", pattern, "-L", "unit") + _fuzz(pattern, ("doors_fuzz",))
 
 
 def _pytest(name: str, folders: list[str], pattern: str | None, environment: dict[str, str], *options: str) -> Counts:
@@ -188,8 +188,8 @@ def _live(pattern: str | None) -> Counts:
 
 
 def _fingerprint(pattern: str | None) -> Counts:
-    """One count an arm and served predictor: the recorded capture, decided by gcc at -O3 and -O0 and clang at -O3, each twice."""
-    replay = program(build("sim", [], tests=True), "foreflow-replay")
+    """One count an arm and served predictor: the recorded capture, decided by gcc at -O3 and -O0 and by clang under the sanitizers, each twice."""
+    replays = [program(build("sim", [], tests=True), "foreflow-replay"), program(build("asan", ["foreflow-replay"], tests=True), "foreflow-replay")]
     log = LOGS / "test-fingerprint.log"
     capture = ROOT / "datasets" / "recorded" / "recorded.pcapng"
     with tempfile.TemporaryDirectory(prefix="foreflow-") as scratch:
@@ -199,7 +199,7 @@ def _fingerprint(pattern: str | None) -> Counts:
             resolved = config.resolve("tag", [f"predictor={predictor}"])
             files[-1].write_text(json.dumps(config.resolved_for_run(resolved, "predictive", 1, capture, Path(scratch))))
         verdict = re.compile(r"^(same|DIFFERENT) ")
-        code = _follow([str(ROOT / "tools" / "same_fingerprint.py"), str(replay), ",".join(map(str, files)), str(capture)], log, verdict)
+        code = _follow([str(ROOT / "tools" / "same_fingerprint.py"), ",".join(map(str, replays)), ",".join(map(str, files)), str(capture)], log, verdict)
     verdicts = [match.group(1) for line in log.read_text().splitlines() if (match := verdict.match(line))]
     counts = Counts(passed=verdicts.count("same"), failed=verdicts.count("DIFFERENT"))
     if code != 0 and counts.failed == 0:
@@ -213,12 +213,12 @@ SUITES: dict[str, tuple[str, Callable[[str | None], Counts]]] = {
     "python": ("analysis, datasets, bindings, the book and its examples", _python),
     "train": ("training by libtorch: laws that are known, resumed runs, refusals", _train),
     "asan": ("cores, doors and ns-3 module under address and undefined-behaviour sanitizers", _asan),
-    "fingerprint": ("the same decisions from gcc at -O0 and -O3 and from clang", _fingerprint),
+    "fingerprint": ("the same decisions from gcc, from clang and under the sanitizers", _fingerprint),
     "live": ("programs of real protocol stacks through the DPDK runner, in network namespaces", _live),
     "fuzz": ("readers of outside bytes, a few seconds each", _fuzz),
-    "release": ("the unit tests without sanitizers", _release),
+    "release": ("the unit tests without sanitizers, all doors fuzzed together", _release),
 }
-BY_NAME_ALONE = ("release",)  # `asan` has the same tests
+BY_NAME_ALONE = ("release",)  # `asan` has the same tests, and the doors are compared by other tests
 
 
 def run(names: list[str]) -> int:
