@@ -3,13 +3,14 @@
 add_custom_target(tests)
 add_custom_target(fuzz)
 
-# foreflow_room(NAME [DIR dir] [DEPENDS room...] [LINKS library...])
+# foreflow_room(NAME [LIGHT_TESTS] [DIR dir] [DEPENDS room...] [LINKS library...])
 #
 # One room: <dir>/*.cc is the library foreflow_<NAME>, <dir>/*_test.cc its tests, <dir>/*_bench.cc its
 # benchmarks, <dir>/*_fuzz.cc its libFuzzer targets and <dir>/*_main.cc its programs (foreflow-<stem>).
-# DEPENDS names rooms of this project; LINKS names outside libraries.
+# DEPENDS names rooms of this project; LINKS names outside libraries. LIGHT_TESTS: its tests compute little, so that
+# under the sanitizers they take longer to optimise than to run.
 function(foreflow_room NAME)
-  cmake_parse_arguments(ROOM "" "DIR" "DEPENDS;LINKS" ${ARGN})
+  cmake_parse_arguments(ROOM "LIGHT_TESTS" "DIR" "DEPENDS;LINKS" ${ARGN})
   if(NOT ROOM_DIR)
     set(ROOM_DIR ${CMAKE_CURRENT_SOURCE_DIR}/${NAME})
   endif()
@@ -40,7 +41,11 @@ function(foreflow_room NAME)
     # RapidCheck's headers are not clean under our warnings, hence SYSTEM through its package directory.
     target_link_libraries(${NAME}_test PRIVATE foreflow::${NAME} GTest::gmock GTest::gtest_main rapidcheck)
     target_compile_definitions(${NAME}_test PRIVATE FOREFLOW_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
-    target_compile_options(${NAME}_test PRIVATE -O1)  # compiled once, run for seconds: a third less work than at -O3
+    if(FOREFLOW_SANITIZE AND ROOM_LIGHT_TESTS)
+      target_compile_options(${NAME}_test PRIVATE -O0)
+    else()
+      target_compile_options(${NAME}_test PRIVATE -O1)  # compiled once, run for seconds: a third less work than at -O3
+    endif()
     add_test(NAME ${NAME} COMMAND ${NAME}_test)
     set_tests_properties(${NAME} PROPERTIES LABELS unit)
     add_dependencies(tests ${NAME}_test)

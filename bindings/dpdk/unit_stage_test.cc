@@ -90,7 +90,7 @@ Raw HostFrame(std::size_t payload, std::uint8_t ecn = 0) {
 TEST(UnitStage, CarriesFramesOfAnySizeAndKindWhole) {
   Pair pair;
   std::vector<Raw> frames;
-  for (const std::size_t payload : {0, 1, 500, 1400, 1472}) frames.push_back(HostFrame(payload));
+  for (const std::size_t payload : {0u, 1u, 500u, 1400u, 1472u}) frames.push_back(HostFrame(payload));
   frames.push_back(wire::PacketBuilder().Ethernet().Vlan(7).Ipv6().Tcp(1, 2).Payload(900).Build());
   frames.push_back(wire::PacketBuilder().Ethernet().Arp(1, "10.9.0.1", "10.9.0.2").Build());
   std::vector<Raw> got;
