@@ -71,7 +71,7 @@ function(foreflow_room NAME)
     string(REPLACE "_" "-" stem ${stem})
     add_executable(foreflow-${stem} ${source})
     target_link_libraries(foreflow-${stem} PRIVATE foreflow::${NAME})
-    if(NOT stem MATCHES "bench|calibrate|measure")  # what is left reads a command line: half of it to compile
+    if(NOT stem MATCHES "bench|calibrate|measure|peer")  # what is left reads a command line: half of it to compile
       target_compile_options(foreflow-${stem} PRIVATE -O1)
     endif()
   endforeach()
