@@ -11,25 +11,11 @@
 #include <vector>
 
 #include "models/base/refusal.h"
+#include "models/base/test_estimate.h"
 
 namespace foreflow::impair {
 namespace {
 
-constexpr double kZ = 3.2905;  // of 99.9 %
-
-// A mean and half of its interval, from independent values.
-struct Estimate {
-  void Add(double value) {
-    sum += value;
-    squares += value * value;
-    ++count;
-  }
-  double mean() const { return sum / count; }
-  double half() const {
-    return kZ * std::sqrt(std::max(0.0, squares / count - mean() * mean()) / (count - 1));
-  }
-  double sum = 0, squares = 0, count = 0;
-};
 #define EXPECT_WITHIN(estimate, theory)                        \
   do {                                                         \
     EXPECT_NEAR((estimate).mean(), theory, (estimate).half()); \

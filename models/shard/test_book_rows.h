@@ -12,24 +12,12 @@
 #include <fstream>
 #include <string>
 
+#include "models/base/test_estimate.h"
+
 namespace foreflow::shard {
 
 constexpr double kOverhead = 106;  // a fragment's, on the wire
-constexpr double kZ = 3.2905;      // of 99.9 %
 
-// A mean and half of its interval, from independent values.
-struct Estimate {
-  void Add(double value) {
-    sum += value;
-    squares += value * value;
-    ++count;
-  }
-  double mean() const { return sum / count; }
-  double half() const {
-    return kZ * std::sqrt(std::max(0.0, squares / count - mean() * mean()) / (count - 1));
-  }
-  double sum = 0, squares = 0, count = 0;
-};
 #define EXPECT_WITHIN(estimate, theory) EXPECT_NEAR((estimate).mean(), theory, (estimate).half())
 
 inline std::string Text(const char* format, ...) __attribute__((format(printf, 1, 2)));
