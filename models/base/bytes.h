@@ -50,6 +50,7 @@ inline void StoreWords(void* at, std::uint64_t first, std::uint64_t second) {
   const Pair pair = {first, second};
   std::memcpy(at, &pair, sizeof(pair));
 }
+// 8 bytes by one store.
 inline void StoreWord(void* at, std::uint64_t word) { std::memcpy(at, &word, sizeof(word)); }
 
 // Whether two arrays of 16 bytes are equal, as words: memcmp of a length that is known is still a call.

@@ -32,10 +32,12 @@ constexpr std::array<std::uint32_t, 4> Philox4x32(std::array<std::uint32_t, 4> c
 // library.
 class Rng {
  public:
+  // `name` ends in a zero; it is not kept.
   Rng(std::uint64_t seed, const char* name, std::uint32_t index = 0)
       : key_{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)},
         stream_{index, HashName(name)} {}
 
+  // Uniform over all values.
   std::uint32_t Next32() {
     if (used_ == block_.size()) {
       block_ = Philox4x32({static_cast<std::uint32_t>(next_block_),

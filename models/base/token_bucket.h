@@ -13,7 +13,7 @@ namespace foreflow {
 // 1e-9, which is what a rate of 1 a second earns in 1 ns, so nothing is rounded and nothing drifts.
 class TokenBucket {
  public:
-  // burst <= 2^31 - 1.
+  // `rate` a second; 0: the burst is all there ever is. 1 <= burst <= 2^31 - 1.
   constexpr TokenBucket(std::uint32_t rate, std::uint32_t burst)
       : rate_(rate), capacity_(std::int64_t{burst} * kToken), tokens_(capacity_) {}
 
@@ -34,7 +34,7 @@ class TokenBucket {
   constexpr std::uint16_t Level() const {
     return static_cast<std::uint16_t>(tokens_ / kToken * 65535 / (capacity_ / kToken));
   }
-  // What was taken was not needed.
+  // What was taken was not needed; never fills beyond the burst.
   constexpr void GiveBack(std::uint32_t count = 1) {
     tokens_ = std::min(capacity_, tokens_ + std::int64_t{count} * kToken);
   }

@@ -7,6 +7,7 @@
 
 namespace foreflow::trace {
 
+// Of one element, as it lies in memory: in the machine's byte order.
 enum class ColumnType : std::uint8_t {
   kU8,
   kU16,
@@ -39,12 +40,13 @@ struct Column {
   ColumnType type;
   std::size_t offset;  // bytes from the start of the row struct
   std::size_t count;   // elements; 1 for a scalar
-  const char* unit;
-  const char* doc;  // one sentence
+  const char* unit;    // such as "ns" or "byte"; "enum" where `names` says what values mean
+  const char* doc;     // one sentence
   const char*
       names;  // of an enumerated column: the names of values 0, 1, ... with commas between; else nullptr
 };
 
+// One kind of rows: its columns in order. All that it points to lives as long as the program.
 struct Table {
   const char* name;
   const char* doc;

@@ -6,7 +6,8 @@
 
 namespace foreflow {
 
-// A count of one unit. Quantities of different units do not mix: conversions are named functions.
+// A count of one unit. Quantities of different units do not mix: conversions are named functions. Integer
+// arithmetic of Rep: divisions round towards zero, and overflow is the caller's to rule out.
 template <typename Unit, typename Rep>
 class Quantity {
  public:

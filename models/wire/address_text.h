@@ -17,8 +17,8 @@ std::optional<Mac> ParseMac(std::string_view text);           // six pairs of he
 std::optional<Ipv4Address> ParseIpv4(std::string_view text);  // four decimals without leading zeros
 std::optional<Ipv6Address> ParseIpv6(std::string_view text);  // RFC 4291, section 2.2, without zones
 
-std::string Text(const Mac& mac);
-std::string Text(const Ipv4Address& address);
+std::string Text(const Mac& mac);              // lower case, colons between
+std::string Text(const Ipv4Address& address);  // dotted decimal
 std::string Text(const Ipv6Address& address);  // RFC 5952, but never with a dotted IPv4 part
 
 }  // namespace foreflow::wire

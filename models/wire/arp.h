@@ -16,7 +16,8 @@ constexpr std::uint16_t kArpEthernet = 1;
 constexpr std::uint16_t kArpRequest = 1;
 constexpr std::uint16_t kArpReply = 2;
 
-// RFC 826: the fixed part. Two hardware and two protocol addresses follow.
+// RFC 826: the fixed part. Two hardware and two protocol addresses follow, AddressBytes() in all, whose
+// lengths the packet says: to be compared with 6 and 4 before they are read as ArpAddresses.
 struct ArpHeader {
   static constexpr std::size_t kBytes = 8;
   std::uint16_t hardware_type = kArpEthernet;

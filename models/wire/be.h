@@ -18,6 +18,7 @@ inline void Store16(std::uint8_t* at, std::uint16_t value) { boost::endian::stor
 inline void Store32(std::uint8_t* at, std::uint32_t value) { boost::endian::store_big_u32(at, value); }
 inline void Store64(std::uint8_t* at, std::uint64_t value) { boost::endian::store_big_u64(at, value); }
 
+// Bytes in the order in which they lie, such as addresses.
 template <std::size_t kBytes>
 std::array<std::uint8_t, kBytes> LoadBytes(const std::uint8_t* at) {
   std::array<std::uint8_t, kBytes> out;

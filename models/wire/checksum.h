@@ -14,6 +14,8 @@ namespace foreflow::wire {
 // The Internet checksum, RFC 1071, of a message that comes in parts of any size.
 class InternetSum {
  public:
+  // The message's next bytes, below 16 GiB a part. Where their number is odd, the next part goes on in the
+  // second half of a word.
   InternetSum& Add(BytesView part);
   // One 16-bit or 32-bit value in network order.
   InternetSum& Add16(std::uint16_t value);

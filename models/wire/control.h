@@ -16,8 +16,9 @@ namespace foreflow::wire {
 // read only after the channel that carries it has authenticated it; what it says is checked all the same.
 //
 // Decode returns the byte after what it read, or nullptr where bytes are missing, a value is outside its
-// enumeration or a reserved byte is set; Encode returns nullptr where there is no room, and has then written
-// nothing.
+// enumeration or a reserved byte is set: what it decoded is then of no use. All other values, such as counts
+// of rows and parts, are the reader's to check. Encode returns nullptr where there is no room, and has then
+// written nothing. Each struct takes its kBytes.
 
 enum class ControlType : std::uint8_t {
   kHello = 1,          // both ways: ControlHello
@@ -35,6 +36,7 @@ constexpr std::uint8_t kLastControlType = static_cast<std::uint8_t>(ControlType:
 // Of a set of rules: equal where the sets are, see control::RuleSetState.
 using SetDigest = std::array<std::uint8_t, 16>;
 
+// What begins every message. Decode takes every version, ReadControlHeader only this one.
 struct ControlHeader {
   static constexpr std::size_t kBytes = 4;
   static constexpr std::uint8_t kVersion = 1;
@@ -48,11 +50,11 @@ std::uint8_t* Encode(std::uint8_t* at, const std::uint8_t* end, const ControlHea
 // Who is there, and what rules the sender holds. The device answers one with one.
 struct ControlHello {
   static constexpr std::size_t kBytes = 40;
-  std::uint64_t instance = 0;    // a sender that restarted has another
-  std::uint64_t generation = 0;  // of its rule set
-  SetDigest digest{};            // of its rule set
-  std::uint32_t most_rules = 0;  // the device's bounds; 0 from a controller
-  std::uint32_t most_batch_bytes = 0;
+  std::uint64_t instance = 0;          // a sender that restarted has another
+  std::uint64_t generation = 0;        // of its rule set
+  SetDigest digest{};                  // of its rule set
+  std::uint32_t most_rules = 0;        // the device's bounds; 0 from a controller
+  std::uint32_t most_batch_bytes = 0;  // of one batch of rule changes, likewise
 };
 const std::uint8_t* Decode(const std::uint8_t* at, const std::uint8_t* end, ControlHello& hello);
 std::uint8_t* Encode(std::uint8_t* at, const std::uint8_t* end, const ControlHello& hello);
@@ -113,6 +115,7 @@ struct ControlProfileRow {
 const std::uint8_t* Decode(const std::uint8_t* at, const std::uint8_t* end, ControlProfileRow& row);
 std::uint8_t* Encode(std::uint8_t* at, const std::uint8_t* end, const ControlProfileRow& row);
 
+// Asks what the device's host expects of a VM: the answer is a ControlProfile of the same number.
 struct ControlProfileRequest {
   static constexpr std::size_t kBytes = 12;
   std::uint64_t number = 0;
@@ -121,6 +124,7 @@ struct ControlProfileRequest {
 const std::uint8_t* Decode(const std::uint8_t* at, const std::uint8_t* end, ControlProfileRequest& request);
 std::uint8_t* Encode(std::uint8_t* at, const std::uint8_t* end, const ControlProfileRequest& request);
 
+// Which counts are asked for, and what a row of them means.
 enum class StatisticsKind : std::uint8_t {
   kCounters,    // row id: control::Counter; `packets` its value
   kRules,       // row id: the rule's
@@ -129,6 +133,7 @@ enum class StatisticsKind : std::uint8_t {
 };
 constexpr std::uint8_t kLastStatisticsKind = static_cast<std::uint8_t>(StatisticsKind::kTagClasses);
 
+// Asks for counts: the answer is a ControlStatisticsReport of the same number.
 struct ControlStatisticsRequest {
   static constexpr std::size_t kBytes = 16;
   std::uint64_t number = 0;
@@ -139,11 +144,12 @@ const std::uint8_t* Decode(const std::uint8_t* at, const std::uint8_t* end,
                            ControlStatisticsRequest& request);
 std::uint8_t* Encode(std::uint8_t* at, const std::uint8_t* end, const ControlStatisticsRequest& request);
 
+// `rows` ControlStatisticsRow follow, in rising order of ids.
 struct ControlStatisticsReport {
   static constexpr std::size_t kBytes = 24;
-  static constexpr std::uint32_t kNoMore = 0xffffffff;
-  std::uint64_t number = 0;      // of the request
-  std::uint64_t generation = 0;  // of the rules in use
+  static constexpr std::uint32_t kNoMore = 0xffffffff;  // of `next`: this was all
+  std::uint64_t number = 0;                             // of the request
+  std::uint64_t generation = 0;                         // of the rules in use
   StatisticsKind kind = StatisticsKind::kCounters;
   std::uint16_t rows = 0;
   std::uint32_t next = kNoMore;  // the id to ask for next
@@ -153,7 +159,7 @@ std::uint8_t* Encode(std::uint8_t* at, const std::uint8_t* end, const ControlSta
 
 struct ControlStatisticsRow {
   static constexpr std::size_t kBytes = 20;
-  std::uint32_t id = 0;
+  std::uint32_t id = 0;  // by StatisticsKind
   std::uint64_t packets = 0;
   std::uint64_t bytes = 0;
 };
@@ -174,6 +180,7 @@ struct ControlAcknowledgement {
 const std::uint8_t* Decode(const std::uint8_t* at, const std::uint8_t* end, ControlAcknowledgement& ack);
 std::uint8_t* Encode(std::uint8_t* at, const std::uint8_t* end, const ControlAcknowledgement& ack);
 
+// Why a device does not do what a message says.
 enum class RefusalReason : std::uint8_t {
   kMalformed = 1,  // not a message, or it contradicts itself
   kVersion,        // of another version
@@ -189,6 +196,7 @@ constexpr std::uint8_t kLastRefusalReason = static_cast<std::uint8_t>(RefusalRea
 // The snake_case name; nullptr out of range.
 const char* Name(RefusalReason reason);
 
+// `text_bytes` of UTF-8 follow: one sentence for people.
 struct ControlRefusal {
   static constexpr std::size_t kBytes = 24;
   static constexpr std::uint32_t kNoRule = 0xffffffff;
@@ -202,8 +210,8 @@ struct ControlRefusal {
 const std::uint8_t* Decode(const std::uint8_t* at, const std::uint8_t* end, ControlRefusal& refusal);
 std::uint8_t* Encode(std::uint8_t* at, const std::uint8_t* end, const ControlRefusal& refusal);
 
-// A message as its header delimits it. False where `message` is not exactly one of this version:
-// `wrong_version` then tells whether that was all.
+// A message as its header delimits it; `body` is a view into it. False where `message` is not exactly one of
+// this version: `wrong_version` then tells whether it says another.
 bool ReadControlHeader(BytesView message, ControlHeader& header, BytesView& body, bool& wrong_version);
 
 }  // namespace foreflow::wire

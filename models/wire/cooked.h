@@ -13,7 +13,8 @@ namespace foreflow::wire {
 // The pseudo link headers that capturing puts in front of packets without (common) Ethernet headers:
 // https://www.tcpdump.org/linktypes.html
 
-// How the capturing machine got the packet, in both cooked forms.
+// How the capturing machine got the packet (packet_type), in both cooked forms; 0: it was for that machine,
+// 3: for another one, 4: that machine sent it.
 constexpr std::uint16_t kCookedBroadcast = 1;
 constexpr std::uint16_t kCookedMulticast = 2;
 
@@ -47,11 +48,11 @@ inline std::uint8_t* Encode(std::uint8_t* at, const std::uint8_t* end, const Sll
   return at + SllHeader::kBytes;
 }
 
-// LINKTYPE_LINUX_SLL2.
+// LINKTYPE_LINUX_SLL2: the same in another order. Its reserved bytes are not looked at.
 struct Sll2Header {
   static constexpr std::size_t kBytes = 20;
   std::uint16_t ethertype = 0;
-  std::uint32_t interface = 0;
+  std::uint32_t interface = 0;  // its index on the capturing machine
   std::uint16_t hardware_type = 0;
   std::uint8_t packet_type = 0;
   std::uint8_t address_bytes = 0;
@@ -82,7 +83,8 @@ inline std::uint8_t* Encode(std::uint8_t* at, const std::uint8_t* end, const Sll
 }
 
 // LINKTYPE_NULL and LINKTYPE_LOOP: an address family in the byte order of whichever machine captured.
-// Families are below 2^16 on every system, so the order shows in the value.
+// Families are below 2^16 on every system, so the order shows in the value: Decode puts it right, Encode
+// writes network order.
 struct NullHeader {
   static constexpr std::size_t kBytes = 4;
   std::uint32_t family = 0;

@@ -23,8 +23,9 @@ struct DatagramEnd {
 
 constexpr std::size_t kDatagramHeaderBytes = EthernetHeader::kBytes + Ipv4Header::kBytes + UdpHeader::kBytes;
 
-// Writes the kDatagramHeaderBytes that go before `payload_bytes` (up to 65507) of payload. Not to be
-// fragmented; no UDP checksum, since what it is for has a stronger one of its own. Counts three kHeader.
+// Writes the kDatagramHeaderBytes that go before `payload_bytes` (up to 65507) of payload; `ecn` is 0..3. Not
+// to be fragmented; no UDP checksum, since what it is for has a stronger one of its own. Counts three
+// kHeader.
 void WriteDatagram(const DatagramEnd& from, const DatagramEnd& to, std::uint8_t ecn,
                    std::size_t payload_bytes, std::uint8_t* out, Work& work);
 
@@ -43,9 +44,9 @@ const char* Name(DatagramStatus status);
 
 // Where the payload of a frame is.
 struct Datagram {
-  std::size_t offset = 0;
+  std::size_t offset = 0;  // from the frame's first byte
   std::size_t size = 0;
-  std::uint8_t ecn = 0;
+  std::uint8_t ecn = 0;  // as it arrived, 0..3
   DatagramEnd from;
 };
 

@@ -20,6 +20,8 @@ enum class Link : std::uint8_t {
   kUnknown,
 };
 
+// The layers that Dissect tells apart. kNone: not reached, or (of the third) another ethertype; kOther: IP
+// with another protocol.
 enum class Layer3 : std::uint8_t { kNone, kArp, kIpv4, kIpv6 };
 enum class Layer4 : std::uint8_t { kNone, kTcp, kUdp, kIcmp, kIcmpv6, kOther };
 
@@ -50,18 +52,18 @@ struct Dissection {
   Layer4 l4 = Layer4::kNone;
   bool is_fragment = false;  // any IP fragment; ports are only known in the first one
   bool is_first_fragment = false;
-  bool is_group_addressed = false;  // Ethernet group bit, or IP multicast / limited broadcast
-  std::uint8_t ip_protocol = 0;     // last next-header value
-  std::uint8_t dscp = 0;            // 0..63
-  std::uint8_t ecn = 0;             // 0..3
-  std::uint8_t ttl = 0;
+  bool is_group_addressed = false;     // Ethernet group bit, or IP multicast / limited broadcast
+  std::uint8_t ip_protocol = 0;        // last next-header value
+  std::uint8_t dscp = 0;               // 0..63
+  std::uint8_t ecn = 0;                // 0..3
+  std::uint8_t ttl = 0;                // or IPv6's hop limit
   std::uint8_t tcp_flags = 0;          // CWR ECE URG ACK PSH RST SYN FIN, as on the wire
   std::uint16_t ethertype = 0;         // the innermost, host order, of any link; 0 = none, as in 802.3 frames
   std::uint16_t vlan = 0;              // innermost 802.1Q VID, 0 = untagged
   VlanKey outer_vlan = kNoVlan;        // the outermost tag
   std::uint16_t source_port = 0;       // host order; for ICMP the identifier (echo) or 0
   std::uint16_t destination_port = 0;  // for ICMP type << 8 | code
-  std::uint16_t tcp_window = 0;
+  std::uint16_t tcp_window = 0;        // unscaled
   std::uint32_t tcp_sequence = 0;
   std::uint32_t tcp_acknowledgement = 0;
   std::uint32_t header_bytes = 0;   // all headers together
@@ -76,8 +78,8 @@ struct Dissection {
 };
 
 // Takes `captured` apart as a packet of `link` that was `wire_bytes` long (>= captured.size where the
-// capture was cut). Never reads outside `captured`, never fails otherwise than by status. Counts
-// kHeader and kByteParsed.
+// capture was cut). Never reads outside `captured`, never fails otherwise than by status. `packet` is
+// overwritten. Counts kHeader and kByteParsed.
 void Dissect(Link link, BytesView captured, std::uint32_t wire_bytes, Dissection& packet, Work& work);
 inline Dissection Dissect(Link link, BytesView captured, std::uint32_t wire_bytes, Work& work) {
   Dissection packet;

@@ -31,6 +31,7 @@ constexpr bool IsVlan(std::uint16_t ethertype) {
 }
 constexpr bool IsGroup(const Mac& mac) { return (mac[0] & 1) != 0; }
 
+// IEEE 802.3, without preamble and frame check sequence.
 struct EthernetHeader {
   static constexpr std::size_t kBytes = 14;
   Mac destination{};
@@ -54,7 +55,7 @@ inline std::uint8_t* Encode(std::uint8_t* at, const std::uint8_t* end, const Eth
   return at + EthernetHeader::kBytes;
 }
 
-// What follows a VLAN ethertype.
+// What follows a VLAN ethertype (IEEE 802.1Q).
 struct VlanTag {
   static constexpr std::size_t kBytes = 4;
   std::uint8_t priority = 0;  // 0..7

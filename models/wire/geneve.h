@@ -47,7 +47,7 @@ inline std::uint8_t* Encode(std::uint8_t* at, const std::uint8_t* end, const Gen
   return at + GeneveHeader::kBytes;
 }
 
-// What begins each option.
+// What begins each option (RFC 8926, section 3.5).
 struct GeneveOption {
   static constexpr std::size_t kBytes = 4;
   static constexpr std::uint8_t kCritical = 0x80;  // in `type`: who does not know it drops the packet

@@ -13,7 +13,7 @@ namespace foreflow::wire {
 
 using Ipv6Address = std::array<std::uint8_t, 16>;
 
-// RFC 8200.
+// RFC 8200, section 3. Extension headers and payload follow, payload_length bytes of them.
 struct Ipv6Header {
   static constexpr std::size_t kBytes = 40;
   std::uint8_t version = 6;
@@ -54,7 +54,8 @@ inline std::uint8_t* Encode(std::uint8_t* at, const std::uint8_t* end, const Ipv
   return at + Ipv6Header::kBytes;
 }
 
-// The first two bytes that hop-by-hop, routing, destination and authentication headers share.
+// The first two bytes that hop-by-hop, routing, destination (RFC 8200, section 4) and authentication headers
+// (RFC 4302) share.
 struct Ipv6Extension {
   static constexpr std::size_t kBytes = 2;
   std::uint8_t next_header = kProtocolNoNext;
@@ -86,6 +87,7 @@ inline std::uint8_t* Encode(std::uint8_t* at, const std::uint8_t* end, const Ipv
   return at + Ipv6Extension::kBytes;
 }
 
+// The fragment header: RFC 8200, section 4.5.
 struct Ipv6Fragment {
   static constexpr std::size_t kBytes = 8;
   std::uint8_t next_header = kProtocolNoNext;

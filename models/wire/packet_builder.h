@@ -24,8 +24,9 @@ namespace foreflow::wire {
 //   PacketBuilder().Ethernet().Ipv4("10.0.0.1", "10.0.0.2").Dscp(46).Tcp(40000, 443).Flags(kTcpSyn).Build()
 //
 // Types, lengths and checksums fill themselves in; what is set by hand stays, so that packets can lie. A
-// modifier belongs to the last header of its kind. Not for the data path: it allocates, and refuses texts
-// that are no addresses and modifiers without their header.
+// modifier belongs to the last header of its kind; values of fewer bits than their argument are cut when they
+// are written. Not for the data path: it allocates, and throws Refusal for texts that are no addresses and
+// for modifiers without their header.
 class PacketBuilder {
  public:
   PacketBuilder& Ethernet(const std::string& source = "02:00:00:00:00:01",
@@ -34,6 +35,7 @@ class PacketBuilder {
   PacketBuilder& Vlan(std::uint16_t vid, std::uint8_t priority = 0);  // 802.1Q
   PacketBuilder& Qinq(std::uint16_t vid, std::uint8_t priority = 0);  // 802.1ad
 
+  // ARP of Ethernet and IPv4. The sender's MAC is the outermost Ethernet header's, the target's is zeros.
   PacketBuilder& Arp(std::uint16_t operation, const std::string& sender, const std::string& target);
 
   PacketBuilder& Ipv4(const std::string& source = "10.0.0.1", const std::string& destination = "10.0.0.2");
@@ -58,6 +60,7 @@ class PacketBuilder {
   PacketBuilder& Authentication();  // with a 12-byte check value of zeros
   PacketBuilder& FragmentHeader(std::uint16_t offset_units, bool more, std::uint32_t id = 1);
 
+  // Flag ACK and window 65535, unless said otherwise.
   PacketBuilder& Tcp(std::uint16_t source_port, std::uint16_t destination_port);
   PacketBuilder& Flags(std::uint8_t flags);
   PacketBuilder& Sequence(std::uint32_t sequence);
@@ -66,6 +69,7 @@ class PacketBuilder {
   PacketBuilder& Options(const TcpOptions& options);
   PacketBuilder& Udp(std::uint16_t source_port, std::uint16_t destination_port);
   PacketBuilder& UdpLength(std::uint16_t length);
+  // `rest` is IcmpHeader's.
   PacketBuilder& Icmp(std::uint8_t type, std::uint8_t code = 0, std::uint32_t rest = 0);
   PacketBuilder& Icmpv6(std::uint8_t type, std::uint8_t code = 0, std::uint32_t rest = 0);
 
@@ -74,6 +78,7 @@ class PacketBuilder {
   // Zeros after the packet up to `bytes` in all, outside of every length: Ethernet's padding.
   PacketBuilder& PadTo(std::size_t bytes);
 
+  // The packet's bytes. Throws Refusal where TCP options take more than 40; Scapy does too.
   std::vector<std::uint8_t> Build() const;
 
   // A Python expression that makes the same bytes with scapy 2.5, `from scapy.all import *` and

@@ -19,13 +19,13 @@ namespace foreflow::wire {
 struct HeaderRewrite {
   std::optional<Mac> source_mac;
   std::optional<Mac> destination_mac;
-  Layer3 l3 = Layer3::kNone;  // of the addresses below
+  Layer3 l3 = Layer3::kNone;  // of the addresses below, which lie as in Dissection
   std::optional<std::array<std::uint8_t, 16>> source_address;
   std::optional<std::array<std::uint8_t, 16>> destination_address;
   std::optional<std::uint16_t> source_port;  // of TCP and UDP
   std::optional<std::uint16_t> destination_port;
-  std::optional<std::uint8_t> dscp;
-  bool decrement_ttl = false;
+  std::optional<std::uint8_t> dscp;  // 0..63
+  bool decrement_ttl = false;        // IPv6's hop limit likewise
 };
 
 // Throws Refusal: addresses without an IP family, dscp above 63. `where` names the rule.
@@ -45,11 +45,12 @@ RewriteStatus Rewrite(const HeaderRewrite& rewrite, Link link, MutableBytes fram
 // How many headers Rewrite writes at the most.
 std::uint32_t HeadersOf(const HeaderRewrite& rewrite);
 
-// Sets the ECN field of an IP packet, the checksum with it.
+// Sets the ECN field (0..3) of an IP packet, IPv4's checksum with it; other packets stay as they are.
 void SetEcn(std::uint8_t ecn, MutableBytes frame, Dissection& packet);
 
-// Writes an 802.1Q tag of `vid` and `priority` behind the MACs of `frame`, whose first byte moves kBytes to
-// the front: that many bytes before it must be the caller's. Ethernet only.
+// Writes an 802.1Q tag of `vid` (0..4095) and `priority` (0..7) behind the MACs of `frame`, whose first byte
+// moves VlanTag::kBytes to the front: that many bytes before it must be the caller's. Ethernet only, of a
+// whole header.
 void PushVlan(std::uint16_t vid, std::uint8_t priority, std::uint8_t* frame);
 // Takes the outermost VLAN tag out: the frame then begins VlanTag::kBytes later. False, and nothing done,
 // where there is none.

@@ -22,6 +22,7 @@ enum class ShardKeyType : std::uint8_t {
 };
 constexpr std::uint8_t kLastShardKeyType = static_cast<std::uint8_t>(ShardKeyType::kAsk);
 
+// One record's plaintext.
 struct ShardKeyMessage {
   static constexpr std::size_t kBytes = 52;
   static constexpr std::uint8_t kVersion = 1;
@@ -33,7 +34,8 @@ struct ShardKeyMessage {
   std::uint32_t sending = 0;           // and that by which it sends; 0: none yet
   std::array<std::uint8_t, 32> key{};  // of offer and answer: of what the speaker receives; others: zeros
 };
-// nullptr where there are too few bytes, or type or version are unknown.
+// nullptr where there are too few bytes (or too little room), or type or version are unknown. The cipher is
+// the reader's to check.
 const std::uint8_t* Decode(const std::uint8_t* at, const std::uint8_t* end, ShardKeyMessage& message);
 std::uint8_t* Encode(std::uint8_t* at, const std::uint8_t* end, const ShardKeyMessage& message);
 

@@ -19,6 +19,7 @@ namespace foreflow::wire {
 // IPv6. End points never fragment: outer packets of IPv4 say so.
 enum class TunnelKind : std::uint8_t { kVxlan, kGeneve };
 
+// One end's view of a tunnel; CheckTunnel says what is allowed.
 struct Tunnel {
   TunnelKind kind = TunnelKind::kGeneve;
   std::uint32_t vni = 0;  // 24 bits: the virtual network
@@ -54,6 +55,7 @@ bool Fits(const Tunnel& tunnel, std::uint32_t wire_bytes, std::size_t option_byt
 void Encapsulate(const Tunnel& tunnel, const Dissection& inner, BytesView frame, std::uint32_t wire_bytes,
                  std::uint64_t flow_hash, BytesView options, std::uint8_t* out, Work& work);
 
+// What Decapsulate makes of a packet.
 enum class TunnelStatus : std::uint8_t {
   kOk,
   kNoTunnel,        // not UDP to a tunnel's port, or a fragment: end points do not reassemble
@@ -66,6 +68,7 @@ enum class TunnelStatus : std::uint8_t {
   kCongestion,      // marked on the way, to a sender that does not speak ECN: RFC 6040 drops it
   kCount,
 };
+// The snake_case name; nullptr out of range.
 const char* Name(TunnelStatus status);
 
 // What is inside an outer packet. Views into it.
@@ -85,7 +88,7 @@ struct Encapsulated {
 TunnelStatus Decapsulate(const Dissection& outer, BytesView captured, std::uint32_t wire_bytes,
                          Encapsulated& inside, Work& work);
 
-// RFC 6040, figure 4; none: the packet is to be dropped.
+// RFC 6040, figure 4, of two ECN fields (0..3); none: the packet is to be dropped.
 std::optional<std::uint8_t> DecapsulatedEcn(std::uint8_t inner, std::uint8_t outer);
 
 }  // namespace foreflow::wire

@@ -9,7 +9,7 @@
 
 namespace foreflow::wire {
 
-// RFC 768.
+// RFC 768. `length` is not judged here: Dissect calls it malformed where it contradicts the IP length.
 struct UdpHeader {
   static constexpr std::size_t kBytes = 8;
   std::uint16_t source_port = 0;
