@@ -55,6 +55,7 @@ class AeadKey {
     Set(algorithm, FastestBackEnd(algorithm), key);
   }
   void Erase();
+  // Must hold for Seal and Open.
   bool IsSet() const { return kind_ != Kind::kNone; }
 
   // Writes plaintext.size bytes of ciphertext and, wherever it is wanted, the tag of kAeadTagBytes.

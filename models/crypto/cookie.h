@@ -29,13 +29,17 @@ class HandshakeMacs {
   HandshakeMacs() = default;
   explicit HandshakeMacs(const PublicKey& receiver);
 
+  // Over the message as far as the MAC itself, the second over the first too: keyed BLAKE2b with 16 bytes of
+  // result.
   Mac128 First(BytesView message) const;
   static Mac128 Second(const Cookie& cookie, BytesView message);
 
   // A cookie on its way to the sender of a message with `first`: sealed (XChaCha20-Poly1305) for whoever
-  // knows the receiver's public key and saw that message. `nonce` is random, of kCookieNonceBytes.
+  // knows the receiver's public key and saw that message. `nonce` is random, of kCookieNonceBytes; `sealed`
+  // takes kSealedCookieBytes.
   void SealCookie(const Cookie& cookie, const Mac128& first, const std::uint8_t* nonce,
                   std::uint8_t* sealed) const;
+  // False where `sealed`, of as many bytes, is not one for the message with `first`.
   bool OpenCookie(const std::uint8_t* sealed, const Mac128& first, Cookie& cookie) const;
 
  private:
@@ -49,6 +53,7 @@ class CookieMint {
  public:
   static constexpr Nanos kPeriod = Seconds(60);
 
+  // `now` below is the same clock in all calls; `address` is whatever tells senders apart, of any length.
   explicit CookieMint(const SecretKey& secret) : secret_(secret) {}
   Cookie For(BytesView address, Nanos now) const { return OfPeriod(address, Period(now)); }
   // Whether `second` is the MAC of `message` by a good cookie of the address.

@@ -25,7 +25,7 @@ Hash256 HashOf(HashAlgorithm algorithm, std::initializer_list<BytesView> parts);
 // mode: so Noise wants it.
 Hash256 Hmac(HashAlgorithm algorithm, BytesView key, std::initializer_list<BytesView> parts);
 // HKDF of Noise, section 4.3 (RFC 5869 with an empty `info`): two keys from the chaining key and what was
-// agreed on. `first` may be `chaining_key`.
+// agreed on, of any length. `first` may be `chaining_key`.
 void Hkdf(HashAlgorithm algorithm, const SecretKey& chaining_key, BytesView input, SecretKey& first,
           SecretKey& second);
 

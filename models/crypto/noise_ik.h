@@ -59,8 +59,10 @@ struct NoiseKeys {
 // is always 0.
 class NoiseTranscript {
  public:
+  // Protocol name, prologue and the responder's static key, which both ends know beforehand.
   void Begin(NoiseSuite suite, BytesView prologue, const PublicKey& responder);
   void MixHash(BytesView data);
+  // Must have happened, by MixAgreement or here, before anything is encrypted.
   void MixKey(BytesView input);
   // False where the two do not agree on a key (AgreeOnKey).
   bool MixAgreement(const SecretKey& own, const PublicKey& other);
@@ -80,6 +82,7 @@ class NoiseTranscript {
   Hash256 hash_{};
 };
 
+// The initiator's end: WriteInit, then ReadReply. Keeps both secrets until the reply has come or Erase.
 class NoiseIkInitiator {
  public:
   // Writes message 1, payload.size + kNoiseInitOverhead bytes; `own_public` is PublicKeyOf(own). False where
@@ -98,15 +101,18 @@ class NoiseIkInitiator {
   SecretKey ephemeral_;
 };
 
+// The responder's end: ReadInitiator, ReadPayload, WriteReply.
 class NoiseIkResponder {
  public:
   // Reads the first part of message 1: who claims to have sent it. That is proved by ReadPayload only;
-  // whoever is not on the list need not be asked.
+  // whoever is not on the list need not be asked. False where it is too short or does not verify.
   bool ReadInitiator(NoiseSuite suite, BytesView prologue, const SecretKey& own, const PublicKey& own_public,
                      BytesView message, PublicKey& initiator);
-  // `payload` takes message.size - kNoiseInitOverhead. True: the initiator has its static key.
+  // The same `own` and `message`; `payload` takes message.size - kNoiseInitOverhead. True: the initiator has
+  // its static key.
   bool ReadPayload(const SecretKey& own, BytesView message, std::uint8_t* payload);
-  // Writes message 2, payload.size + kNoiseReplyOverhead bytes; the handshake is over.
+  // Writes message 2, payload.size + kNoiseReplyOverhead bytes; the handshake is over. False where one of the
+  // initiator's keys is no good.
   bool WriteReply(const SecretKey& ephemeral, BytesView payload, std::uint8_t* message, NoiseKeys& keys);
 
  private:

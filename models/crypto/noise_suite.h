@@ -37,7 +37,7 @@ class NoiseSuites {
   std::uint8_t bits_ = 0;
 };
 
-// "Noise_IK_25519_ChaChaPoly_SHA256" and its like.
+// "Noise_IK_25519_ChaChaPoly_SHA256" and its like; nullptr where it is no suite.
 const char* Name(NoiseSuite suite);
 
 }  // namespace foreflow::crypto

@@ -20,6 +20,7 @@ class RandomStream {
   void Fill(MutableBytes out);
   static constexpr std::size_t kLongest = 64;
 
+  // One Fill each.
   SecretKey Secret();
   std::uint32_t Next32();
 

@@ -28,11 +28,11 @@ struct ChannelAddress {
 };
 
 struct ChannelPeer {
-  PublicKey key{};
+  PublicKey key{};           // not our own, nobody else's, and no point of small order
   std::uint32_t rights = 0;  // what the peer may do: bits that the application defines
 };
 
-// Both ends agree on `application` and on the suite; all else is each end's own.
+// Both ends agree on `application` and on the suite; all else is each end's own. Times are 1 ms .. 1 day.
 struct ChannelConfig {
   SecretKey static_key;
   std::string application;                           // 1..32 bytes: a handshake for another purpose fails
@@ -44,13 +44,13 @@ struct ChannelConfig {
   Nanos replay_time = Seconds(10);                   // a record this much later than its successors is stale
   Nanos rekey_after = Seconds(120);                  // by time,
   std::uint64_t rekey_after_records = 1u << 22;      // by records: 1..2^27,
-  std::uint64_t rekey_after_bytes = std::uint64_t{1} << 36;  // by plaintext; a key dies at twice any of these
+  std::uint64_t rekey_after_bytes = std::uint64_t{1} << 36;  // by plaintext: 1..2^38; keys die at twice these
   Nanos retry = Millis(500);                                 // of a handshake; doubles up to 16 times this
   Nanos give_up = Seconds(90);                               // on a handshake that nobody answers
   Nanos keepalive = Seconds(1);                              // what is received is answered by then
   Nanos dead_after = Seconds(4);              // no answer by then: the session is lost, a new handshake
-  std::uint32_t handshakes_per_second = 200;  // above this a cookie is demanded,
-  std::uint32_t handshakes_per_address = 5;   // and of one host with its cookie so many a second served
+  std::uint32_t handshakes_per_second = 200;  // 0..10^6: above this a cookie is demanded
+  std::uint32_t handshakes_per_address = 5;   // 1..10^6: of one host with its cookie so many a second served
 };
 
 // Largest plaintext of one record: a record fits a UDP datagram over IPv4.
@@ -89,10 +89,12 @@ enum class ChannelStatus : std::uint8_t {
   kCollision,          // message 1 while our own, which goes first, is under way
   kCount,
 };
+// The snake_case name; nullptr out of range.
 const char* Name(ChannelStatus status);
 // Whether a status is one of those above "Refused".
 constexpr bool IsTaken(ChannelStatus status) { return status < ChannelStatus::kTruncated; }
 
+// Why there is no session any more.
 enum class ChannelEnd : std::uint8_t {
   kClosedByPeer,
   kUnreachable,  // nobody answered for give_up
@@ -119,7 +121,8 @@ class ChannelSink {
 // One end of secure channels to known peers: Noise IK handshakes with cookies, records that may be lost,
 // repeated, reordered or forged on the way, new keys by time and volume with the old ones alive beside them
 // for replay_time. Either side may connect; a channel that is up is the same for both. Messages are delivered
-// at most once and unordered, over a stream in order. Behaves the same over datagrams and streams.
+// at most once and unordered, over a stream in order. Behaves the same over datagrams and streams. One thread
+// at a time; every PeerIndex is below peers().
 //
 // Time: `now` is the same clock in all calls. For one static key it never runs backwards, not even over a
 // restart, since it dates the handshakes (replay): doors give UTC.

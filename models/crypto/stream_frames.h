@@ -16,6 +16,7 @@ namespace foreflow::crypto {
 // Packets of a secure channel in a byte stream: each has its length before it, 2 bytes in network order.
 constexpr std::size_t kFrameHeaderBytes = 2;
 
+// What goes before a packet of 1..65 535 bytes.
 inline std::array<std::uint8_t, kFrameHeaderBytes> FrameHeader(std::size_t packet_bytes) {
   return {static_cast<std::uint8_t>(packet_bytes >> 8), static_cast<std::uint8_t>(packet_bytes)};
 }
