@@ -17,6 +17,7 @@
 
 namespace foreflow::control {
 
+// Ranges are the caller's to keep.
 struct ControllerConfig {
   Nanos update_interval{0};           // least time between two batches; changes in between travel together
   bool is_constant_work = false;      // the whole set at every interval, whatever changed
@@ -63,37 +64,41 @@ class Controller {
   void Replace(const std::vector<rules::Rule>& rules);
   const RuleSetState& wanted() const { return wanted_; }
 
-  // Requests: done once, one after the other. They return their number, or 0 where too many wait.
+  // Requests: done once, one after the other; what came of one is an event with its number. They return that
+  // number, or 0 where too many wait. The rotation's own number is overwritten.
   std::uint64_t RotateKeys(wire::ControlKeyRotation rotation);
-  // kMostProfileRows at most.
+  // kMostProfileRows at most; 0 also where there are more.
   std::uint64_t SendProfile(std::uint16_t vm, const std::vector<wire::ControlProfileRow>& rows);
   std::uint64_t ReadProfile(std::uint16_t vm);
+  // One report, of ids from `first` on: its `next` says where to go on.
   std::uint64_t ReadStatistics(wire::StatisticsKind kind, std::uint32_t first);
 
   // The channel to the device is up (again).
   void Connected(Nanos now, const Send& send);
   // Nothing can be sent.
   void Disconnected();
+  // One message of the device. `send` is called from within, as in Connected and Tick.
   void Input(BytesView message, Nanos now, const Send& send);
   // What is due at `now`; call it after changes as well.
   void Tick(Nanos now, const Send& send);
   // When Tick has something to do next; far in the future where nothing is.
   Nanos NextTick() const;
 
-  // Takes the oldest event that nobody has taken.
+  // Takes the oldest event that nobody has taken; false where there is none. 4096 are kept, the newest.
   bool TakeEvent(ControllerEvent& event);
   // Whether the device said that it has what it should, and nothing else is under way.
   bool IsInForce() const;
-  // Of what the device said it has.
+  // Of what the device said it has; the last that was sent, 0 before the first.
   std::uint64_t generation() const { return held_generation_; }
   std::uint64_t last_issued() const { return last_issued_; }
   // The device's bounds, 0 until it has said hello.
   std::uint32_t device_most_rules() const { return most_rules_; }
 
+  // Since it was made.
   struct Counts {
-    std::uint64_t batches = 0;  // issued
-    std::uint64_t whole = 0;    // of them, whole sets
-    std::uint64_t messages = 0;
+    std::uint64_t batches = 0;    // issued
+    std::uint64_t whole = 0;      // of them, whole sets
+    std::uint64_t messages = 0;   // sent
     std::uint64_t bytes = 0;      // of messages sent
     std::uint64_t parts = 0;      // sent, repetitions included
     std::uint64_t malformed = 0;  // answers that could not be read

@@ -29,7 +29,8 @@ struct DeviceRefusal {
   std::string sentence;
 };
 
-// What an agent controls. Calls return when they have taken effect, or have not and never will.
+// What an agent controls. Calls return when they have taken effect, or have not and never will: then they say
+// why.
 class ControlledDevice {
  public:
   virtual ~ControlledDevice() = default;
@@ -39,6 +40,7 @@ class ControlledDevice {
   // changes that are not whole: the same rules, of another generation.
   virtual std::optional<DeviceRefusal> Apply(const std::vector<rules::RuleChange>& changes, bool is_whole,
                                              const RuleSetState& next, std::uint64_t generation) = 0;
+  // The overlap of the old key and the new one begins at `now`.
   virtual std::optional<DeviceRefusal> RotateKeys(const wire::ControlKeyRotation& rotation, Nanos now) = 0;
   // What others expect of a VM.
   virtual std::optional<DeviceRefusal> TakeProfile(std::uint16_t vm,
@@ -53,6 +55,7 @@ class ControlledDevice {
                                                       std::uint32_t& next) = 0;
 };
 
+// Ranges are the caller's to keep.
 struct AgentConfig {
   std::uint64_t instance = 1;  // another one after a restart
   std::size_t peers = 1;
@@ -66,18 +69,19 @@ struct AgentConfig {
 // started with.
 class DeviceAgent {
  public:
-  // `device` decides by `initial` already: that is generation 0.
+  // `device` decides by `initial`, whose ids differ, already: that is generation 0. It outlives the agent.
   DeviceAgent(const AgentConfig& config, const std::vector<rules::Rule>& initial, ControlledDevice& device);
 
-  // One message of `peer`, whom `rights` allow what they say. Answers are for the same peer.
+  // One message of `peer` (below AgentConfig::peers), whom `rights` allow what they say. Answers, one each,
+  // are for the same peer. `now` does not run backwards.
   void Input(std::size_t peer, std::uint32_t rights, BytesView message, Nanos now, const Send& send);
 
   std::uint64_t generation() const { return generation_; }
   const RuleSetState& rules() const { return rules_; }
 
   struct Counts {
-    std::uint64_t messages = 0;
-    std::uint64_t bytes = 0;
+    std::uint64_t messages = 0;  // that came in
+    std::uint64_t bytes = 0;     // of those
     std::uint64_t batches = 0;   // put into force
     std::uint64_t changes = 0;   // of rules, in those
     std::uint64_t repeated = 0;  // parts and requests that had been done or had come already

@@ -42,12 +42,14 @@ class MessageBuilder {
  public:
   MessageBuilder() : bytes_(kMostMessageBytes) {}
 
+  // Begin, Add as often as wanted, Finish.
   template <typename Body>
   MessageBuilder& Begin(wire::ControlType type, const Body& body) {
     type_ = type;
     size_ = wire::ControlHeader::kBytes;
     return Add(body);
   }
+  // Left out where there is no room.
   template <typename Row>
   MessageBuilder& Add(const Row& row) {
     if (const std::uint8_t* end = wire::Encode(bytes_.data() + size_, bytes_.data() + bytes_.size(), row)) {
@@ -55,12 +57,14 @@ class MessageBuilder {
     }
     return *this;
   }
-  // As many as there is room for.
+  // As many bytes as there is room for.
   MessageBuilder& Add(BytesView tail) {
     for (const std::uint8_t byte : tail.First(Room())) bytes_[size_++] = byte;
     return *this;
   }
+  // In bytes.
   std::size_t Room() const { return bytes_.size() - size_; }
+  // Valid until the next Begin.
   BytesView Finish() {
     wire::ControlHeader header;
     header.type = type_;

@@ -18,6 +18,7 @@ namespace foreflow::control {
 // harm there is the channel.
 class RuleSetState {
  public:
+  // A rule and the two halves of its hash.
   struct Entry {
     rules::Rule rule;
     std::uint64_t hash[2];
@@ -31,6 +32,7 @@ class RuleSetState {
   std::size_t size() const { return entries_.size(); }
   wire::SetDigest digest() const;
   const std::map<std::uint32_t, Entry>& entries() const { return entries_; }
+  // nullptr where there is none; valid until that rule changes.
   const Entry* Find(std::uint32_t id) const;
   // By id.
   std::vector<rules::Rule> Rules() const;
@@ -46,6 +48,7 @@ class RuleSetState {
   std::vector<std::uint8_t> scratch_;
 };
 
+// Whether two rules are equal, by their hashes.
 inline bool Same(const RuleSetState::Entry& a, const RuleSetState::Entry& b) {
   return a.hash[0] == b.hash[0] && a.hash[1] == b.hash[1];
 }

@@ -45,10 +45,12 @@ class FlowIndex {
 
   std::size_t size() const { return size_; }
   std::size_t capacity() const { return entries_.size(); }
+  // Memory in all, which does not grow.
   std::size_t bytes() const {
     return buckets_.size() * sizeof(Bucket) + entries_.size() * (sizeof(Entry) + sizeof(Slot));
   }
 
+  // kNoSlot where the key is not held.
   Slot Find(const FlowKey& key, Work& work) const;
   // The same for a burst, with the memory of all keys fetched at the same time; any count, cut into bursts.
   void FindBulk(const FlowKey* keys, std::size_t count, Slot* slots, Work& work) const;
@@ -72,6 +74,7 @@ class FlowIndex {
   // Frees a slot that is in use.
   void Erase(Slot slot, Work& work);
 
+  // Of a slot that is in use; valid for as long as the index, but another key's once the slot is freed.
   Entry& entry(Slot slot) { return entries_[slot]; }
   const Entry& entry(Slot slot) const { return entries_[slot]; }
 

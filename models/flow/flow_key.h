@@ -14,8 +14,9 @@ namespace foreflow::flow {
 // The virtual port a packet comes from: 0 is the shared uplink (unprofiled), 1.. are VMs.
 using VmId = std::uint16_t;
 
-// One direction of a flow, as one VM sends it. For packets without IP, addresses hold the MACs and
-// source_port the ethertype. 40 bytes without padding, so that it may be hashed and compared as bytes.
+// One direction of a flow, as one VM sends it. Addresses are in network order, ports in host order, as in
+// wire::Dissection. For packets without IP, addresses hold the MACs and source_port the ethertype. 40 bytes
+// without padding, so that it may be hashed and compared as bytes.
 struct FlowKey {
   std::array<std::uint8_t, 16> source_address{};
   std::array<std::uint8_t, 16> destination_address{};
@@ -45,6 +46,7 @@ constexpr std::uint64_t LastWordOf(std::uint16_t source_port, std::uint16_t dest
 }
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "as FlowKey lies in memory");
 
+// Of FlowKey::l3.
 constexpr bool IsIp(std::uint8_t l3) {
   return l3 == static_cast<std::uint8_t>(wire::Layer3::kIpv4) ||
          l3 == static_cast<std::uint8_t>(wire::Layer3::kIpv6);

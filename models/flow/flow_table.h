@@ -21,7 +21,7 @@ struct FlowRecord {
   Nanos first;  // time of the first packet
   Nanos last;   // time of the last packet
   std::uint64_t packets = 0;
-  std::uint64_t bytes = 0;
+  std::uint64_t bytes = 0;  // on the wire
   Phase phase = Phase::kNew;
 };
 
@@ -53,6 +53,7 @@ class FlowTable {
   // Throws Refusal on values outside the ranges above.
   explicit FlowTable(const FlowTableConfig& config);
 
+  // kNoSlot where the flow is not held. Does not account a packet.
   Slot Find(const FlowKey& key, Work& work) const { return index_.Find(key, work); }
   void FindBulk(const FlowKey* keys, std::size_t count, Slot* slots, Work& work) const {
     index_.FindBulk(keys, count, slots, work);
@@ -81,6 +82,7 @@ class FlowTable {
   // then.
   bool Expire(Nanos now, FlowRecord& gone, Work& work);
 
+  // Of a flow that is held.
   FlowRecord record(Slot slot) const;
   // Flows in order of insertion: for (Slot s = t.First(); s != kNoSlot; s = t.After(s)).
   Slot First() const { return oldest_; }
@@ -91,6 +93,7 @@ class FlowTable {
   // Flows held of one VM, and the number it is sure of.
   std::size_t size_of(VmId vm) const { return count_[AccountOf(vm)]; }
   std::size_t share() const { return share_; }
+  // Memory in all, which does not grow.
   std::size_t bytes() const;
 
  private:

@@ -28,9 +28,9 @@ const char* Name(Phase phase);
 
 // One packet of a conversation.
 struct ConnectionPacket {
-  std::uint8_t side = 0;  // 0 or 1: which endpoint sent it
-  bool is_tcp = false;    // false: the fields below do not count
-  std::uint8_t tcp_flags = 0;
+  std::uint8_t side = 0;       // 0 or 1: which endpoint sent it
+  bool is_tcp = false;         // false: the fields below do not count
+  std::uint8_t tcp_flags = 0;  // as on the wire
   std::uint32_t sequence = 0;
   std::uint32_t acknowledgement = 0;
   std::uint32_t payload_bytes = 0;

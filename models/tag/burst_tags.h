@@ -25,16 +25,18 @@ class BurstTags {
   // For VMs 0..vms.
   BurstTags(std::size_t vms, Nanos time) : time_(time), slots_((vms + 1) * kFlows) {}
 
+  // What the tag said.
   struct Burst {
     predict::PacketType type = predict::PacketType::kControl;
-    std::uint16_t confidence = 0;
-    std::uint8_t queue = 0;  // that the tag chose, for the host
+    std::uint16_t confidence = 0;  // 65535 = 1
+    std::uint8_t queue = 0;        // that the tag chose, for the host
   };
 
   // `tag`, which is of this flow and verified (or is being sealed), begins a burst at `now`, in place of the
   // flow's burst before. Does nothing for VMs it does not know.
   void Open(const flow::FlowKey& flow, const PredictionTag& tag, std::uint8_t queue, Nanos now, Work& work);
-  // The flow's burst; nullptr where it has none, or all that it covers is used up, or too old.
+  // The flow's burst, valid until the next Open; nullptr where it has none, or all that it covers is used up,
+  // or too old.
   const Burst* Find(const flow::FlowKey& flow, Nanos now, Work& work);
   // One packet more is spoken for. Only after Find found it.
   void Take(const flow::FlowKey& flow) { --SlotOf(flow).left; }

@@ -8,6 +8,7 @@
 
 namespace foreflow::tag {
 
+// Within the committed rate, within the peak rate, beyond it.
 enum class Colour : std::uint8_t { kGreen, kYellow, kRed };
 
 // Two-rate three-colour marker, colour-blind (RFC 2698). Rates in bit/s, bursts in bytes; integer arithmetic

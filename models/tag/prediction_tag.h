@@ -33,8 +33,9 @@ struct PredictionTag {
 constexpr std::size_t kTagBytes = 20;
 using SealedTag = std::array<std::uint8_t, kTagBytes>;
 
+// What a check made of a tag.
 enum class TagStatus : std::uint8_t {
-  kAbsent,
+  kAbsent,  // no tag came
   kValid,
   kForged,    // the MAC does not verify, or version or type is unknown
   kReplayed,  // sequence seen before, or older than the window
@@ -42,34 +43,37 @@ enum class TagStatus : std::uint8_t {
   kWrongVm,   // names another VM than the port the packet came from
   kCount,
 };
+// The snake_case name; nullptr out of range.
 const char* Name(TagStatus status);
 
 constexpr std::size_t kTagFieldBytes = 12;
 
-// Encode and decode as a pair; decode checks length, version and type, not the MAC. Layout, in network order:
-// version 1, type 1, confidence 2, vm 2, epoch 1, covers 1, sequence 4.
+// Encode and decode as a pair; decode checks length, version and type, not the MAC. Layout, in network order,
+// of so many bytes: version 1, type 1, confidence 2, vm 2, epoch 1, covers 1, sequence 4.
 void Encode(const PredictionTag& tag, std::uint8_t* out12);
 // False when `in` is shorter than kTagFieldBytes or says what no sealer says; `tag` is then as it was.
 bool Decode(BytesView in, PredictionTag& tag);
 
-// The key of one VM and epoch. Epochs are counted without wrapping; a tag carries the low 8 bits.
+// The key of one VM and epoch, by DeriveKey. Epochs are counted without wrapping, 48 bits of them go into the
+// key; a tag carries the low 8 bits.
 crypto::Key128 TagKey(const crypto::Key128& master, flow::VmId vm, std::uint64_t epoch);
 
 // One tag's MAC, to be computed: what it is over and by which key. Computing several at once costs little
 // more than one.
 struct TagMac {
-  const crypto::Key128* key = nullptr;  // nullptr: none is wanted
-  const std::uint8_t* fields = nullptr;
+  const crypto::Key128* key = nullptr;   // nullptr: none is wanted
+  const std::uint8_t* fields = nullptr;  // kTagFieldBytes, as Encode writes them
   const flow::FlowKey* packet = nullptr;
   std::uint32_t wire_bytes = 0;
-  std::uint64_t value = 0;
+  std::uint64_t value = 0;  // the result: SipHash-2-4
 };
+// Fills in each `value`. What the entries point to is read in the call only.
 void ComputeMacs(TagMac* const* macs, std::size_t count);
 
 // The host's half: holds the per-VM keys that no guest sees. Also numbers the tags.
 class TagSealer {
  public:
-  // Keys for VMs 0..vms.
+  // Keys for VMs 0..vms, of epoch 0. vms <= 65535.
   TagSealer(const crypto::Key128& master, std::size_t vms);
   // For a VM without a key, and once an epoch's 2^32 - 1 sequence numbers are used up, the tag is all zeros,
   // which no checker accepts: rotate before. Counts kMacWord.
@@ -81,6 +85,7 @@ class TagSealer {
              std::uint32_t wire_bytes, SealedTag& sealed, TagMac& mac, Work& work, std::uint8_t covers = 0);
   static void Finish(const TagMac& mac, SealedTag& sealed);
   // Begins the next epoch for one VM: a new key, sequence from 1. The checker must have rotated before.
+  // Nothing for a VM without a key.
   void Rotate(flow::VmId vm);
   // Begins `epoch` for all VMs, with keys from `master`. False, and nothing done, unless it is later than
   // every VM's. The checker must have rotated before. Derives a key a VM.
@@ -102,7 +107,7 @@ class TagSealer {
 // was held back is as good as its epoch.
 class TagChecker {
  public:
-  // Keys for VMs 0..vms.
+  // Keys for VMs 0..vms, of epoch 0. vms <= 65535.
   TagChecker(const crypto::Key128& master, std::size_t vms, Nanos replay_window = Millis(100));
   // What time it is, for windows and overlaps; never runs backwards. 0 until told.
   void See(Nanos now) { now_ = now; }

@@ -27,24 +27,28 @@ class VmProfile {
  public:
   struct Config {
     flow::VmId vm = 0;
-    std::uint16_t peers = 1000;   // destinations remembered, >= 2
+    std::uint16_t peers = 1000;   // destinations remembered, 2..65534
     std::uint8_t successors = 3;  // kept a destination
     // Of types; none where somebody else predicts them.
     std::optional<predict::PredictorKind> predictor = predict::PredictorKind::kMarkov3;
     std::uint64_t seed = 1;  // of the table's hash
   };
+  // Throws Refusal where `peers` is out of range.
   explicit VmProfile(const Config& config);
 
   static constexpr predict::DestinationId kNoDestination = 0xffff;
 
   // One packet of this VM, in order of time. `context` is what the packet's type is predicted from. `moved`
-  // tells that the VM turned to another destination than before.
+  // tells that the VM turned to another destination than before. A VM is followed at its first 64 sources,
+  // addresses in a VLAN: what it sends from others has kNoDestination.
   struct Observation {
     predict::Context context;
-    predict::DestinationId destination = kNoDestination;
+    predict::DestinationId destination = kNoDestination;  // below Config::peers; used again once forgotten
     bool moved = false;
     bool is_new = false;  // the destination was not known, or was forgotten
   };
+  // `entry` is what the packet's flow entry would match. Counts kUpdate, kHash, and kProbe and kCacheLine for
+  // each destination looked at.
   Observation Observe(const predict::PacketSummary& packet, const rules::EntryKey& entry, Work& work) {
     return Observe(packet, entry, rules::HashOf(hash_, entry), work);
   }
@@ -86,11 +90,12 @@ class VmProfile {
   // `context` is the one that Observe gave for the packet whose true type is now known.
   void LearnType(const predict::Context& context, predict::PacketType truth, Work& work);
 
+  // What most often followed `from`: SuccessorTable::Predict.
   std::size_t PredictDestinations(predict::DestinationId from, predict::NextDestination* out,
                                   std::size_t limit, Work& work) const {
     return successors_.Predict(from, out, limit, work);
   }
-  // The key of the latest packet that went to this destination.
+  // The key of the latest packet that went to this destination, which Observe has named.
   flow::FlowKey KeyOf(predict::DestinationId destination) const;
   // Of its entry key.
   wire::VlanKey VlanOf(predict::DestinationId destination) const {
@@ -101,6 +106,7 @@ class VmProfile {
   predict::DestinationId last_destination() const { return last_; }
 
   flow::VmId vm() const { return config_.vm; }
+  // Memory in all, which does not grow.
   std::size_t bytes() const;
 
  private:

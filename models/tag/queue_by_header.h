@@ -9,7 +9,8 @@
 namespace foreflow::tag {
 
 // The reactive classifier: the egress queue that DSCP (RFC 4594) and well-known ports (IANA) suggest. DSCP
-// speaks first where a sender has set it. 0 is served first.
+// speaks first where a sender has set it (not 0; 0..63). The result is below rules::kQueues; 0 is served
+// first.
 std::uint8_t QueueByHeader(const flow::FlowKey& key, std::uint8_t dscp);
 
 }  // namespace foreflow::tag

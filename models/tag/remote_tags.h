@@ -22,7 +22,7 @@ struct TagPeer {
 // windows of its own, so no host can speak for another's VMs.
 class RemoteTags {
  public:
-  // Throws Refusal: an address that comes twice, a peer without VMs or with more than 65535.
+  // Throws Refusal: an address that comes twice, a peer without VMs or with more than 65 536.
   explicit RemoteTags(const std::vector<TagPeer>& peers);
 
   // The tag among the Geneve options of a packet from `peer` in the network `vni`. `packet` is the inner
@@ -31,7 +31,7 @@ class RemoteTags {
   // the VM that the tag names is not in that network. Counts kCacheLine for each peer looked at.
   TagStatus Check(const std::array<std::uint8_t, 16>& peer, std::uint32_t vni, BytesView options,
                   const flow::FlowKey& packet, std::uint32_t wire_bytes, PredictionTag& tag, Work& work);
-  // As TagChecker's.
+  // As TagChecker's. False, and nothing done: there is no such peer, or it has no such VM.
   bool Rotate(const std::array<std::uint8_t, 16>& peer, flow::VmId vm);
 
  private:

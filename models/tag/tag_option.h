@@ -18,6 +18,7 @@ constexpr std::uint8_t kTagOptionType = 0x01;
 constexpr std::size_t kTagOptionBytes = 4 + kTagBytes;
 static_assert(kTagBytes % 4 == 0, "options have whole words");
 
+// Writes kTagOptionBytes.
 void EncodeOption(const SealedTag& sealed, std::uint8_t* out24);
 // The first such option of `options` (all of a packet's); false where there is none of that length.
 bool DecodeOption(BytesView options, SealedTag& sealed);

@@ -27,7 +27,7 @@ struct TagRule {
 class TagRules {
  public:
   // Replaces all rules, or throws Refusal and leaves them: repeated or reserved id, no or an unknown type,
-  // unknown verb or queue.
+  // unknown verb or queue, an action that changes packets (a prediction never does).
   void Load(const std::vector<TagRule>& rules);
   // The rule of the highest priority, among equals of the lowest id, whose VM, types and least confidence the
   // tag meets; nullptr when there is none. Valid until the next Load. Counts kRuleCompare.
