@@ -18,6 +18,7 @@ class DelayLine {
  public:
   static constexpr Nanos kNever{std::numeric_limits<std::int64_t>::max()};
 
+  // `capacity` things on their way at once.
   explicit DelayLine(std::size_t capacity) : capacity_(capacity) { heap_.reserve(capacity); }
 
   bool HasRoom() const { return heap_.size() < capacity_; }

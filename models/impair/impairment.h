@@ -24,6 +24,7 @@ struct BurstLoss {
   double loss_bad = 1;
 };
 
+// How PathConfig::jitter is distributed.
 enum class JitterShape : std::uint8_t { kUniform, kExponential };
 
 // One way from here to there. The default passes everything at once.
@@ -62,13 +63,14 @@ struct ImpairmentConfig {
   std::size_t framing_bytes = 66;  // 0 .. 1024
 };
 
+// What became of a datagram: the first that applies, in order of Impairment's steps.
 enum class Fate : std::uint8_t {
   kPassed,
   kTooLarge,    // for the path
-  kQueueFull,   //
-  kRandomLoss,  //
-  kBurstLoss,   //
-  kBitErrors,   //
+  kQueueFull,   // of PathConfig::queue_bytes
+  kRandomLoss,  // PathConfig::loss
+  kBurstLoss,   // PathConfig::burst
+  kBitErrors,   // PathConfig::bit_errors
 };
 constexpr std::size_t kFates = static_cast<std::size_t>(Fate::kBitErrors) + 1;
 // The snake_case name; nullptr out of range.
@@ -78,7 +80,7 @@ const char* Name(Fate fate);
 struct Passage {
   struct Copy {
     Nanos at;               // it arrives
-    std::size_t place = 0;  // the byte that
+    std::size_t place = 0;  // the byte, from 0, that
     std::uint8_t flip = 0;  // is XORed with this; 0: none is
   };
   Fate fate = Fate::kPassed;

@@ -13,6 +13,7 @@
 
 namespace foreflow::impair {
 
+// One direction; memory is bounded by the product of the two numbers.
 struct LinkConfig {
   ImpairmentConfig impairment;
   std::size_t datagrams = 4096;      // on their way at once, copies included: 1 .. 2^24
@@ -31,10 +32,10 @@ class Link {
   Fate Send(BytesView datagram, std::size_t path, Nanos now, std::uint8_t note = 0);
 
   struct Arrival {
-    MutableBytes datagram;  // until the next call of Receive
-    Nanos at;
-    std::size_t path = 0;
-    bool is_marked = false;
+    MutableBytes datagram;   // until the next call of Receive
+    Nanos at;                // it arrived: <= now
+    std::size_t path = 0;    // 0 .. paths - 1
+    bool is_marked = false;  // as Passage
     std::uint8_t note = 0;
   };
   // The first that arrives by `now`; false where there is none.

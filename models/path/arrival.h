@@ -20,9 +20,9 @@ constexpr std::size_t kBurst = 32;
 // One packet as a door hands it to the path.
 struct Arrival {
   wire::Link link = wire::Link::kEthernet;
-  BytesView captured;
-  std::uint32_t wire_bytes = 0;
-  flow::VmId vm = 0;
+  BytesView captured;            // stays where it is until the packet is decided
+  std::uint32_t wire_bytes = 0;  // of the whole packet, without preamble and frame check sequence
+  flow::VmId vm = 0;             // the virtual port it came from
   // Arrival at the host's virtual port, on the device's clock; never runs backwards.
   Nanos time;
   // The same moment on the sender's clock, which behaviour (gaps, horizons, labels) is read from; never runs
@@ -41,6 +41,7 @@ struct Parsed {
   Reason reason = Reason::kMalformed;  // why it is dropped undecided
   Work work;                           // what taking it apart took
 };
+// Overwrites `parsed`. A packet whose capture ends behind its ports is decidable.
 void Parse(const Arrival& arrival, Parsed& parsed);
 inline Parsed Parse(const Arrival& arrival) {
   Parsed parsed;

@@ -13,12 +13,12 @@ namespace foreflow::path {
 
 // What a path has done since it was made. Plain counts, read at any time.
 struct Counters {
-  std::uint64_t packets = 0;
-  std::uint64_t punts = 0;
-  std::uint64_t installs_on_miss = 0;
-  std::uint64_t installs_predicted = 0;
-  std::uint64_t predicted_used = 0;    // predicted entries that were used at least once
-  std::uint64_t predicted_wasted = 0;  // evicted unused
+  std::uint64_t packets = 0;             // that the device was given
+  std::uint64_t punts = 0;               // of them, decided by the host's table
+  std::uint64_t installs_on_miss = 0;    // entries written after a punt
+  std::uint64_t installs_predicted = 0;  // entries written ahead of their first packet
+  std::uint64_t predicted_used = 0;      // predicted entries that were used at least once
+  std::uint64_t predicted_wasted = 0;    // evicted unused
   // Of the device's rule table. Installs and predictions above are of rules where there is one.
   std::uint64_t rule_hits = 0;
   std::uint64_t rule_covers = 0;  // packets that a cover sent to the host

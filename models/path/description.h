@@ -31,7 +31,7 @@ struct Description {
     return {governor.HitRate(), governor.BreakEven(), governor.IsOpen()};
   }
 
-  // What trained models made of the packet.
+  // What trained models made of the packet (predict::TieredPredictor).
   struct Models {
     predict::Reading reading;       // as trained
     predict::TypeGuess guess;       // mixed with what learns on

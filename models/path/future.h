@@ -18,11 +18,14 @@ namespace foreflow::path {
 // times. Built in one pass over all arrivals.
 class Future {
  public:
+  // `arrivals` in order of time, read here only. Labels as PathConfig::label_horizon.
   Future(const std::vector<Arrival>& arrivals, Nanos label_horizon);
 
   // The packets that `chosen` says, in the same order.
   Future(const Future& all, const std::function<bool(std::size_t packet)>& chosen);
 
+  // By number of the packet, below size(). Key and VLAN are empty where it is not decidable, the type then is
+  // control; times are Arrival::time.
   std::size_t size() const { return type_.size(); }
   predict::PacketType type(std::size_t packet) const { return type_[packet]; }
   const flow::FlowKey& key(std::size_t packet) const { return key_[packet]; }
@@ -47,6 +50,7 @@ struct EntryUses {
   std::vector<std::uint64_t> next_use;   // by packet: the next packet with the same entry, or kNever
   std::vector<std::uint64_t> first_use;  // by entry: a packet that has it
 };
+// Under these rules; O(packets * log packets).
 EntryUses UsesOf(const Future& future, const rules::RuleTable& rules);
 
 }  // namespace foreflow::path

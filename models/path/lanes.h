@@ -31,7 +31,7 @@ PathConfig LaneShare(const PathConfig& config);
 // order of arrival.
 class Lanes {
  public:
-  // As of PacketPath; `future` is of all packets.
+  // As of PacketPath and LaneShare, refusals too; `future` is of all packets.
   Lanes(const PathConfig& config, const Future* future);
 
   std::size_t size() const { return paths_.size(); }
@@ -39,7 +39,8 @@ class Lanes {
   // See PacketPath::models.
   const predict::TieredPredictor* models(std::size_t lane) const { return paths_[lane]->models(); }
 
-  // PacketPath's calls, for a door that decides for all lanes on one core.
+  // PacketPath's calls, for a door that decides for all lanes on one core. DeviceSide is of the packet of the
+  // last HostSide.
   void Process(const Arrival* arrivals, std::size_t count, Verdict* verdicts, StageWork* work);
   void HostSide(const Arrival& arrival, const Parsed& parsed, Tagged& tagged, StageWork& work);
   void DeviceSide(const Arrival& arrival, const Tagged& tagged, Verdict& verdict, StageWork& work);

@@ -19,7 +19,8 @@
 
 namespace foreflow::path {
 
-// One packet to decide. `parsed` is Parse(*arrival). `work` is added to: it may be the same for several jobs.
+// One packet to decide, in the caller's memory. `parsed` is Parse(*arrival); `verdict` is written; `work` is
+// added to: it may be the same for several jobs.
 struct Job {
   const Arrival* arrival = nullptr;
   const Parsed* parsed = nullptr;
@@ -41,7 +42,8 @@ class PacketPath {
 
   // Decides up to kBurst packets; `work` (one a packet) is added to. A burst of one gives the same verdicts.
   void Process(const Arrival* arrivals, std::size_t count, Verdict* verdicts, StageWork* work);
-  // The same for packets that are parsed already and do not lie side by side.
+  // The same for packets that are parsed already and do not lie side by side. Arrival times never run
+  // backwards, from call to call either.
   void Process(const Job* jobs, std::size_t count);
 
   // The two halves of Process for one packet, for doors that put a bus between host and device. HostSide must

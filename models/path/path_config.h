@@ -36,6 +36,9 @@ enum class TagAuthority : std::uint8_t { kBounded, kLiteral };
 // What a tag speaks for: its packet, or a burst of one flow's packets (tag/burst_tags.h).
 enum class TagScope : std::uint8_t { kPerPacket, kPerBurst };
 
+// Shares of 65535 are as everywhere: 65535 = 1. What is out of range is refused by PacketPath and LaneShare,
+// by those that the value is for (FlowCache, VmProfile, RuleTable, Meter, ...) at their construction, or, of
+// what people write, by bindings/config.
 struct PathConfig {
   Arm arm = Arm::kReactive;
   TagAuthority tag_authority = TagAuthority::kBounded;
@@ -81,11 +84,11 @@ struct PathConfig {
   Nanos tag_replay_window = Millis(100);  // see tag::TagChecker
   Nanos tag_rotation;                     // keys are good for this long; 0: until RotateTagKeys
   Nanos tag_overlap = Millis(100);        // and are accepted for this much longer
-  std::uint64_t seed = 1;
-  rules::RuleLimits rule_limits;  // of the host's table
+  std::uint64_t seed = 1;                 // of the host's hashes; the device's come from the key above
+  rules::RuleLimits rule_limits;          // of the host's table
   std::vector<rules::Rule> rules;
   std::vector<tag::TagRule> tag_rules;
-  std::vector<tag::MeterConfig> meters;
+  std::vector<tag::MeterConfig> meters;      // that actions name by number
   std::vector<rules::PacketChange> changes;  // that actions name by number
 
   rules::VmBound vm_bound() const { return {vm_flow_entries == 0 ? SIZE_MAX : vm_flow_entries, vms}; }

@@ -23,6 +23,7 @@ namespace foreflow::path {
 // a fraction of the cost; evidence takes as many times longer to gather.
 class Rehearsal {
  public:
+  // Of a device's flow cache: its entries, its delay from asking to use, and what one VM's may take.
   Rehearsal(std::size_t capacity, Nanos install_latency, const rules::VmBound& bound = {});
 
   // Whether what happens to this entry is rehearsed.
@@ -34,9 +35,11 @@ class Rehearsal {
   // rehearsed); it is for as long as removals() stays.
   bool Predict(const rules::EntryKey& entry, std::uint64_t hash, const rules::RuleChanges& changes, Nanos now,
                Work& work);
+  // Entries that have left the cache with predictions.
   std::uint64_t removals() const { return predictive_.removals(); }
   // What both take as the hash of an entry.
   std::uint64_t HashOf(const rules::EntryKey& entry) const { return reactive_.HashOf(entry); }
+  // See FlowCache.
   void PrefetchBucket(std::uint64_t hash) const {
     if (!Rehearses(hash)) return;
     reactive_.PrefetchBucket(hash);
@@ -50,6 +53,7 @@ class Rehearsal {
   // The device punted a packet for want of an entry.
   void SeePunt(std::uint64_t hash) { device_punts_ += Rehearses(hash) ? 1 : 0; }
 
+  // Whether the device may be told of predictions now.
   bool AllowsPredictions() const {
     return predictive_punts_ + reactive_punts_ / kGain + kEvidence < reactive_punts_ &&
            device_punts_ <= reactive_punts_ + reactive_punts_ / kAllowance;

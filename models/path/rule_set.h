@@ -18,9 +18,9 @@ namespace foreflow::path {
 // Rules, tag rules and meters of one device, ready for use: everything of a configuration that may change
 // while packets flow. Built aside, at leisure, and then swapped in (PacketPath::SwapRules).
 struct RuleSet {
-  // Throws Refusal on rules as RuleTable, TagRules and Meter do, and on a rule whose meter is not defined.
-  // Of a path with several lanes `config` is a lane's share (LaneShare).
-  // `future` as of PacketPath.
+  // Throws Refusal on rules as RuleTable, TagRules and Meter do, on a change as CheckChange does, and on a
+  // rule whose meter or change is not defined. Of a path with several lanes `config` is a lane's share
+  // (LaneShare). `future` as of PacketPath.
   explicit RuleSet(const PathConfig& config, const Future* future = nullptr);
 
   // Exchanges contents with `other`, without taking memory. What comes in is of a later generation than what
@@ -30,7 +30,8 @@ struct RuleSet {
   // them.
   void Swap(RuleSet& other) noexcept;
 
-  // Throws Refusal unless the batch's rules can be had beside the tag rules and meters of this set.
+  // Throws Refusal unless the batch's rules can be had beside the meters and changes of this set, or where
+  // the device has a rule table: it takes whole sets only.
   void Check(const rules::RuleBatch& batch) const;
 
   rules::RuleTable rules;

@@ -24,7 +24,7 @@ constexpr std::size_t kPredictionSources = 2;
 // could be ready: a prediction that comes too late saves nothing.
 class Speculations {
  public:
-  // No place (0): nothing is remembered and nothing scored.
+  // Memory for so many guesses. No place (0): nothing is remembered and nothing scored.
   explicit Speculations(std::size_t places);
 
   struct Guess {
@@ -37,7 +37,7 @@ class Speculations {
   bool Waits(const rules::EntryKey& entry, std::uint64_t hash) const {
     return waiting_ > 0 && Find(entry, hash) != kNone;
   }
-  // True when an older guess was pushed out unproved: `wrong`.
+  // Not of an entry that Waits. True when an older guess was pushed out unproved: `wrong`.
   bool Add(const Guess& guess, Guess& wrong);
   // An entry was used. True when it had been guessed: `guess`, which waits no longer.
   bool Resolve(const rules::EntryKey& entry, std::uint64_t hash, Guess& guess);

@@ -23,6 +23,7 @@ class TrafficExtent {
   // themselves, so that what they touch first is not taken for what is touched seldom.
   TrafficExtent(const std::vector<std::uint32_t>& entry, std::size_t settle);
 
+  // Those counted.
   std::uint64_t packets() const { return distance_.size(); }
   // Packets at distance `entries` or more; first uses are at the greatest distance.
   std::uint64_t Beyond(std::uint64_t entries) const;
@@ -31,7 +32,8 @@ class TrafficExtent {
   std::vector<std::uint32_t> distance_;  // ascending
 };
 
-// Table memory that belongs to one flow entry, in all tables of host and device that a configuration uses.
+// Table memory that belongs to one flow entry, in all tables of host and device that a configuration uses,
+// roughly.
 Bytes TableBytesAnEntry(const PathConfig& config);
 
 }  // namespace foreflow::path

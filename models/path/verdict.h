@@ -21,9 +21,9 @@ struct Verdict {
   Reason reason = Reason::kDefaultDrop;
   std::uint32_t rule = rules::kNoRule;  // standard rule
   std::uint32_t tag_rule = rules::kNoRule;
-  std::uint8_t queue = 0;
+  std::uint8_t queue = 0;  // below rules::kQueues
   bool mirrored = false;
-  tag::Colour colour = tag::Colour::kGreen;
+  tag::Colour colour = tag::Colour::kGreen;  // green without a meter
   tag::TagStatus tag_status = tag::TagStatus::kAbsent;
   predict::PacketType predicted = predict::PacketType::kControl;  // valid with a tag only
   std::uint16_t confidence = 0;                                   // 65535 = 1
@@ -36,7 +36,7 @@ struct Verdict {
   bool punted = false;  // the packet went to the host's table: not the fast path
 };
 
-// The fingerprint's input: one fixed little-endian record a packet.
+// The fingerprint's input: one fixed little-endian record a packet, of every field above.
 constexpr std::size_t kVerdictBytes = 24;
 std::array<std::uint8_t, kVerdictBytes> Encode(const Verdict& verdict);
 

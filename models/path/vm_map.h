@@ -30,8 +30,11 @@ inline std::array<std::uint8_t, 16> StationOf(const std::array<std::uint8_t, 6>&
 // MACs), numbered 1.. in order of first appearance; past `vms` of them, the uplink (0).
 class VmMap {
  public:
+  // Memory for `vms` senders is taken here.
   explicit VmMap(std::uint16_t vms);
+  // Numbers a sender that is new.
   flow::VmId VmOf(const wire::Dissection& packet);
+  // Senders numbered so far.
   std::uint16_t size() const { return size_; }
 
  private:

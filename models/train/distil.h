@@ -35,7 +35,7 @@ std::uint32_t MostStates(std::size_t bytes, std::uint32_t symbols, std::size_t o
 // there. Several numbers of states are tried.
 //
 // In both cases outputs are counted on the training rows as the table walks them, and smoothed towards the
-// network's: (count + a p) / (rows + a), a chosen on the validation rows.
+// network's: (count + a p) / (rows + a), a chosen on the validation rows. `network` is of `shape`.
 Automaton Distil(Network& network, const NetworkShape& shape, const Dataset& dataset,
                  std::uint32_t most_states);
 

@@ -10,6 +10,7 @@ namespace foreflow::train {
 class Id {
  public:
   using Closer = herr_t (*)(hid_t);
+  // `id` may be what a call that failed returned: it is then not open.
   Id(hid_t id, Closer closer) : id_(id), closer_(closer) {}
   Id(const Id&) = delete;
   Id& operator=(const Id&) = delete;

@@ -20,6 +20,7 @@ enum class NetworkKind {
   kBinary,  // a GRU whose state passes through `bits` signs at every step: what becomes an automaton
 };
 
+// What a network is made of, and where it begins.
 struct NetworkShape {
   static constexpr std::uint32_t kMostBits = 20;
 
@@ -32,14 +33,15 @@ struct NetworkShape {
   std::vector<predict::Head> heads;
   std::vector<float> input_mean;    // F, as in the model file
   std::vector<float> input_scale;   // F
-  std::vector<float> head_start;    // first bias of every output: log frequencies, quantiles
+  std::vector<float> head_start;    // first bias of every output, all heads: log frequencies, quantiles
   std::vector<double> head_weight;  // of every head's mean loss in what is minimised
 };
 
+// How a network learns, besides the rate.
 struct Tuning {
   std::uint64_t seed = 1;
   double weight_decay = 0.03;  // decoupled: AdamW, Loshchilov and Hutter 2019
-  double dropout = 0.2;        // of what the heads see
+  double dropout = 0.2;        // share of what the heads see
   bool on_cuda = false;
 };
 
@@ -51,6 +53,7 @@ class Network {
   Network(const NetworkShape& shape, const Tuning& tuning);
   ~Network();
 
+  // Whether this libtorch finds a CUDA device.
   static bool HasCuda();
 
   // The next chunk begins with cleared state.

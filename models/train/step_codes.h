@@ -23,8 +23,11 @@ struct StepCodes {
   std::vector<std::vector<float>> edges;  // by input, increasing: bin = how many are <= the input
   std::vector<std::uint16_t> code;  // symbols x cells; of the cell's digits the last input's is the lowest
 
+  // The bins of all inputs, multiplied: at most kMostCells.
   std::size_t cells() const;
+  // Of the inputs of one step, not scaled: as many as there are edges.
   std::size_t CellOf(const float* inputs) const;
+  // The code, below `count`.
   std::uint16_t Of(std::uint8_t symbol, const float* inputs) const {
     return code[symbol * cells() + CellOf(inputs)];
   }

@@ -11,21 +11,23 @@
 
 namespace foreflow::train {
 
+// How long and in what pieces a network is trained.
 struct Schedule {
   std::uint64_t seed = 1;
-  std::uint32_t lanes = 128;
+  std::uint32_t lanes = 128;      // sequences that are learnt from side by side
   std::uint32_t steps = 32;       // through which a gradient flows back
   std::uint32_t most_rows = 512;  // of a sequence in one piece
   std::uint32_t epochs = 40;
   std::uint32_t patience = 6;  // epochs without a better validation loss until it stops
-  double rate = 6e-3;          // halved after every 3 epochs without a better validation loss
+  double rate = 6e-3;          // of learning; halved after every 3 epochs without a better validation loss
   std::string curve;           // CSV: the losses of every epoch; empty: none
-  std::string checkpoint;      // empty: none
-  double checkpoint_seconds = 30;
-  bool resume = false;   // from the checkpoint, where there is one
-  std::string identity;  // of data and settings: a checkpoint of another one is refused
+  std::string checkpoint;      // the file; empty: none
+  double checkpoint_seconds = 30;  // between two of them
+  bool resume = false;             // from the checkpoint, where there is one
+  std::string identity;            // of data and settings: a checkpoint of another one is refused
 };
 
+// How a training ended.
 struct Outcome {
   std::uint32_t epochs = 0;        // run
   std::uint32_t best = 0;          // of them, from 1

@@ -14,7 +14,8 @@ namespace foreflow::train {
 //   [trees][2^d - 1], "threshold": the same shape,
 //    "leaf": [trees][2^d], "temperature": [heads],
 //    "golden": {"symbol": [steps], "input": [steps][F], "expected": [steps][O], by the library that fitted}}
-// Throws Refusal where the file is none of these.
+// `frame` is Frame's, of the dataset that they were fitted on. Throws Refusal where the file is none of
+// these.
 predict::Model TreesModel(const std::string& path, const Dataset& dataset, predict::Model frame);
 
 }  // namespace foreflow::train
