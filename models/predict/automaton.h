@@ -20,11 +20,13 @@ namespace foreflow::predict {
 // an input is compared with.
 class Automaton : public SequenceModel {
  public:
+  // A model of kind automaton, as ParseModel or SerialiseModel has checked it. Copies the tables.
   explicit Automaton(const Model& model);
 
   void Step(const ModelStep* steps, std::size_t count, Work& work) const override;
 
-  // `inputs`: inputs() floats.
+  // The state after a step. `state` is below states(), `symbol` below symbols(); `inputs`: inputs() floats,
+  // not looked at where there are none.
   std::uint16_t Next(std::uint16_t state, std::uint8_t symbol, const float* inputs) const {
     return next_[state * codes_ + (step_code_.empty() ? symbol : CodeOf(symbol, inputs))];
   }

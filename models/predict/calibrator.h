@@ -24,6 +24,7 @@ class Calibrator {
   // Writes what sums to 65535 exactly; `best` takes what rounding leaves.
   void Apply(const Distribution& raw, PacketType best,
              std::array<std::uint16_t, kPacketTypes>& probability) const;
+  // `raw` as Apply had it for this packet.
   void Learn(const Distribution& raw, PacketType truth);
   // b, 256 = 1.
   std::uint32_t sharpness() const { return kSharpness[step_]; }

@@ -48,8 +48,10 @@ class ConversationSlots {
     set.used[oldest] = now;
     return {static_cast<std::uint32_t>(index * kWays + oldest), true};
   }
+  // Brings nearer what FindOrTake will touch.
   void Prefetch(std::uint64_t hash) const { __builtin_prefetch(&set_[IndexOf(hash)], 1); }
 
+  // Slots are numbered below it.
   std::size_t size() const { return set_.size() * kWays; }
   std::size_t bytes() const { return set_.size() * sizeof(Set); }
 

@@ -46,6 +46,7 @@ class PageHinkley {
   double least_ = 0;
 };
 
+// How a mean has changed.
 enum class Shift : std::uint8_t { kNone, kUp, kDown };
 
 // ADWIN (Bifet and Gavalda, "Learning from time-changing data with adaptive windowing", SDM 2007): keeps the
@@ -68,6 +69,7 @@ class Adwin {
   // Which way the mean has moved when this score cut the window.
   Shift Update(double score);
 
+  // In scores; mean and variance are in the unit of the score, and its square.
   std::uint64_t window() const { return count_; }
   double mean() const { return count_ == 0 ? 0 : range_ * sum_ / static_cast<double>(count_); }
   // Of the window's scores.

@@ -31,7 +31,9 @@ class Governor {
   // `margin` is added to h* (65535 = 1). `probation` outcomes are observed before it may open.
   Governor(const SpeculationCosts& costs, std::uint16_t margin, std::uint32_t probation);
 
+  // Whether to act on the next prediction.
   bool IsOpen() const { return is_open_; }
+  // The outcome of a prediction, acted on or not.
   void Record(bool hit);
   std::uint16_t HitRate() const;    // h, 65535 = 1
   std::uint16_t BreakEven() const;  // h*, 65535 = 1 (saturated)

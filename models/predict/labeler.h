@@ -88,6 +88,7 @@ class Labeler {
   void Flush();
 
   std::uint64_t lost() const { return lost_; }
+  // Memory in all, which does not grow.
   std::size_t bytes() const;
 
  private:

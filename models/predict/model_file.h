@@ -53,6 +53,7 @@ enum class ModelKind : std::uint8_t { kGru, kLstm, kMlp, kAutomaton, kTrees };
 // gru, lstm, mlp, automaton, trees; nullptr out of range.
 const char* Name(ModelKind kind);
 
+// An array of the table above; `value` has the product of `shape`.
 template <typename T>
 struct Array {
   std::string name;
@@ -80,13 +81,14 @@ struct GoldenSequence {
   std::vector<float> expected;       // [steps, O]: probabilities and quantiles
 };
 
+// Ranges are those that ParseModel and SerialiseModel allow.
 struct Model {
   std::string task;  // one of kTasks
   ModelKind kind = ModelKind::kGru;
-  std::uint32_t feature_set = 0;  // of what makes symbols and inputs; 0: no packet's, a generator's
-  std::uint32_t symbols = 0;      // 1..256
-  std::uint32_t inputs = 0;       // 0..64
-  std::vector<std::uint32_t> hidden;
+  std::uint32_t feature_set = 0;      // of what makes symbols and inputs; 0: no packet's, a generator's
+  std::uint32_t symbols = 0;          // 1..256
+  std::uint32_t inputs = 0;           // 0..64
+  std::vector<std::uint32_t> hidden;  // by kind, see above
   std::vector<Head> heads;
   std::vector<float> input_mean;   // [inputs]
   std::vector<float> input_scale;  // [inputs]
@@ -106,6 +108,7 @@ struct Model {
 
 constexpr std::array<const char*, 5> kTasks = {"next-type", "next-destination", "flow-size", "fragment-fate",
                                                "next-packet"};
+// Bounds of what a file may hold, which bound what serving it takes.
 constexpr std::size_t kMaxStates = 4096;
 constexpr std::size_t kMaxTransitionBytes = 512 * 1024;
 constexpr std::size_t kMaxCells = 512;

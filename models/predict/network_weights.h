@@ -43,6 +43,7 @@ struct NetworkWeights {
   std::size_t hidden_2 = 0;    // an mlp's second layer; 0: none
   std::size_t head_width = 0;  // outputs with each head filled up to whole groups
 
+  // Where a head's outputs lie among the padded ones.
   struct HeadShape {
     std::uint16_t first = 0;    // of head_width
     std::uint16_t outputs = 0;  // of these
@@ -52,6 +53,7 @@ struct NetworkWeights {
   std::size_t head_count = 0;
 };
 
+// Units of the widest layer that is served, and outputs of the widest heads with what fills up their groups.
 constexpr std::size_t kMaxNetworkWidth = 256;
 constexpr std::size_t kMaxHeadWidth = kMaxOutputs + kMaxHeads * kGroup;
 
@@ -70,6 +72,7 @@ struct NetworkKernels {
 // Of a set that is usable.
 NetworkKernels NetworkKernelsOf(InstructionSet set);
 
+// By name of the set, each from a file of its own; the kernels may be called only where the set IsUsable.
 NetworkKernels ScalarNetworkKernels();
 NetworkKernels Avx2NetworkKernels();
 NetworkKernels Avx512NetworkKernels();

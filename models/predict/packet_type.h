@@ -30,11 +30,11 @@ const char* Name(PacketType type);
 
 // What prediction may know of a packet when it arrives.
 struct PacketSummary {
-  Nanos arrival;
+  Nanos arrival;  // on the sender's clock
   flow::FlowKey key;
   std::uint32_t wire_bytes = 0;
   std::uint32_t payload_bytes = 0;
-  std::uint8_t tcp_flags = 0;
+  std::uint8_t tcp_flags = 0;  // as on the wire
   bool is_group_addressed = false;
 };
 

@@ -18,6 +18,7 @@ class ScoreHistory {
  public:
   static constexpr std::size_t kCells = 256;
 
+  // What came out in one stretch of time.
   struct Cell {
     std::array<std::uint32_t, kTiers> predicted{};  // outcomes by the tier that weighed most
     // Losses in 2^-12 bits, summed: of what was said, of the models' part of it, and the fall-back's. The
@@ -46,6 +47,7 @@ class ScoreHistory {
 
   Nanos start() const { return start_; }
   Nanos cell_length() const { return length_; }
+  // Cells from the first outcome's to the latest's; some may be empty.
   std::size_t size() const { return used_; }
   const Cell& operator[](std::size_t index) const { return cell_[index]; }
 

@@ -11,9 +11,9 @@
 namespace foreflow::predict {
 
 // What a model of sequences sees of a packet, within its conversation (flow::Canonical, both directions in
-// order of arrival): one symbol of 128 and four numbers. The one place where they are computed: for training,
-// evaluation and serving. Ports and addresses are left out on purpose, but for one bit, so that a model
-// cannot learn the habits of one recording's hosts.
+// order of arrival): one of kSequenceSymbols symbols and four numbers. The one place where they are computed:
+// for training, evaluation and serving. Ports and addresses are left out on purpose, but for one bit, so that
+// a model cannot learn the habits of one recording's hosts.
 //
 // The number changes with anything below that changes what comes out; a model says which it was trained on.
 constexpr std::uint32_t kSequenceFeatureSet = 2;
@@ -49,6 +49,7 @@ struct SenderState {
   bool has_arrival = false;
 };
 
+// What SequenceStep makes of one packet.
 struct SequenceInputs {
   std::uint8_t symbol = 0;  // 0..kSequenceSymbols - 1
   // LogInput of: the gap since the conversation's, and since the sender's, previous packet in units of 1024

@@ -13,6 +13,7 @@ namespace foreflow::predict {
 // Index of a destination in its VM's profile.
 using DestinationId = std::uint16_t;
 
+// One prediction of where the VM turns next.
 struct NextDestination {
   DestinationId destination = 0;
   std::uint16_t confidence = 0;  // 65535 = 1: share of times it followed
@@ -42,6 +43,7 @@ class SuccessorTable {
   std::size_t Predict(DestinationId current, NextDestination* out, std::size_t limit, Work& work) const;
   // Brings nearer what Observe and Predict from here will touch.
   void Prefetch(DestinationId destination) const { __builtin_prefetch(RowOf(destination), 1); }
+  // Of the tables.
   std::size_t bytes() const;
 
  private:

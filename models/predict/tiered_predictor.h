@@ -63,6 +63,8 @@ void RequireTypes(const Model& model, const std::string& where, bool is_table,
 // What one reading of the model takes. As RequireTypes has it.
 Work WorkOfReading(const Model& model);
 
+// See above: Read of every packet, Predict of those that are wanted, Learn of each with its label. One
+// thread.
 class TieredPredictor {
  public:
   static constexpr std::size_t kBurst = 32;
@@ -115,9 +117,12 @@ class TieredPredictor {
     mixture_[vm].Prefetch(guess, context);
   }
 
+  // To look at; 0..vms.
   const TypeMixture& mixture(flow::VmId vm) const { return mixture_[vm]; }
   const ScoreHistory& history() const { return history_; }
+  // Calibrator's.
   std::uint32_t sharpness() const { return calibrator_.sharpness(); }
+  // Memory in all, which does not grow.
   std::size_t bytes() const;
 
  private:

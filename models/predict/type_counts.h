@@ -39,6 +39,7 @@ struct TypeCounts {
     ++total;
   }
 
+  // Rounds down: a type that came once is forgotten.
   void Halve() {
     total = 0;
     for (Count& each : count) {

@@ -62,7 +62,9 @@ static_assert(offsetof(Context, length) == 3, "Push writes symbols and length at
 class TypePredictor {
  public:
   virtual ~TypePredictor() = default;
+  // What the packet whose symbol is `context`'s newest will turn out to be. Work: what its kind looks up.
   virtual Prediction Predict(const Context& context, Work& work) const = 0;
+  // The packet of this context turned out to be `truth`.
   virtual void Learn(const Context& context, PacketType truth, Work& work) = 0;
   // Brings nearer what Predict or Learn of this context will touch.
   virtual void Prefetch(const Context&) const {}
@@ -74,6 +76,7 @@ class TypePredictor {
 // followed the last K symbols, the packet's own among them, mixed with what followed shorter contexts.
 enum class PredictorKind : std::uint8_t { kPersistence, kMajority, kMarkov1, kMarkov2, kMarkov3 };
 
+// nullptr out of range.
 std::unique_ptr<TypePredictor> MakeTypePredictor(PredictorKind kind);
 
 }  // namespace foreflow::predict

@@ -14,8 +14,8 @@
 //   Sigmoid  absolute 1.1e-7
 //   Tanh     absolute 1.4e-7
 //
-// `V` is a vector of kLanes floats: see lanes.h. A function of V alone names no instruction set, so that each
-// file that does (network_*.cc) compiles its own copy.
+// `V` is a vector of kLanes floats: see scalar_lanes.h. A function of V alone names no instruction set, so
+// that each file that does (network_*.cc) compiles its own copy.
 namespace foreflow::predict::vector_math {
 
 constexpr float kLog2E = 0x1.715476p+0f;
