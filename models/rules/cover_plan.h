@@ -26,6 +26,7 @@ class CoverPlan {
  public:
   static constexpr std::size_t kMostCovers = 16;
 
+  // Rules that RuleTable accepts, in any order; copied. Ids differ, else Refusal.
   explicit CoverPlan(const std::vector<Rule>& rules, std::size_t most_covers = kMostCovers);
 
   static constexpr std::uint32_t kNone = 0xffffffff;
@@ -42,6 +43,7 @@ class CoverPlan {
     Match match;                   // of a merged one
   };
 
+  // Ranks lie below it.
   std::size_t size() const { return rules_.size(); }
   const Rule& rule(std::uint32_t rank) const { return rules_[rank]; }
   // kNone where there is no such rule.
@@ -51,7 +53,9 @@ class CoverPlan {
   std::size_t cover_count(std::uint32_t rank) const { return first_cover_[rank + 1] - first_cover_[rank]; }
   // False for a rule whose merged covers would send all of it to the host.
   bool IsWorthHolding(std::uint32_t rank) const { return is_worth_holding_[rank] != 0; }
+  // By Match::mask.
   const std::vector<MatchWords>& masks() const { return masks_; }
+  // Memory taken.
   std::size_t bytes() const;
 
  private:

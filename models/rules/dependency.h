@@ -26,6 +26,7 @@ namespace foreflow::rules {
 class RuleDependencies {
  public:
   RuleDependencies() = default;
+  // Insert of each.
   explicit RuleDependencies(const std::vector<Rule>& rules);
 
   // The rule must be one that RuleTable accepts. Throws Refusal on an id that is there already.

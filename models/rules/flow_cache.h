@@ -52,10 +52,10 @@ class FlowCache {
     InstallCause cause = InstallCause::kMiss;
     bool first_use = false;  // of an entry installed by prediction: the prediction paid
   };
-  // Finds a ready entry whose decision still holds and marks it used. nullptr-like: returns false on a miss.
-  // A miss on an entry that is still on its way counts as a want: it is as recent as a use, and a prediction
-  // that came too late becomes an entry of cause kMiss. Rules of a generation older than one seen before
-  // miss.
+  // Finds a ready entry whose decision still holds and marks it used. False on a miss; `hit` is then as it
+  // was. A miss on an entry that is still on its way counts as a want: it is as recent as a use, and a
+  // prediction that came too late becomes an entry of cause kMiss. Rules of a generation older than one seen
+  // before miss.
   bool Lookup(const EntryKey& key, const RuleChanges& rules, Nanos now, Hit& hit, Work& work) {
     return Lookup(key, HashOf(key), rules, now, hit, work);
   }

@@ -29,6 +29,8 @@ Rule Hull(const Rule& a, const Rule& b);
 // Base-2 logarithm of how many keys it matches, in 1/4096, up to a constant: of IPv4, 32 bits an address.
 std::int64_t LogVolume(const Rule& box);
 
+// Whether a packet with this key and outermost VLAN tag is in the box: what the rule means, field by field,
+// is RuleTable's.
 bool Matches(const Rule& box, const flow::FlowKey& key, wire::VlanKey vlan);
 
 // Everything but ports as a ternary pattern: a key matches where its masked words equal the rule's.

@@ -31,8 +31,10 @@ struct PacketChange {
 };
 
 // Throws Refusal: what CheckRewrite and CheckTunnel refuse, a VLAN outside 1..4094, a priority above 7.
+// `where` names the change.
 void CheckChange(const PacketChange& change, const std::string& where);
 
+// Whether a changed packet can leave, or why not.
 enum class ChangeStatus : std::uint8_t {
   kOk,
   kExpired,  // the TTL would reach 0

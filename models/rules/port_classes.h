@@ -45,6 +45,7 @@ class PortClasses {
 
   std::size_t bytes() const { return groups_.capacity() * sizeof(Group); }
 
+  // The class of a port.
   std::uint16_t Of(std::uint16_t port) const {
     const Group& group = groups_[port / kGroup];
     const std::uint64_t begun = group.begins & (~std::uint64_t{0} >> (kGroup - 1 - port % kGroup));

@@ -16,10 +16,11 @@ constexpr std::uint8_t kNoQueue = 0xff;  // the rule leaves the queue to the cla
 constexpr std::uint16_t kNoMeter = 0xffff;
 constexpr std::uint16_t kNoChange = 0xffff;
 
+// What is done to packets that a rule decides.
 struct Action {
   Verb verb = Verb::kDrop;
-  bool mirror = false;  // also hand a copy to the mirror port
-  std::uint8_t queue = kNoQueue;
+  bool mirror = false;               // also hand a copy to the mirror port
+  std::uint8_t queue = kNoQueue;     // below kQueues, or kNoQueue
   bool shard = false;                // mark the packet for the sharding unit
   std::uint16_t meter = kNoMeter;    // index of a two-rate three-colour meter
   std::uint16_t change = kNoChange;  // index of a PacketChange: what leaves has other headers
@@ -30,11 +31,13 @@ struct Action {
   }
 };
 
+// The first `length` bits of an address.
 struct Prefix {
-  std::array<std::uint8_t, 16> address{};
+  std::array<std::uint8_t, 16> address{};  // as in wire::Dissection
   std::uint8_t length = 0;  // 0..32 for IPv4, 0..128 for IPv6; 0 matches all, also packets without IP
 };
 
+// Ports low..high, both among them; host order.
 struct PortRange {
   std::uint16_t low = 0;
   std::uint16_t high = 0xffff;
@@ -48,7 +51,7 @@ constexpr std::uint8_t kAnyVlanPriority = 0xff;
 
 // A standard rule: header fields only. Higher priority wins; among equals the lower id.
 struct Rule {
-  std::uint32_t id = 0;
+  std::uint32_t id = 0;  // below kNoRule, in a set each once
   std::int32_t priority = 0;
   std::uint8_t l3 = 0;  // wire::Layer3, kNone (0) matches every family
   flow::VmId vm = kAnyVm;

@@ -9,6 +9,7 @@
 
 namespace foreflow::rules {
 
+// What a change does to the rule of its id.
 enum class RuleOperation : std::uint8_t {
   kInsert,  // the id must be new
   kModify,  // the id must be there: all its fields become the given ones

@@ -16,6 +16,7 @@ namespace foreflow::rules {
 // full: one cache line a packet. All memory is taken at construction: 64..128 B a rule.
 class RuleStatistics {
  public:
+  // What one rule has decided.
   struct Row {
     std::uint32_t rule = kNoRule;  // kNoRule: packets that no rule matched
     std::uint64_t packets = 0;
