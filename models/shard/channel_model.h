@@ -11,7 +11,7 @@ namespace foreflow::shard {
 // What is known of how late numbers come: `share` of those that are not lost come more than `after` behind
 // the first later number.
 struct LatenessPoint {
-  Nanos after;
+  Nanos after;  // 0 ..
   double share = 0;
 };
 

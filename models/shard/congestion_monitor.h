@@ -23,6 +23,7 @@ struct CongestionReport {
                                // references
 };
 
+// How a path is learnt.
 struct CongestionMonitorConfig {
   std::size_t below_bytes = 66;        // on the wire around a datagram's payload: UDP 8, IPv4 20, Ethernet 38
   Nanos rate_interval = Millis(10);    // over which a rate is taken: 1 us ..
@@ -48,6 +49,7 @@ class CongestionMonitor {
   // The peer counts from 0 again. What is known of the path stays.
   void Restart();
 
+  // From the sending of a message to the feedback on it, without what the receiver held that back.
   void OnRoundTrip(Nanos round_trip, Nanos now);
   // A message with `bytes` of payload was received, or not. Probes of the path's MTU are not to be told: that
   // they are lost says nothing of congestion (RFC 8899, section 3).
@@ -55,10 +57,11 @@ class CongestionMonitor {
   // The receiver's counts, since the session began.
   void OnDelivered(std::uint64_t messages, std::uint64_t bytes, std::uint32_t marked, Nanos now);
 
+  // As of what was learnt so far; CongestionReport::time is `now`.
   CongestionReport Report(Nanos now) const;
   LossParts loss_parts() const { return parts_.Estimate(); }
   Nanos smoothed() const { return smoothed_; }  // round trip; 0: none yet
-  Nanos least() const;
+  Nanos least() const;                          // round trip of the last rate_memory or two; 0: none yet
   // RFC 6298 without its floor: smoothed + 4 variances.
   Nanos probe_timeout() const { return smoothed_ + variance_ * 4; }
 

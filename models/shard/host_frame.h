@@ -16,7 +16,7 @@ struct HostFrame {
   std::uint8_t ecn = 0;    // of the IP packet inside; 0 where there is none
   std::uint16_t flow = 0;  // the same for all packets of a flow in one direction
 };
-// Work: as wire::Dissect, and a hash.
+// `frame` is a whole Ethernet frame without its check sequence. Work: as wire::Dissect, and a hash.
 HostFrame ReadHostFrame(BytesView frame, Work& work);
 
 // A frame that was made whole takes over what its fragments met on the way, `outer` of UnitPacket::ecn, as

@@ -36,6 +36,7 @@ class LossPartsEstimator {
   }
   std::size_t boundary() const { return boundary_; }
 
+  // A message of `bytes` on the wire arrived, or not.
   void OnFate(std::size_t bytes, bool is_lost) {
     Class& of = classes_[bytes < boundary_ ? 0 : 1];
     of.count += 1;
@@ -46,6 +47,7 @@ class LossPartsEstimator {
     of.bytes /= 2;
     of.lost /= 2;
   }
+  // Fates of small (0) and large (1) messages that still count.
   double count(std::size_t which) const { return classes_[which].count; }
 
   LossParts Estimate() const {

@@ -61,6 +61,7 @@ class Opener {
   // content is lost.
   OpenStatus Open(MutableBytes datagram, Nanos now, wire::ShardMessage& message, Work& work);
 
+  // A session's place, below OpenerConfig::sessions.
   std::size_t IndexOf(std::uint32_t session) const { return session & mask_; }
 
  private:

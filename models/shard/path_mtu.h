@@ -9,6 +9,7 @@
 
 namespace foreflow::shard {
 
+// In bytes of UDP payload.
 struct PathMtuConfig {
   std::size_t base = 1200;     // bytes of UDP payload that every path is taken to carry: 128 .. most
   std::size_t most = 1472;     // that are tried: .. 65507
@@ -40,6 +41,7 @@ class PathMtu {
   // The fate of any other message.
   void OnFate(std::size_t bytes, bool is_lost);
 
+  // How often the path was found to have become narrower.
   std::uint32_t black_holes() const { return black_holes_; }
 
  private:

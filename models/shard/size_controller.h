@@ -10,6 +10,7 @@
 
 namespace foreflow::shard {
 
+// By what rule packets are cut.
 enum class SizeRule : std::uint8_t {
   kWhole,       // splits what the path's MTU demands, and nothing else
   kClosedForm,  // splits where that sends fewer bytes, or where it is allowed to cost some
@@ -38,13 +39,14 @@ struct SizeControllerConfig {
 // What is known when a size is chosen.
 struct SizeInputs {
   LossParts loss;
-  double demand = 0;          // bytes a second of packets that are to be sent
-  double delivered = 0;       // bytes a second on the wire that the path has shown to deliver
-  std::size_t most_text = 0;  // that fits a datagram on this path, 1 ..
-  std::size_t packet = 0;     // bytes of the packets that the choice is for, 1 .. 65535
-  std::uint16_t severity = 0;
+  double demand = 0;           // bytes a second of packets that are to be sent
+  double delivered = 0;        // bytes a second on the wire that the path has shown to deliver
+  std::size_t most_text = 0;   // that fits a datagram on this path, 1 ..
+  std::size_t packet = 0;      // bytes of the packets that the choice is for, 1 .. 65535
+  std::uint16_t severity = 0;  // CongestionReport's; 65535 = 1
 };
 
+// How packets of SizeInputs::packet bytes are to be cut.
 struct SizeChoice {
   std::size_t fragments = 1;  // of such a packet
   std::size_t text = 0;       // bytes of each but the last
@@ -64,6 +66,8 @@ class SizeController {
   // Throws Refusal on values outside the ranges above.
   explicit SizeController(const SizeControllerConfig& config);
 
+  // Changes the choice at most once a dwell, but where what is in use may not stay. Valid until the next
+  // call.
   const SizeChoice& Choose(const SizeInputs& inputs, Nanos now);
 
   // Bytes a second on the wire for packets of `packet` bytes in so many fragments, each sent until it
