@@ -204,10 +204,18 @@ Dataset ReadDataset(const std::string& path) {
   dataset.split = reader.Column<std::uint8_t>("/rows/split", rows, 1);
   dataset.symbol = reader.Column<std::uint8_t>("/rows/symbol", rows, 1);
   for (std::size_t row = 0; row < rows; ++row) {
+    const auto refuse = [&](const char* name, std::uint32_t value, const std::string& allowed) {
+      reader.Refuse(std::string(name) + " is " + std::to_string(value) + " in row " + std::to_string(row) +
+                    ", allowed: " + allowed);
+    };
     if (dataset.symbol[row] >= dataset.symbols) {
-      reader.Refuse("symbol is " + std::to_string(dataset.symbol[row]) + " in row " + std::to_string(row) +
-                    ", allowed: 0 to " + std::to_string(symbols - 1));
+      refuse("symbol", dataset.symbol[row], "0 to " + std::to_string(symbols - 1));
     }
+    if (dataset.sequence[row] >= rows) {
+      refuse("sequence", dataset.sequence[row], "0 to " + std::to_string(rows - 1));
+    }
+    const std::uint8_t split = dataset.split[row];
+    if (split > kTestSplit && split != kDroppedSplit) refuse("split", split, "0 to 2, 255");
   }
   if (!dataset.input_names.empty()) {
     dataset.inputs = reader.Column<float>("/rows/inputs", rows, dataset.input_names.size());

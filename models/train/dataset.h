@@ -14,6 +14,7 @@ namespace foreflow::train {
 constexpr std::uint8_t kTrainSplit = 0;
 constexpr std::uint8_t kValidationSplit = 1;
 constexpr std::uint8_t kTestSplit = 2;
+constexpr std::uint8_t kDroppedSplit = 255;  // between two of them: such rows only step the state
 
 // What is to be predicted of every row: a class, or a real value.
 struct Target {
@@ -33,9 +34,9 @@ struct Dataset {
   std::uint32_t feature_set = 0;         // version of what symbols and inputs mean
   std::uint32_t symbols = 0;             // 1 to 256
   std::vector<std::string> input_names;  // F of them
-  std::vector<std::uint32_t> sequence;   // by row, as all below: which conversation, of the whole file
+  std::vector<std::uint32_t> sequence;   // by row, as all below: which one of the file, < rows
   std::vector<std::uint32_t> source;     // the capture
-  std::vector<std::uint8_t> split;       // one of the three above
+  std::vector<std::uint8_t> split;       // one of those above
   std::vector<std::uint8_t> symbol;      // < symbols
   std::vector<float> inputs;             // rows x F, finite
   std::vector<Target> targets;

@@ -119,6 +119,8 @@ def test_refuses_with_one_sentence(data: Path, tmp_path: Path, arguments: list[s
 def test_refuses_what_breaks_a_bound(data: Path, tmp_path: Path) -> None:
     for place, value, sentence in [
         ("rows/symbol", 4, "symbol is 4 in row 17, allowed: 0 to 3"),
+        ("rows/sequence", 6000, "sequence is 6000 in row 17, allowed: 0 to 5999"),
+        ("rows/split", 3, "split is 3 in row 17, allowed: 0 to 2, 255"),
         ("targets/type", 2, "is 2 in row 17, allowed: -1 to 1"),
         ("rows/inputs", np.nan, "an input is infinite or no number"),
     ]:
