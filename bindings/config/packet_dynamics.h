@@ -32,10 +32,12 @@ shard::UnitConfig ReadUnit(const Value& value);
 
 // Two units as a capture is replayed through them:
 //
-// {"unit": as above, "network": as ReadImpairment has it, from the first unit to the second, "back": the same
-//  of the way back, or left out: as `network`, "cipher", "key": 64 hex digits, "warm_up_ms"}; again, all of
-//  it
-// may be left out. The network's seed is the run's.
+// {"unit": as above,
+//  "network": as ReadImpairment has it, from the first unit to the second,
+//  "back": the same of the way back, or left out: as `network`,
+//  "cipher", "key": 64 hex digits, "warm_up_ms"}
+//
+// Again, all of it may be left out. The network's seed is the run's.
 shard::UnitPairConfig ReadUnitPair(const Value& value, std::uint64_t seed);
 
 }  // namespace foreflow::config

@@ -19,6 +19,7 @@ Json ParseJson(const std::string& where, const std::string& text);
 // One value of a document, knowing its place, so that every refusal names file, key, value and allowed range.
 class Value {
  public:
+  // `json` must outlive it; `key` is the path to it, empty of the whole document.
   Value(const Json& json, std::string where, std::string key)
       : json_(&json), where_(std::move(where)), key_(std::move(key)) {}
 
@@ -26,7 +27,7 @@ class Value {
   const std::string& where() const { return where_; }
   const std::string& key() const { return key_; }
 
-  // Each throws Refusal where the value is of another type or out of range.
+  // Each throws Refusal where the value is of another type or out of range, bounds included.
   bool Boolean() const;
   std::int64_t Integer(std::int64_t low, std::int64_t high) const;
   std::uint64_t Unsigned(std::uint64_t low, std::uint64_t high) const;
@@ -34,8 +35,10 @@ class Value {
   const std::string& Text() const;
   // The index of the value among `choices`.
   std::size_t Choice(const std::vector<std::string>& choices) const;
+  // At most so many elements.
   std::vector<Value> Array(std::size_t most) const;
 
+  // Throws Refusal: what the value is, and that `allowed` is.
   [[noreturn]] void Refuse(const std::string& allowed) const;
 
  private:
@@ -50,9 +53,11 @@ class Object {
  public:
   explicit Object(const Value& value);  // throws Refusal where it is no object
 
+  // Throws Refusal where the key is missing.
   Value Get(const std::string& key);
-  // Of a key that may be left out.
+  // Of a key that may be left out: known from now on.
   bool Has(const std::string& key);
+  // Throws Refusal where there is a key that nobody asked for.
   void End() const;
 
  private:

@@ -21,6 +21,7 @@ const std::vector<std::string>& PacketTypes();  // predict::PacketType
 const std::vector<std::string>& Placements();   // hw::Placement
 const std::vector<std::string>& Residencies();  // rules::Residency
 
+// The protocols that configurations may name instead of numbering.
 struct NamedProtocol {
   const char* name;
   std::uint8_t number;  // IANA

@@ -54,8 +54,8 @@ struct Rows {
 // A capture, or what stands for one.
 struct Source {
   std::string name;
-  std::string sha256;
-  bool held_out = false;
+  std::string sha256;     // of its file, in hexadecimal
+  bool held_out = false;  // all of it tests
 };
 
 // Splits the rows of one source by time: the first 60 % of its rows (in order of time) train, the next 20 %

@@ -34,9 +34,10 @@ class Task {
 //   target         | of            | truth
 //   type           | this packet   | labeler.h
 //   next_type      | the VM's next | labeler.h
-//   next_direction | the VM's next | asks or answers: symbol of sequence_features.h; neither: group, ICMP,
-//   ARP, ... next_size      | the VM's next | payload: none, below 64, 512, 1200 B, or more next_gap       |
-//   the VM's next | time until it: below 0.1, 1, 10, 50, 200 ms, or more
+//   next_direction | the VM's next | asks or answers, by the symbol of sequence_features.h; neither: group,
+//                  |               | ICMP, ARP and such
+//   next_size      | the VM's next | payload: none, below 64, 512, 1200 B, or more
+//   next_gap       | the VM's next | time until it: below 0.1, 1, 10, 50, 200 ms, or more
 class NextType : public Task {
  public:
   Made RowsOf(const std::vector<Packet>& packets, Nanos horizon) override;
@@ -78,9 +79,8 @@ class NextDestination : public Task {
 //   size        | log2 of the bytes on the wire
 //   duration    | log2(1 + microseconds from the first packet to the last)
 //   rate        | log2 of bits a second, over 1 ms at least
-//   complexity  | templates that rewriting it takes: different (direction, header length, TCP flags less PSH,
-//   TTL,
-//               | traffic class) among its packets
+//   complexity  | templates that rewriting it takes: how many (direction, header length, TCP flags less PSH,
+//               | TTL, traffic class) there are among its packets
 //   criticality | share of its packets that somebody waits for: requests and responses (labeler.h)
 class FlowSize : public Task {
  public:

@@ -50,11 +50,11 @@ struct Dataset {
   std::vector<std::string> input_names;
   std::vector<std::string> sources;
 
-  std::vector<std::int64_t> time_ns;
+  std::vector<std::int64_t> time_ns;  // since the source's first packet
   std::vector<std::uint32_t> sequence;
   std::vector<std::uint16_t> source;
   std::vector<std::uint16_t> vm;
-  std::vector<std::uint8_t> split;
+  std::vector<std::uint8_t> split;  // Split
   std::vector<std::uint8_t> symbol;
   std::vector<std::uint8_t>
       known_packets;                  // of the row's flow, when it is predicted; 0 where that is not told
@@ -65,6 +65,7 @@ struct Dataset {
   std::uint32_t sequences = 0;
 
   std::size_t rows() const { return time_ns.size(); }
+  // Of any target.
   bool HasLabel(std::size_t row) const;
 };
 

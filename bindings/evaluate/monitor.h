@@ -28,6 +28,7 @@ class Monitor {
  public:
   static constexpr double kCoverage = 0.9;
 
+  // `data` must outlive it.
   Monitor(const Dataset& data, std::size_t target);
 
   struct Row {
@@ -57,7 +58,7 @@ class Monitor {
   struct Source {
     std::priority_queue<Pending, std::vector<Pending>, std::greater<>> pending;
     predict::AdaptiveConformal conformal{static_cast<std::uint16_t>((1 - kCoverage) * 65536)};
-    predict::PageHinkley page_hinkley{{0.1, 30, 256}};  // as predict::ModelWatch
+    predict::PageHinkley page_hinkley{{0.1, 30, 256}};
     predict::Adwin adwin{kGreatestLoss, kOneIn};
   };
 

@@ -25,10 +25,11 @@ struct TargetPredictions {
   bool IsSilent() const;  // nothing was said of any row
 };
 
+// What one model said of the M kept rows.
 struct ModelPredictions {
-  std::string name;
-  std::vector<TargetPredictions> targets;
-  std::vector<std::uint32_t> work;  // [M, kWorkItems], learning included
+  std::string name;                        // of its group in the file
+  std::vector<TargetPredictions> targets;  // in the dataset's order
+  std::vector<std::uint32_t> work;         // [M, kWorkItems], learning included
 };
 
 // predictions.h5: what models said of rows of a dataset.
@@ -50,6 +51,7 @@ class PredictionsFile {
                   std::uint64_t seed);
   // Targets of which the model says nothing are left out. Throws std::runtime_error when the disk is full.
   void Write(const Dataset& data, const ModelPredictions& model);
+  // After the last Write. Throws as Write does.
   void Close();
 
  private:

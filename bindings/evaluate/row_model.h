@@ -34,6 +34,7 @@ class RowModel {
   }
 };
 
+// One of the right sizes.
 Output MakeOutput(const Dataset& data, const RowModel& model);
 
 // Shows `model` every row of `data`, in order. A row's label is shown when a row of the same source arrives

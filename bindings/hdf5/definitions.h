@@ -17,6 +17,7 @@ class Id {
  public:
   using Closer = herr_t (*)(hid_t);
   Id() = default;
+  // Throws std::runtime_error where `id` is what a call that failed returned.
   Id(hid_t id, Closer closer) : id_(id), closer_(closer) {
     if (id_ < 0) throw std::runtime_error("HDF5 refused a definition");
   }
@@ -27,6 +28,7 @@ class Id {
     return *this;
   }
   ~Id() { Close(); }
+  // False where that failed: what was buffered may be lost. Once; nothing of one that is closed or empty.
   bool Close() {
     const hid_t id = std::exchange(id_, -1);
     return id < 0 || closer_(id) >= 0;
@@ -38,11 +40,12 @@ class Id {
   Closer closer_ = nullptr;
 };
 
+// Throws std::runtime_error where a call failed.
 inline void Check(herr_t result) {
   if (result < 0) throw std::runtime_error("HDF5 refused a definition");
 }
 
-// Attributes of an object: a text (UTF-8, variable length), a list of them, a number.
+// Attributes of an object: a text (UTF-8, variable length), a list of them, a number. Throw as Id does.
 void SetText(hid_t object, const std::string& name, const std::string& text);
 void SetTexts(hid_t object, const std::string& name, const std::vector<std::string>& texts);
 void SetNumber(hid_t object, const std::string& name, std::int64_t value, hid_t type = H5T_STD_I64LE);

@@ -30,6 +30,7 @@ class PcapngWriter {
   // full.
   void Write(wire::Link link, BytesView captured, std::uint32_t wire_bytes, Nanos time,
              const std::string& comment = std::string());
+  // Nothing may be written afterwards. Throws std::runtime_error when the disk is full.
   void Close();
 
  private:

@@ -16,6 +16,7 @@
 
 namespace foreflow::pcap {
 
+// What a door made of a capture.
 struct ReplayResult {
   config::PacketCount packets;  // nothing is held: this door has no queues
   std::string fingerprint;      // SHA-256 of the verdict stream, hex
@@ -25,7 +26,7 @@ struct ReplayResult {
   config::Json shard;  // where packet dynamics units carried the frames: {config, units, links, completion}
   path::PathConfig path;  // as it was in effect, flow_entries resolved
   std::uint64_t distinct_entries = 0;
-  std::uint16_t vms = 0;
+  std::uint16_t vms = 0;           // senders that were given a VM
   std::vector<std::string> notes;  // of the capture and of its times
 };
 

@@ -22,6 +22,7 @@ struct ReplayOptions {
   std::uint64_t loops = 1;
 };
 
+// `options` must outlive the parsing of the command line, which writes them.
 void AddReplayOptions(CLI::App& app, ReplayOptions& options);
 
 // Throws Refusal where files of what units send are wanted: of a configuration without units.

@@ -37,7 +37,8 @@ class ShardReplay {
   const std::vector<path::Arrival>& arrivals() const { return traffic_.arrivals; }
   // The next of them, with its bytes as the door carried them here.
   void Input(BytesView frame);
-  // After the last. With a trace's file, a row for each packet.
+  // After the last. With a trace's file, a row for each packet. Throws Refusal or std::runtime_error where a
+  // file cannot be written.
   ReplayResult Finish(const std::string& trace);
 
  private:

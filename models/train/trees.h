@@ -10,10 +10,20 @@
 namespace foreflow::train {
 
 // A model of the tree ensemble that analysis/foreflow/trees.py fitted and wrote as JSON:
-//   {"depth": d, "levels": of every real value's quantiles, "base": [O], "tree_output": [trees], "feature":
-//   [trees][2^d - 1], "threshold": the same shape,
-//    "leaf": [trees][2^d], "temperature": [heads],
-//    "golden": {"symbol": [steps], "input": [steps][F], "expected": [steps][O], by the library that fitted}}
+//
+//   key         | shape               | what
+//   depth       | number d            | of every tree
+//   levels      | list                | of every real value's quantiles
+//   base        | [O]                 | as in the model file, like the next four
+//   tree_output | [trees]             |
+//   feature     | [trees][2^d - 1]    |
+//   threshold   | [trees][2^d - 1]    |
+//   leaf        | [trees][2^d]        |
+//   temperature | [heads]             | of class heads
+//   golden      | symbol [steps],     | a sequence, and what the library that fitted made of it
+//               | input [steps][F],   |
+//               | expected [steps][O] |
+//
 // `frame` is Frame's, of the dataset that they were fitted on. Throws Refusal where the file is none of
 // these.
 predict::Model TreesModel(const std::string& path, const Dataset& dataset, predict::Model frame);
