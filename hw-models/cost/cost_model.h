@@ -19,7 +19,7 @@ namespace foreflow::hw {
 // by bindings/config; every number there has its source beside it.
 struct DeviceProfile {
   std::string name;
-  std::uint64_t clock_hz = 0;
+  std::uint64_t clock_hz = 0;           // above 0 where TimeOf is asked for
   std::uint32_t engines = 1;            // that work side by side
   std::uint32_t queue_capacity = 1024;  // packets
   // Milli-cycles, so that measured averages need no floating point: base a stage visit, and a unit of work.

@@ -27,6 +27,7 @@ struct PollingConfig {
   Picos burst_time;                   // of every burst, besides its jobs
 };
 
+// See above. One thread.
 class PollingStation {
  public:
   // Throws Refusal where a number is below 1.

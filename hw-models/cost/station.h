@@ -19,10 +19,11 @@ namespace foreflow::hw {
 // when the first engine is free. O(log engines) a job; memory is sized at construction.
 struct StationConfig {
   std::string name;
-  std::size_t engines = 1;
-  std::size_t queue_capacity = 1024;
+  std::size_t engines = 1;            // >= 1
+  std::size_t queue_capacity = 1024;  // jobs that may wait; 0: none does
 };
 
+// See above. One thread.
 class Station {
  public:
   // Throws Refusal where there are no engines.
@@ -40,6 +41,7 @@ class Station {
   // Whether Enter at `now` would take a job.
   bool HasRoom(Picos now) const;
 
+  // Of jobs so far: `busy` and `waited` are known when a job enters, and counted then.
   struct Statistics {
     std::uint64_t accepted = 0;
     std::uint64_t refused = 0;

@@ -147,7 +147,9 @@ class ControlAgent : public ControlEnd
     GetTypeId();
 
     /**
-     * @param channel keys and peers
+     * To be called before the application starts, and again where the device starts anew.
+     *
+     * @param channel keys and peers; impossible values throw ::foreflow::Refusal
      * @param seed of its ephemeral keys
      * @param config of the agent
      * @param initial rules that the device has
@@ -193,7 +195,10 @@ class ControlController : public ControlEnd
     GetTypeId();
 
     /**
-     * @param channel our key, and the device as the only peer
+     * To be called before the application starts, Change and Replace after it.
+     *
+     * @param channel our key, and the device as the only peer; impossible values throw
+     * ::foreflow::Refusal
      * @param seed of its ephemeral keys
      * @param config update interval, retransmission
      */

@@ -26,7 +26,7 @@ class EthernetDevice : public FrameDevice
 {
   public:
     /**
-     * What the device has done since it was made. sent + dropped + waiting = accepted from above.
+     * What the device has done since it was made. sent + dropped + waiting = offered.
      */
     struct Statistics
     {

@@ -64,7 +64,7 @@ class OffloadPipeline
 {
   public:
     /**
-     * @param profiles prices
+     * @param profiles prices; a station without engines throws ::foreflow::Refusal
      */
     explicit OffloadPipeline(const OffloadProfiles& profiles);
 

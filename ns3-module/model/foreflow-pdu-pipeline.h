@@ -51,7 +51,7 @@ class PduPipeline
     };
 
     /**
-     * @param profiles prices
+     * @param profiles prices; a station without engines throws ::foreflow::Refusal
      */
     explicit PduPipeline(const PduProfiles& profiles);
 
