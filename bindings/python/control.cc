@@ -285,32 +285,49 @@ void BindControl(py::module_& module) {
                     bool>(),
            py::arg("secret"), py::arg("device"), py::arg("seed"), py::arg("now"),
            py::arg("update_interval") = 0.0, py::arg("retransmit") = 0.2, py::arg("constant_work") = false,
-           "Keys and seed are 32 bytes; the seed is secret and never used twice. Intervals in seconds.")
-      .def("connect", &ControlCore::Connect, py::arg("now"))
-      .def("input", &ControlCore::Input, py::arg("packet"), py::arg("now"))
-      .def("tick", &ControlCore::Tick, py::arg("now"))
-      .def("close", &ControlCore::Close, py::arg("now"))
-      .def_property_readonly("next_tick", &ControlCore::NextTick, "When tick has something to do next.")
+           "Keys and seed are 32 bytes; the seed is secret and never used twice. Intervals in seconds, 0 .. "
+           "3600. `now` is later than in every core that had this key before.")
+      .def("connect", &ControlCore::Connect, py::arg("now"), "Seeks the device, again and again until close.")
+      .def("input", &ControlCore::Input, py::arg("packet"), py::arg("now"),
+           "A packet that came: a datagram's bytes, or a frame's.")
+      .def("tick", &ControlCore::Tick, py::arg("now"),
+           "What is due, and what changes and requests need: to be called after them, and at next_tick.")
+      .def("close", &ControlCore::Close, py::arg("now"), "Tells the device that nobody is there any more.")
+      .def_property_readonly("next_tick", &ControlCore::NextTick,
+                             "When tick has something to do next, in ns; far in the future where nothing is.")
       .def("replace", &ControlCore::Replace, py::arg("rules_json"),
            "All rules that the device should have: a JSON list, or the text of a filter set in ClassBench's "
-           "form.")
-      .def("put", &ControlCore::Put, py::arg("rules_json"), "Adds rules, or replaces those of the same id.")
-      .def("erase", &ControlCore::Erase, py::arg("id"), "False where there is no such rule.")
+           "form. Ids are unique.")
+      .def("put", &ControlCore::Put, py::arg("rules_json"),
+           "Adds rules, or replaces those of the same id. After the first replace.")
+      .def("erase", &ControlCore::Erase, py::arg("id"),
+           "False where there is no such rule. After the first replace.")
       .def("rotate_keys", &ControlCore::RotateKeys, py::arg("epoch"), py::arg("key"), py::arg("overlap"),
-           "The request's number; overlap in seconds, key of 16 bytes.")
-      .def("read_statistics", &ControlCore::ReadStatistics, py::arg("kind"), py::arg("first") = 0,
-           "The request's number; kind is counters, rules, tag_rules or tag_classes.")
+           "The request's number, or 0 where too many wait, like the next three; overlap in seconds, 0 .. "
+           "3600, key of 16 bytes, epoch later than every one before.")
+      .def(
+          "read_statistics", &ControlCore::ReadStatistics, py::arg("kind"), py::arg("first") = 0,
+          "The request's number; kind is counters, rules, tag_rules or tag_classes; rows of ids from `first` "
+          "on.")
       .def("read_profile", &ControlCore::ReadProfile, py::arg("vm"), "The request's number.")
       .def("send_profile", &ControlCore::SendProfile, py::arg("vm"), py::arg("rows"),
            "The request's number. Rows are (source and destination address, 16 bytes each, source and "
            "destination port, protocol, l3, VLAN key, confidence, type's confidence, type, horizon in us).")
-      .def("take_events", &ControlCore::TakeEvents)
-      .def_property_readonly("is_connected", &ControlCore::IsConnected)
+      .def("take_events", &ControlCore::TakeEvents,
+           "What was learnt since the last call, in order: [{kind, generation, number, ...}]. kind is "
+           "in_force; refused, with reason, sentence and rule (None: of no rule); done; report, with rows "
+           "[(id, packets, bytes)] and next (the id to go on with, None: that was all); or profile, with vm "
+           "and rows as send_profile takes them.")
+      .def_property_readonly("is_connected", &ControlCore::IsConnected, "Whether there is a session.")
       .def_property_readonly("is_in_force", &ControlCore::IsInForce,
                              "Whether the device said that it has the rules it should.")
-      .def_property_readonly("generation", &ControlCore::Generation)
-      .def_property_readonly("rules", &ControlCore::Rules)
-      .def_property_readonly("counts", &ControlCore::Counts);
+      .def_property_readonly("generation", &ControlCore::Generation,
+                             "Of the rules that the device said it has.")
+      .def_property_readonly("rules", &ControlCore::Rules, "How many rules the device should have.")
+      .def_property_readonly(
+          "counts", &ControlCore::Counts,
+          "{batches, whole, messages, bytes, parts, refused}: batches issued and, of them, "
+          "whole sets; what was sent; refusals received.");
 }
 
 }  // namespace foreflow::python

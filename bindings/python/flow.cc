@@ -81,16 +81,18 @@ void BindFlow(py::module_& module) {
   module.attr("FLOW_KEY") = py::dtype::of<FlowKey>();
   module.attr("NO_SLOT") = flow::kNoSlot;
   py::class_<FlowTable>(module, "FlowTable", "Flows in progress: bounded in all and for each VM.")
-      .def(py::init(&MakeTable), py::arg("capacity"), py::arg("vms") = 1, py::arg("seed") = 0)
+      .def(py::init(&MakeTable), py::arg("capacity"), py::arg("vms") = 1, py::arg("seed") = 0,
+           "capacity flows, 1 .. 2^30, of which each of vms, 1 .. 65536 and at most capacity, is sure of "
+           "its share; the seed is of the hash.")
       .def("insert", &Insert, py::arg("keys"), py::arg("now_ns"),
-           "Finds or begins each flow, in turn; the slots.")
-      .def("find", &Find, py::arg("keys"), "The slots, NO_SLOT where a flow is not held.")
+           "Finds or begins each flow, in turn; the slots, uint32, one a key (FLOW_KEY, one axis).")
+      .def("find", &Find, py::arg("keys"), "The slots, uint32, NO_SLOT where a flow is not held.")
       .def("erase", &Erase, py::arg("keys"), "Removes flows; how many were held.")
       .def("expire", &Expire, py::arg("now_ns"), "Removes what has expired; how many.")
       .def("records", &Records, "All flows in order of insertion, as rows of the flows table.")
       .def("__len__", &FlowTable::size)
-      .def_property_readonly("capacity", &FlowTable::capacity)
-      .def_property_readonly("bytes", &FlowTable::bytes);
+      .def_property_readonly("capacity", &FlowTable::capacity, "Flows that it has room for.")
+      .def_property_readonly("bytes", &FlowTable::bytes, "Memory in all, which does not grow.");
 }
 
 }  // namespace foreflow::python

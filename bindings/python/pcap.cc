@@ -107,18 +107,23 @@ void BindPcap(py::module_& module) {
   for (std::size_t i = 0; i < kReasons; ++i) reasons.append(Name(static_cast<Reason>(i)));
   module.attr("REASONS") = py::tuple(reasons);
   py::class_<Capture>(module, "Capture", "A pcap or pcapng file in memory.")
-      .def(py::init(&pcap::LoadCapture), py::arg("path"))
-      .def_readonly("name", &Capture::name)
-      .def_readonly("notes", &Capture::notes)
+      .def(py::init(&pcap::LoadCapture), py::arg("path"), "Either form, gzip-compressed or not.")
+      .def_readonly("name", &Capture::name, "The path it was read from.")
+      .def_readonly("notes", &Capture::notes, "Sentences: what was odd about the file.")
       .def("__len__", [](const Capture& capture) { return capture.records.size(); })
       .def("records", &Records, "One RECORD a packet, in file order; link is an index into LINKS.")
-      .def("bytes", &BytesOf, py::arg("index"))
+      .def("bytes", &BytesOf, py::arg("index"),
+           "The captured bytes of a packet, 0 .. len - 1 in file order; IndexError beyond.")
       .def("dissect", &DissectAll, "One DISSECTION a packet, in file order.")
-      .def("keys", &Keys, py::arg("vms") = 64, "One FLOW_KEY for each decidable packet, in order of time.");
-  module.def("replay", &Replay, py::arg("capture"), py::arg("config_json") = std::nullopt,
-             "Decides on a capture at its recorded times. {capture, door, config, packets, fingerprint, "
-             "counters, models, "
-             "distinct_entries, vms, notes, decisions}; decisions are rows of the decisions table.");
+      .def("keys", &Keys, py::arg("vms") = 64,
+           "One FLOW_KEY for each decidable packet, in order of time; senders beyond the first `vms` are VM "
+           "0.");
+  module.def(
+      "replay", &Replay, py::arg("capture"), py::arg("config_json") = std::nullopt,
+      "Decides on a capture at its recorded times, by a resolved configuration as JSON text; left out, "
+      "by the defaults and one rule that forwards everything. {capture, door, config, packets, "
+      "fingerprint, counters, models, distinct_entries, vms, notes, decisions}; decisions are rows of "
+      "the decisions table, in order of time.");
 }
 
 }  // namespace foreflow::python

@@ -103,18 +103,25 @@ void BindPredict(py::module_& module) {
              return predict::MakeTypePredictor(
                  static_cast<predict::PredictorKind>(IndexOf(config::Learners(), kind, "kind")));
            }),
-           py::arg("kind"))
+           py::arg("kind"), "kind is one of PREDICTORS.")
       .def("predict", &Predict, py::arg("symbols"), py::arg("last_label") = "control",
-           "{type, confidence, probability}; 65535 is 1. Symbols newest first, up to 3.")
-      .def("learn", &Learn, py::arg("symbols"), py::arg("truth"), py::arg("last_label") = "control")
-      .def_property_readonly("bytes", &TypePredictor::bytes);
+           "{type, confidence, probability}; 65535 is 1, probability is uint16, one a type of PACKET_TYPES. "
+           "Symbols, 0 .. 63, newest first, up to 3: the packet's own, and those before. last_label: the "
+           "VM's last known type.")
+      .def("learn", &Learn, py::arg("symbols"), py::arg("truth"), py::arg("last_label") = "control",
+           "The packet that was predicted from these turned out to be of type `truth`.")
+      .def_property_readonly("bytes", &TypePredictor::bytes, "Memory held.");
   py::class_<CheckedSuccessors>(module, "SuccessorTable", "Which destinations follow which, for one VM.")
-      .def(py::init<std::size_t, std::size_t>(), py::arg("destinations"), py::arg("successors"))
-      .def("observe", &CheckedSuccessors::Observe, py::arg("previous"), py::arg("next"))
-      .def("forget", &CheckedSuccessors::Forget, py::arg("destination"))
+      .def(
+          py::init<std::size_t, std::size_t>(), py::arg("destinations"), py::arg("successors"),
+          "destinations, 1 .. 65535, are numbered from 0; the 1 .. 16 likeliest successors of each are kept.")
+      .def("observe", &CheckedSuccessors::Observe, py::arg("previous"), py::arg("next"),
+           "The VM turned from one destination to another.")
+      .def("forget", &CheckedSuccessors::Forget, py::arg("destination"),
+           "A destination whose number is used again, as a predecessor and as a successor.")
       .def("predict", &CheckedSuccessors::Predict, py::arg("current"), py::arg("limit") = 4,
-           "[(destination, confidence)], most likely first; 65535 is 1.")
-      .def_property_readonly("bytes", &CheckedSuccessors::bytes);
+           "[(destination, confidence)], most likely first, at most `limit`; 65535 is 1.")
+      .def_property_readonly("bytes", &CheckedSuccessors::bytes, "Memory held.");
 }
 
 }  // namespace foreflow::python

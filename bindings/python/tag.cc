@@ -93,12 +93,12 @@ void BindTag(py::module_& module) {
            "One DECISION a key; rule is NO_RULE for the default drop. `vlans`: of each packet the outer_vlan "
            "of its DISSECTION, uint16; left out, no packet has a tag.")
       .def("classify_by_linear_scan", &Rules::ClassifyByLinearScan, py::arg("keys"),
-           py::arg("vlans") = std::nullopt)
+           py::arg("vlans") = std::nullopt, "The same, by every rule in turn.")
       .def("entry_keys", &Rules::EntryKeys, py::arg("keys"),
            "The keys of the flow entries that serve these packets without a VLAN tag: ports replaced by port "
            "classes.")
       .def("__len__", &Rules::size)
-      .def_property_readonly("tuples", &Rules::tuples);
+      .def_property_readonly("tuples", &Rules::tuples, "The most hash searches that one look-up can take.");
 }
 
 }  // namespace foreflow::python

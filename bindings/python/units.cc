@@ -37,12 +37,13 @@ void BindUnits(py::module_& module) {
   BindUnit<Cycles>(module, "Cycles", "Clock cycles of one device.");
   BindUnit<Bytes>(module, "Bytes", "Bytes.");
   BindUnit<BitsPerSecond>(module, "BitsPerSecond", "A rate in bit/s.");
-  module.def("micros", &Micros, py::arg("count"));
-  module.def("millis", &Millis, py::arg("count"));
-  module.def("seconds", &Seconds, py::arg("count"));
-  module.def("to_picos", &ToPicos, py::arg("time"));
-  module.def("to_nanos_floor", &ToNanosFloor, py::arg("time"));
-  module.def("to_seconds", &ToSeconds, py::arg("time"));
+  module.def("micros", &Micros, py::arg("count"), "Whole microseconds as Nanos.");
+  module.def("millis", &Millis, py::arg("count"), "Whole milliseconds as Nanos.");
+  module.def("seconds", &Seconds, py::arg("count"), "Whole seconds as Nanos.");
+  module.def("to_picos", &ToPicos, py::arg("time"), "Nanos as Picos.");
+  module.def("to_nanos_floor", &ToNanosFloor, py::arg("time"),
+             "Picos as Nanos, rounded towards minus infinity.");
+  module.def("to_seconds", &ToSeconds, py::arg("time"), "Nanos as a float.");
 }
 
 }  // namespace foreflow::python
