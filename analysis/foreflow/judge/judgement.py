@@ -15,6 +15,7 @@ NO_PACKETS = {"in": 0, "out": 0, "held": 0, "dropped": {}}
 
 
 def values_of(results: list[Result], arms: list[str], seeds: list[int], system: System = TAG) -> Values:
+    """By arm and metric, a value a seed, in the order of `seeds`; None where the run failed or does not have the metric."""
     measured = {(result.run.arm, result.run.seed): result.row["metrics"] for result in results if result.row is not None and result.ok}
     return {
         arm: {

@@ -42,6 +42,8 @@ COVERAGES = (0.5, 0.8)
 
 @dataclass(frozen=True)
 class Wanted:
+    """What is asked for on the command line."""
+
     task: str
     data: list[str]
     training: list[str]
@@ -56,11 +58,13 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Target:
+    """What is predicted of the M scored rows."""
+
     name: str
-    classes: list[str]
+    classes: list[str]  # none: a real value
     unit: str
     truth: np.ndarray  # class or value of each scored row
-    known: np.ndarray
+    known: np.ndarray  # [M], bool: the truth is
     law: np.ndarray | None  # [M, C], the true distribution where a source's is known
 
 
@@ -83,6 +87,7 @@ def _texts(values: Any) -> list[str]:
 
 
 def read_rows(dataset: Path, row: np.ndarray) -> Rows:
+    """These rows of a dataset file, rising numbers. Raises OSError or KeyError where it is none."""
     with h5py.File(dataset) as file:
         rows = file["rows"]
         targets = {}
@@ -152,6 +157,7 @@ class Prices:
         self.clock_hz = profile["clock_hz"]["value"]
 
     def cycles(self, work: np.ndarray, items: list[str]) -> np.ndarray:
+        """[M]: of [M, items] counts of work, one visit of the prediction stage each; items without a price cost nothing."""
         return self.base + work @ np.array([self.items.get(item, 0.0) for item in items])
 
 
@@ -163,6 +169,7 @@ class Judged:
         self.has = np.isfinite(said).all(axis=1)
 
     def on(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What was said of these rows, and the truth."""
         return self.said[rows], self.target.truth[rows]
 
 
@@ -174,6 +181,7 @@ def _filled(measure: Measure, rows: np.ndarray, total: int) -> Measure:
 
 
 def class_measures(judged: Judged, rows: np.ndarray) -> dict[str, Measure]:
+    """Of a class target: log loss, Brier score, accuracy, also of the most confident, and calibration error."""
     said, truth = judged.on(rows)
     return {
         "log_loss": scores.log_loss(said, truth),
@@ -185,6 +193,10 @@ def class_measures(judged: Judged, rows: np.ndarray) -> dict[str, Measure]:
 
 
 def value_measures(judged: Judged, rows: np.ndarray, naive: Judged | None) -> dict[str, Measure]:
+    """Of a real value: losses of the quantiles and of the median, coverage, and how well the largest are found.
+
+    With a naive forecast of the same rows also the error over its (MASE).
+    """
     said, value = judged.on(rows)
     assert judged.levels is not None
     median = scores.median_of(said, judged.levels)
@@ -266,6 +278,10 @@ class Evaluation:
 
     # The rows that every model of a target spoke of, so that all are judged on the same ones.
     def common_rows(self, target: str, stratum: np.ndarray | None = None) -> np.ndarray:
+        """Indices of the scored rows, within `stratum` (bool), whose truth is known and of which all models said something.
+
+        A model that was silent throughout does not count.
+        """
         known = self.rows.targets[target].known.copy()
         for judged in self.judged[target].values():
             if judged.has.any():

@@ -24,6 +24,7 @@ class Detection:
 
     @property
     def false_per_thousand(self) -> float | None:
+        """Alarms before the change, per thousand rows; None without rows before it."""
         return 1000 * self.before / self.rows_before if self.rows_before else None
 
     @property
@@ -41,6 +42,7 @@ def detect(alarms: np.ndarray, rows: int, change: int) -> Detection:
 
 
 def always(rows: int) -> np.ndarray:
+    """The alarms of a detector that fires each ALWAYS_FIRES_EACH rows, whatever it sees: row numbers."""
     return np.arange(ALWAYS_FIRES_EACH - 1, rows, ALWAYS_FIRES_EACH)
 
 

@@ -91,6 +91,7 @@ def surprise(probability: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def log_loss(probability: np.ndarray, truth: np.ndarray) -> Measure:
+    """Mean surprise in bits, at most 16 a row."""
     return ratio(surprise(probability, truth), unit="bits")
 
 
@@ -102,6 +103,7 @@ def brier(probability: np.ndarray, truth: np.ndarray) -> Measure:
 
 
 def accuracy(probability: np.ndarray, truth: np.ndarray) -> Measure:
+    """Share of rows whose likeliest class, the first of equals, is the truth."""
     return ratio(probability.argmax(axis=1) == truth, unit="share")
 
 
@@ -154,6 +156,8 @@ def _calibration_error(said: np.ndarray, happened: np.ndarray, bin_of: np.ndarra
 
 @dataclass(frozen=True)
 class ReliabilityBin:
+    """One point of a reliability diagram: mean confidence 0..1, and how often such rows were right."""
+
     confidence: float
     accuracy: Scored
     rows: int
@@ -174,6 +178,7 @@ def interval_coverage(quantiles: np.ndarray, value: np.ndarray) -> Measure:
 
 
 def median_of(quantiles: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """[M]: the quantile whose level is nearest to 0.5."""
     return quantiles[:, int(np.argmin(np.abs(levels - 0.5)))].astype(float)
 
 
@@ -225,6 +230,7 @@ class Blocks:
             self._weights[:, own] = generator.multinomial(len(own), np.full(len(own), 1 / len(own)), size=resamples)
 
     def sums(self, columns: np.ndarray) -> np.ndarray:
+        """[blocks, C]: the sums of [M, C] columns by block."""
         return np.stack([np.bincount(self.block, weights=column, minlength=self.count) for column in columns.T], axis=1)
 
     def draws(self, measure: Measure) -> np.ndarray:

@@ -330,6 +330,7 @@ class Client:
 
     @property
     def is_connected(self) -> bool:
+        """Whether there is a session with the device."""
         return bool(self._core.is_connected)
 
     @property
@@ -364,6 +365,7 @@ class Client:
         self._core.put(json.dumps(configuration.complete_rules([rule], "rule")))
 
     def erase_rule(self, rule_id: int) -> None:
+        """Takes a rule away. Raises Refused where there is none of this id."""
         self._refusal = None
         if not self._core.erase(rule_id):
             raise Refused(f"rule {rule_id}: there is none of this id")

@@ -58,6 +58,7 @@ def row(
 
 
 def write(folder: Path, document: dict[str, Any]) -> None:
+    """Writes a run's row, whole or not at all. Raises ValueError where a number is infinite or none."""
     temporary = folder / f"{FILE}.{os.getpid()}.tmp"
     temporary.write_text(json.dumps(document, allow_nan=False) + "\n", encoding="utf-8")
     os.replace(temporary, folder / FILE)
@@ -89,6 +90,7 @@ def missing(folder: Path, document: dict[str, Any]) -> str | None:
 
 
 def is_whole(folder: Path, document: dict[str, Any]) -> bool:
+    """Whether the run of this row was done, and its files are there."""
     return document["status"] == "done" and missing(folder, document) is None
 
 

@@ -57,6 +57,7 @@ class Range:
         return self.at(share)
 
     def values(self, document: dict[str, Any], where: str) -> list[Any]:
+        """All of a grid, by `points` (evenly, the ends among them) or `step` (linear ranges). Raises Refused."""
         if ("points" in document) == ("step" in document):
             raise Refused(f"{where}: has {'both points and step' if 'step' in document else 'neither points nor step'}; a range has one of them")
         if "points" in document:
@@ -112,6 +113,7 @@ def _values(key: str, document: Any, where: str) -> list[Any]:
 
 
 def fixed(document: dict[str, Any], source: str) -> Settings:
+    """What a sweep's `set` says, by full keys. Raises Refused on a key that it cannot set."""
     return _full_keys(document, f"{source}: set")
 
 

@@ -31,11 +31,14 @@ class Until:
     at_most: int
 
     def width(self, mean: float) -> float:
+        """The half width that is wanted around this mean, in the metric's unit."""
         return self.absolute if self.absolute is not None else (self.relative or 0) * abs(mean)
 
 
 @dataclass(frozen=True)
 class Spec:
+    """A sweep as it was written, checked: which points, arms and seeds."""
+
     name: str
     source: str  # where it was read, for refusals
     scenario: str
@@ -47,6 +50,7 @@ class Spec:
     document: dict[str, Any]  # as it was written
 
     def first_seeds(self) -> int:
+        """Seeds that every point is run with at least."""
         return self.seeds if isinstance(self.seeds, int) else self.seeds.at_least
 
     def resolved(self, point: Settings) -> dict[str, Any]:
