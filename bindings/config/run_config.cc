@@ -504,7 +504,7 @@ RunConfig ReadRunConfig(const Value& value) {
   const std::string host_profile = host.Get("profile").Text();
   const std::string bus = host.Get("bus").Text();
   config.slow_path_cores = UnsignedAs<std::uint32_t>(host.Get("slow_path_cores"), 1, 256);
-  config.path.peers_per_vm = UnsignedAs<std::uint16_t>(host.Get("peers_per_vm"), 1, 65'535);
+  config.path.peers_per_vm = UnsignedAs<std::uint16_t>(host.Get("peers_per_vm"), 2, 65'534);
   host.End();
 
   Object device(root.Get("device"));
