@@ -131,3 +131,13 @@ def test_refuses_what_breaks_a_bound(data: Path, tmp_path: Path) -> None:
         done = run(options(path, tmp_path / "x"))
         assert done.returncode == 2
         assert sentence in done.stderr
+
+
+@pytest.mark.parametrize(("depth", "sentence"), [(0, "depth of the trees is 0, allowed: 1..8"), (40, "depth of the trees is 40, allowed: 1..8")])
+def test_refuses_trees_of_a_depth_that_no_kernel_has(data: Path, tmp_path: Path, depth: int, sentence: str) -> None:
+    golden = {"symbol": [], "input": [], "expected": []}
+    fitted = {"depth": depth, "base": [0.0, 0.0], "tree_output": [0], "feature": [], "threshold": [], "leaf": [], "temperature": [1.0], "golden": golden}
+    (tmp_path / "fitted.json").write_text(json.dumps(fitted))
+    done = run(options(data, tmp_path / "x", "--model", "trees", "--fitted", str(tmp_path / "fitted.json")))
+    assert done.returncode == 2
+    assert sentence in done.stderr

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "models/train/trees.h"
 
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <vector>
@@ -32,7 +33,7 @@ predict::Model TreesModel(const std::string& path, const Dataset& dataset, predi
     const auto depth = document.at("depth").get<std::uint32_t>();
     std::vector<std::uint16_t> output = Flat<std::uint16_t>(document.at("tree_output"));
     const auto trees = static_cast<std::uint32_t>(output.size());
-    const std::uint32_t leaves = 1u << depth;
+    const std::uint32_t leaves = 1u << std::min(depth, 31u);  // writing the model refuses more than a few
     model.hidden = {trees, depth};
     model.tables.push_back({"tree_output", {trees}, std::move(output)});
     model.tables.push_back({"feature", {trees, leaves - 1}, Flat<std::uint16_t>(document.at("feature"))});
