@@ -16,13 +16,6 @@
 namespace foreflow::impair {
 namespace {
 
-#define EXPECT_WITHIN(estimate, theory)                        \
-  do {                                                         \
-    EXPECT_NEAR((estimate).mean(), theory, (estimate).half()); \
-    EXPECT_GT((estimate).half(), 0);                           \
-    EXPECT_LT((estimate).half(), 0.1 * (theory) + 1e-3);       \
-  } while (false)
-
 ImpairmentConfig Of(const PathConfig& path, std::size_t framing = 66) {
   ImpairmentConfig config;
   config.paths = {path};

@@ -18,8 +18,6 @@ namespace foreflow::shard {
 
 constexpr double kOverhead = 106;  // a fragment's, on the wire
 
-#define EXPECT_WITHIN(estimate, theory) EXPECT_NEAR((estimate).mean(), theory, (estimate).half())
-
 inline std::string Text(const char* format, ...) __attribute__((format(printf, 1, 2)));
 inline std::string Text(const char* format, ...) {
   std::array<char, 200> text;
