@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "models/shard/host_frame.h"
+#include "models/shard/session_keys.h"
 
 namespace foreflow::dpdk {
 namespace {
@@ -30,10 +31,6 @@ struct AgreementPacket {
   std::array<std::uint8_t, kMostAgreementBytes> bytes{};
 };
 static_assert(sizeof(AgreementPacket) % 4 == 0, "rings copy whole words");
-
-// Messages between units begin with their version, which is not 0; those of a secure channel with their type,
-// which is below 16.
-bool IsAgreement(BytesView payload) { return payload.size > 0 && payload.data[0] >> 4 == 0; }
 
 // Of what goes before the unit, by UnitStage::FrameFate.
 constexpr std::array<const char*, 8> kFrameFateNames = {"arp_answered", "other_frame",   "frame_malformed",
@@ -104,7 +101,7 @@ void UnitStage::FromNetwork(rte_mbuf* frame, Nanos now) {
   }
   if (status == wire::DatagramStatus::kDatagram) {
     const MutableBytes payload = {bytes.data + datagram.offset, datagram.size};
-    if (IsAgreement(payload)) {
+    if (shard::IsKeyAgreement(payload)) {
       const bool is_taken = rte_ring_enqueue(agreements_in_.get(), frame) == 0;
       ++fates_[is_taken ? kAgreement : kAgreementFull];
       if (!is_taken) rte_pktmbuf_free(frame);

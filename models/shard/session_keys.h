@@ -17,6 +17,10 @@
 
 namespace foreflow::shard {
 
+// Whether a datagram that came to a unit's UDP port is its host's: messages between units begin with their
+// version, which is not 0, those of a secure channel with their type, which is below 16.
+inline bool IsKeyAgreement(BytesView payload) { return payload.size > 0 && payload.data[0] >> 4 == 0; }
+
 // What a host has its unit do about a peer, and what it sends to the peer's host. References are valid during
 // the call. Nothing of SessionKeys may be called from here.
 class SessionKeysSink {

@@ -4,6 +4,7 @@
 #include "models/base/hash.h"
 #include "models/base/rng.h"
 
+#include <array>
 #include <vector>
 
 namespace ns3
@@ -15,10 +16,29 @@ namespace
 {
 
 constexpr crypto::AeadAlgorithm CIPHER = crypto::AeadAlgorithm::kChaCha20Poly1305;
+static_assert(crypto::AeadKeyBytes(CIPHER) == 32, "MakeBytes makes as many");
 
 /**
- * A key for a simulation, which keeps nothing secret from anybody.
+ * Bytes for a simulation, which keeps nothing secret from anybody.
  *
+ * @param seed of the keys
+ * @param name of the key's stream
+ * @param number of the key in it
+ * @return the bytes
+ */
+std::array<uint8_t, 32>
+MakeBytes(uint64_t seed, const char* name, uint32_t number)
+{
+    ::foreflow::Rng rng(seed, name, number);
+    std::array<uint8_t, 32> bytes;
+    for (uint8_t& byte : bytes)
+    {
+        byte = static_cast<uint8_t>(rng.Next32());
+    }
+    return bytes;
+}
+
+/**
  * @param seed of the keys
  * @param name of the key's stream
  * @param epoch of the key
@@ -27,13 +47,8 @@ constexpr crypto::AeadAlgorithm CIPHER = crypto::AeadAlgorithm::kChaCha20Poly130
 std::vector<uint8_t>
 MakeKey(uint64_t seed, const char* name, uint8_t epoch)
 {
-    ::foreflow::Rng rng(seed, name, epoch);
-    std::vector<uint8_t> key(crypto::AeadKeyBytes(CIPHER));
-    for (uint8_t& byte : key)
-    {
-        byte = static_cast<uint8_t>(rng.Next32());
-    }
-    return key;
+    const std::array<uint8_t, 32> bytes = MakeBytes(seed, name, epoch);
+    return {bytes.begin(), bytes.end()};
 }
 
 /**
@@ -146,12 +161,42 @@ PacketDynamicsHelper::Install(Ptr<Node> host,
 }
 
 void
+PacketDynamicsHelper::Join(PduHost& a, PduHost& b)
+{
+    Introduce(a, a.peers++, b);
+    Introduce(b, b.peers++, a);
+}
+
+crypto::SecretKey
+PacketDynamicsHelper::StaticKey(Ipv4Address unit, uint64_t seed)
+{
+    return crypto::SecretKey(MakeBytes(seed, "pdu.static", unit.Get()));
+}
+
+void
+PacketDynamicsHelper::Agree(const PduHost& host,
+                            shard::SessionKeysConfig config,
+                            uint64_t seed,
+                            uint32_t start)
+{
+    const Ipv4Address own = AddressOf(host);
+    config.own = StaticKey(own, seed);
+    config.cipher = CIPHER;
+    config.peers.clear();
+    for (uint32_t peer = 0; peer < host.peers; ++peer)
+    {
+        config.peers.push_back(
+            crypto::PublicKeyOf(StaticKey(host.driver->GetPeerAddress(peer), seed)));
+    }
+    host.driver->Agree(config, MakeBytes(::foreflow::Mix64(seed ^ own.Get()), "pdu.agree", start));
+}
+
+void
 PacketDynamicsHelper::Connect(PduHost& a, PduHost& b, uint64_t seed)
 {
-    const uint32_t peerOfA = a.peers++;
-    const uint32_t peerOfB = b.peers++;
-    Introduce(a, peerOfA, b);
-    Introduce(b, peerOfB, a);
+    const uint32_t peerOfA = a.peers;
+    const uint32_t peerOfB = b.peers;
+    Join(a, b);
     // Each chooses the number of what it receives: its low bits are its name of the other.
     const uint32_t toA = a.driver->GetPlaces() + peerOfA;
     const uint32_t toB = b.driver->GetPlaces() + peerOfB;

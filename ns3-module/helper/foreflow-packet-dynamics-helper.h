@@ -82,9 +82,19 @@ class PacketDynamicsHelper
             Ipv4Address address) const;
 
     /**
-     * Makes two hosts peers of each other, port i of the one being joined with port i of the other
-     * by a cable: addresses, routes to host and guests, sessions, and keys, which are a function of
-     * the seed and of which peers these are. The ports must have their addresses.
+     * Tells two hosts of each other, port i of the one being joined with port i of the other by a
+     * cable: addresses, and routes to host and guests. The ports must have their addresses.
+     * Sessions and keys are for them to agree on (Agree).
+     *
+     * @param a a host
+     * @param b another
+     */
+    static void
+    Join(PduHost& a, PduHost& b);
+
+    /**
+     * As Join, and tells them sessions and keys, which are a function of the seed and of which
+     * peers these are.
      *
      * @param a a host
      * @param b another
@@ -92,6 +102,26 @@ class PacketDynamicsHelper
      */
     static void
     Connect(PduHost& a, PduHost& b, uint64_t seed);
+
+    /**
+     * @param unit address of a host's unit
+     * @param seed of all hosts' static keys
+     * @return the host's: for a simulation, which keeps nothing secret from anybody
+     */
+    static crypto::SecretKey
+    StaticKey(Ipv4Address unit, uint64_t seed);
+
+    /**
+     * A host agrees on sessions and keys with all whom it has been joined with, or starts anew
+     * (PduHostDriver::Agree).
+     *
+     * @param host that was joined with others
+     * @param config when keys are replaced; static keys and cipher are filled in
+     * @param seed of all hosts' static keys
+     * @param start another number each time that one host starts
+     */
+    static void
+    Agree(const PduHost& host, shard::SessionKeysConfig config, uint64_t seed, uint32_t start = 0);
 
     /**
      * New keys of the next epoch for both: first to receive by, then to send by.

@@ -2,9 +2,11 @@
 #include "foreflow-packet-dynamics-unit.h"
 
 #include "foreflow-pdu-guest-driver.h"
+#include "foreflow-pdu-host-driver.h"
 #include "foreflow-wire-time.h"
 
 #include "models/shard/host_frame.h"
+#include "models/shard/session_keys.h"
 #include "models/wire/arp.h"
 
 #include "ns3/abort.h"
@@ -132,6 +134,7 @@ PacketDynamicsUnit::DoDispose()
 {
     m_ports.clear();
     m_guests.clear();
+    m_host = nullptr;
     m_unit.reset();
     FrameDevice::DoDispose();
 }
@@ -186,7 +189,7 @@ PacketDynamicsUnit::GetStatistics() const
 uint64_t
 PacketDynamicsUnit::GetNHeld() const
 {
-    return m_sealing + m_posting + m_turning;
+    return m_sealing + m_posting + m_turning + m_agreeing;
 }
 
 bool
@@ -194,8 +197,8 @@ PacketDynamicsUnit::IsBalanced() const
 {
     const Statistics& s = m_statistics;
     return s.hostIn + s.flooded == s.sent + s.turnedRound + SumOf(s.hostDropped) &&
-           s.datagrams == s.emitted + SumOf(s.datagramDropped) + m_sealing &&
-           s.wireIn == s.received + s.arpReplies + SumOf(s.wireDropped) &&
+           s.datagrams + s.agreementOut == s.emitted + SumOf(s.datagramDropped) + m_sealing &&
+           s.wireIn == s.received + s.agreementIn + s.arpReplies + SumOf(s.wireDropped) &&
            s.packets == s.delivered + SumOf(s.packetDropped) + m_posting;
 }
 
@@ -596,6 +599,15 @@ PacketDynamicsUnit::FromPort(Ptr<NetDevice> port,
         return true;
     }
     const Picos now = PicosNow();
+    const MutableBytes datagram{m_bytes.data() + outer.payload_offset, outer.payload_bytes};
+    if (m_host && shard::IsKeyAgreement(datagram))
+    {
+        ReceiveAgreement(packet,
+                         datagram,
+                         Ipv4Address::Deserialize(outer.source_address.data()),
+                         outer.source_port);
+        return true;
+    }
     if (!m_pipeline->HasRoom(PduPipeline::Way::RECEIVE, now))
     {
         Drop(packet, PduDrop::STATION_FULL, m_statistics.wireDropped);
@@ -605,7 +617,6 @@ PacketDynamicsUnit::FromPort(Ptr<NetDevice> port,
     RunTimers();
     BeginCall(PduPipeline::Way::RECEIVE, now);
     m_work[shard::UnitEngine::kReassembly] += parsing;
-    const MutableBytes datagram{m_bytes.data() + outer.payload_offset, outer.payload_bytes};
     const shard::Received received =
         m_unit->Receive(datagram, outer.ecn, ToNanosFloor(now), *this, m_work);
     EndCall();
@@ -653,9 +664,67 @@ PacketDynamicsUnit::OnDatagram(const shard::UnitDatagram& datagram)
         return;
     }
     m_datagramTrace({datagram.peer, datagram.path, datagram.bytes, PicosNow(), passage.ready});
-    auto packet = Create<Packet>(datagram.bytes.data, size);
+    Launch(datagram, shard::SourcePortOf(datagram.flow), passage.ready);
+}
+
+void
+PacketDynamicsUnit::SendAgreement(uint32_t peer, BytesView bytes)
+{
+    ++m_statistics.agreementOut;
+    const PduPipeline::Passage passage =
+        m_pipeline->Fetch(PicosNow(), static_cast<uint32_t>(bytes.size));
+    if (!passage.accepted)
+    {
+        Drop(nullptr, PduDrop::STATION_FULL, m_statistics.datagramDropped);
+        return;
+    }
+    shard::UnitDatagram datagram;
+    datagram.peer = peer;
+    // Each by the next path: one that is cut keeps nobody from agreeing.
+    datagram.path = m_agreementPath++;
+    datagram.bytes = bytes;
+    Launch(datagram, m_udpPort, passage.ready);
+}
+
+void
+PacketDynamicsUnit::ReceiveAgreement(Ptr<const Packet> packet,
+                                     BytesView bytes,
+                                     Ipv4Address from,
+                                     uint16_t port)
+{
+    const PduPipeline::Passage passage =
+        m_pipeline->Post(PicosNow(), static_cast<uint32_t>(bytes.size));
+    if (!passage.accepted)
+    {
+        Drop(packet, PduDrop::STATION_FULL, m_statistics.wireDropped);
+        return;
+    }
+    ++m_statistics.agreementIn;
+    ++m_agreeing;
+    Simulator::Schedule(DelayUntil(passage.ready),
+                        &PacketDynamicsUnit::HandOverAgreement,
+                        this,
+                        std::vector<uint8_t>(bytes.begin(), bytes.end()),
+                        from,
+                        port);
+}
+
+void
+PacketDynamicsUnit::HandOverAgreement(std::vector<uint8_t> bytes, Ipv4Address from, uint16_t port)
+{
+    --m_agreeing;
+    if (m_host)
+    {
+        m_host->Receive({bytes.data(), bytes.size()}, from, port);
+    }
+}
+
+void
+PacketDynamicsUnit::Launch(const shard::UnitDatagram& datagram, uint16_t sourcePort, Picos ready)
+{
+    auto packet = Create<Packet>(datagram.bytes.data, static_cast<uint32_t>(datagram.bytes.size));
     UdpHeader udp;
-    udp.SetSourcePort(shard::SourcePortOf(datagram.flow));
+    udp.SetSourcePort(sourcePort);
     udp.SetDestinationPort(m_udpPort);
     packet->AddHeader(udp);
     Ipv4Header ip;
@@ -669,7 +738,7 @@ PacketDynamicsUnit::OnDatagram(const shard::UnitDatagram& datagram)
     ip.EnableChecksum();
     packet->AddHeader(ip);
     ++m_sealing;
-    Simulator::Schedule(DelayUntil(passage.ready),
+    Simulator::Schedule(DelayUntil(ready),
                         &PacketDynamicsUnit::Emit,
                         this,
                         packet,

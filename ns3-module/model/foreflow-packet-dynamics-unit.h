@@ -94,9 +94,12 @@ struct PduPacket
  * and the host's PduHostDriver everything else. Guests see neither keys nor fragments, datagrams,
  * addresses of peers or probes, and nothing that they send leaves the unit but sealed.
  *
- * Conservation, at any time: hostIn + flooded = sent + turnedRound + hostDropped, datagrams =
- * emitted + datagramDropped + held, wireIn = received + arpReplies + wireDropped, packets =
- * delivered + packetDropped + held (IsBalanced).
+ * Where the host agrees on keys with others (PduHostDriver::Agree), its datagrams pass the unit in
+ * clear, by the bus and past all engines.
+ *
+ * Conservation, at any time: hostIn + flooded = sent + turnedRound + hostDropped, datagrams +
+ * agreementOut = emitted + datagramDropped + held, wireIn = received + agreementIn + arpReplies +
+ * wireDropped, packets = delivered + packetDropped + held (IsBalanced).
  */
 class PacketDynamicsUnit : public FrameDevice, private shard::UnitSink
 {
@@ -111,17 +114,19 @@ class PacketDynamicsUnit : public FrameDevice, private shard::UnitSink
      */
     struct Statistics
     {
-        uint64_t hostIn{0};      //!< frames from the host and its VMs
-        uint64_t flooded{0};     //!< further copies of frames for groups
-        uint64_t sent{0};        //!< of both, that the unit took
-        uint64_t turnedRound{0}; //!< of both, that went to somebody of this host
-        uint64_t datagrams{0};   //!< that the unit made
-        uint64_t emitted{0};     //!< of them, that ports took
-        uint64_t wireIn{0};      //!< frames from ports
-        uint64_t received{0};    //!< of them, datagrams that the unit was given
-        uint64_t arpReplies{0};  //!< of them, requests that were answered
-        uint64_t packets{0};     //!< that the unit made whole
-        uint64_t delivered{0};   //!< of them, handed on
+        uint64_t hostIn{0};       //!< frames from the host and its VMs
+        uint64_t flooded{0};      //!< further copies of frames for groups
+        uint64_t sent{0};         //!< of both, that the unit took
+        uint64_t turnedRound{0};  //!< of both, that went to somebody of this host
+        uint64_t datagrams{0};    //!< that the unit made
+        uint64_t agreementOut{0}; //!< that its host did, to agree on keys
+        uint64_t emitted{0};      //!< of both, that ports took
+        uint64_t wireIn{0};       //!< frames from ports
+        uint64_t received{0};     //!< of them, datagrams that the unit was given
+        uint64_t agreementIn{0};  //!< of them, datagrams that its host was given
+        uint64_t arpReplies{0};   //!< of them, requests that were answered
+        uint64_t packets{0};      //!< that the unit made whole
+        uint64_t delivered{0};    //!< of them, handed on
         std::array<uint64_t, static_cast<std::size_t>(PduDrop::COUNT)> hostDropped{}; //!< frames
         std::array<uint64_t, static_cast<std::size_t>(PduDrop::COUNT)> datagramDropped{}; //!< made
         std::array<uint64_t, static_cast<std::size_t>(PduDrop::COUNT)> wireDropped{}; //!< received
@@ -424,7 +429,47 @@ class PacketDynamicsUnit : public FrameDevice, private shard::UnitSink
     AnswerArp(Ptr<NetDevice> port, const Address& from);
 
     /**
-     * A datagram leaves the engines.
+     * What the host says to another host, on its way out of its memory.
+     *
+     * @param peer whose host
+     * @param bytes UDP payload
+     */
+    void
+    SendAgreement(uint32_t peer, BytesView bytes);
+
+    /**
+     * A datagram is the host's, and on its way to its memory.
+     *
+     * @param packet from its IPv4 header on
+     * @param bytes its UDP payload
+     * @param from sender's address
+     * @param port sender's UDP port
+     */
+    void
+    ReceiveAgreement(Ptr<const Packet> packet, BytesView bytes, Ipv4Address from, uint16_t port);
+
+    /**
+     * It is there.
+     *
+     * @param bytes UDP payload
+     * @param from sender's address
+     * @param port sender's UDP port
+     */
+    void
+    HandOverAgreement(std::vector<uint8_t> bytes, Ipv4Address from, uint16_t port);
+
+    /**
+     * Wraps a datagram, which leaves later.
+     *
+     * @param datagram UDP payload and what its headers say
+     * @param sourcePort of UDP
+     * @param ready when it leaves
+     */
+    void
+    Launch(const shard::UnitDatagram& datagram, uint16_t sourcePort, Picos ready);
+
+    /**
+     * A datagram leaves.
      *
      * @param packet from its IPv4 header on
      * @param peer to whom
@@ -495,6 +540,9 @@ class PacketDynamicsUnit : public FrameDevice, private shard::UnitSink
     Picos m_entry;                                  //!< its time
     shard::UnitWork m_work;                         //!< its work since the last output
     Nanos m_timerAt;                                //!< the timer is armed for then
+    Ptr<PduHostDriver> m_host;                      //!< the host's, while it agrees on keys
+    unsigned m_agreementPath{0};                    //!< of its next datagram
+    uint64_t m_agreeing{0};                         //!< its datagrams from the network, on the bus
     uint64_t m_sealing{0};                          //!< datagrams in the stations
     uint64_t m_posting{0};                          //!< packets in the stations
     uint64_t m_turning{0};                          //!< frames between two of this host

@@ -72,20 +72,13 @@ PduGuestDriver::Open(Mac48Address remote,
                      ::foreflow::shard::Preference preference,
                      ReplyCallback done)
 {
-    PduRequest request;
-    request.kind = PduRequest::Kind::OPEN;
-    request.remote = remote;
-    request.preference = preference;
-    return Post(request, done);
+    return Post({PduRequest::Kind::OPEN, 0, remote, preference}, done);
 }
 
 bool
 PduGuestDriver::Close(uint32_t channel, ReplyCallback done)
 {
-    PduRequest request;
-    request.kind = PduRequest::Kind::CLOSE;
-    request.channel = channel;
-    return Post(request, done);
+    return Post({PduRequest::Kind::CLOSE, channel, {}, {}}, done);
 }
 
 bool
@@ -93,20 +86,13 @@ PduGuestDriver::SetPreference(uint32_t channel,
                               ::foreflow::shard::Preference preference,
                               ReplyCallback done)
 {
-    PduRequest request;
-    request.kind = PduRequest::Kind::PREFER;
-    request.channel = channel;
-    request.preference = preference;
-    return Post(request, done);
+    return Post({PduRequest::Kind::PREFER, channel, {}, preference}, done);
 }
 
 bool
 PduGuestDriver::AskStatistics(uint32_t channel, ReplyCallback done)
 {
-    PduRequest request;
-    request.kind = PduRequest::Kind::STATISTICS;
-    request.channel = channel;
-    return Post(request, done);
+    return Post({PduRequest::Kind::STATISTICS, channel, {}, {}}, done);
 }
 
 bool

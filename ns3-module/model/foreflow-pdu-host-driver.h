@@ -4,9 +4,17 @@
 
 #include "foreflow-packet-dynamics-unit.h"
 
-#include "ns3/object.h"
+#include "models/shard/session_keys.h"
 
+#include "ns3/event-id.h"
+#include "ns3/nstime.h"
+#include "ns3/object.h"
+#include "ns3/traced-callback.h"
+
+#include <array>
 #include <cstdint>
+#include <memory>
+#include <string>
 #include <vector>
 
 namespace ns3
@@ -16,11 +24,26 @@ namespace foreflow
 
 /**
  * @ingroup foreflow
+ * What came of agreeing on keys, since PduHostDriver::Agree was last called.
+ */
+struct PduAgreement
+{
+    shard::SessionKeys::Counts sessions;    //!< of its peers
+    crypto::SecureEndpoint::Counts channel; //!< datagrams by crypto::ChannelStatus
+    uint64_t strangers{0};                  //!< datagrams from where no peer is, not looked at
+    uint64_t refused{0};                    //!< what the unit was told to do and could not
+};
+
+/**
+ * @ingroup foreflow
  * The host's side of a packet dynamics unit: keys, quotas, and who may speak to whom. It acts at
  * once, on the host's node; out-of-range numbers of peers and guests are fatal errors. Guest 0 is
  * the host itself.
+ *
+ * Sessions and keys are either told (Begin, InstallKeys), or agreed on with the hosts of the peers
+ * (Agree): over the simulated network, by datagrams that the unit carries past its engines.
  */
-class PduHostDriver : public Object
+class PduHostDriver : public Object, private shard::SessionKeysSink
 {
   public:
     /**
@@ -158,17 +181,149 @@ class PduHostDriver : public Object
 
     /**
      * @param peer number
+     * @return the address of its unit
+     */
+    Ipv4Address
+    GetPeerAddress(uint32_t peer) const;
+
+    /**
+     * Agrees on sessions and keys with the hosts of the first peers, as many as have a public key,
+     * from now on and for as long as it takes. Where it did so before, the host starts anew: its
+     * unit forgets all sessions, and nobody is told. SetPeer comes first. The clock is the
+     * simulator's.
+     *
+     * @param config own and peers' static keys, peers by number; when keys are replaced
+     * @param seed of all keys; never used twice with one static key
+     * @throws Refusal as shard::SessionKeys does, and where the unit has fewer peers
+     */
+    void
+    Agree(const shard::SessionKeysConfig& config, const std::array<uint8_t, 32>& seed);
+
+    /**
+     * Tells the peers that nobody is here any more, and ends all sessions that were agreed on.
+     */
+    void
+    Leave();
+
+    /**
+     * @param peer number
+     * @return whether sessions and keys have been agreed on with it
+     */
+    bool
+    HasAgreed(uint32_t peer) const;
+
+    /**
+     * @return what came of it
+     */
+    PduAgreement
+    GetAgreement() const;
+
+    /**
+     * @param peer number
      * @return what is known of the way to it
      */
     shard::CongestionReport
     GetReport(uint32_t peer) const;
+
+    /**
+     * TracedCallback signature of SendingKey.
+     *
+     * @param peer number
+     * @param epoch of the keys that the unit sends by from now on
+     */
+    typedef void (*SendingKeyTracedCallback)(uint32_t peer, uint8_t epoch);
+    /**
+     * TracedCallback signature of KeyLog.
+     *
+     * @param line as shard::KeyLogLine has it
+     */
+    typedef void (*KeyLogTracedCallback)(const std::string& line);
 
   protected:
     void
     DoDispose() override;
 
   private:
-    Ptr<PacketDynamicsUnit> m_unit; //!< the host's
+    friend class PacketDynamicsUnit;
+
+    /**
+     * The sessions of a peer that were agreed on.
+     */
+    struct Session
+    {
+        uint32_t sending{0};   //!< of what is sent to it
+        uint32_t receiving{0}; //!< of what it sends
+    };
+
+    /**
+     * A datagram of another host is in the memory of this one.
+     *
+     * @param datagram UDP payload, which is decrypted in place
+     * @param from sender's address
+     * @param port sender's UDP port
+     */
+    void
+    Receive(MutableBytes datagram, Ipv4Address from, uint16_t port);
+
+    /**
+     * Looks at what is due, now and again after Interval.
+     */
+    void
+    Tick();
+
+    /**
+     * @param peer number
+     * @return where it is, as SessionKeys has it
+     */
+    crypto::ChannelAddress
+    AddressOf(uint32_t peer) const;
+
+    /**
+     * As Begin.
+     *
+     * @param peer number
+     * @param sending session of what is sent to it
+     * @param receiving session of what it sends
+     * @return whether the unit did
+     */
+    bool
+    BeginSession(uint32_t peer, uint32_t sending, uint32_t receiving);
+
+    /**
+     * @param isDone whether the unit did as it was told
+     */
+    void
+    CountUnless(bool isDone);
+
+    void
+    OnPacket(const crypto::ChannelAddress& to, BytesView packet) override;
+    void
+    OnBegin(std::size_t peer, uint32_t sendingSession, uint32_t receivingSession) override;
+    void
+    OnReceivingKey(std::size_t peer,
+                   uint8_t epoch,
+                   crypto::AeadAlgorithm cipher,
+                   const uint8_t* key) override;
+    void
+    OnSendingKey(std::size_t peer,
+                 uint8_t epoch,
+                 crypto::AeadAlgorithm cipher,
+                 const uint8_t* key) override;
+    void
+    OnRetireKeys(std::size_t peer) override;
+    void
+    OnSessionEnd(std::size_t peer) override;
+
+    Ptr<PacketDynamicsUnit> m_unit;             //!< the host's
+    Time m_interval;                            //!< between looks at what is due
+    std::unique_ptr<shard::SessionKeys> m_keys; //!< agrees; none: keys are told
+    std::vector<Session> m_sessions;            //!< by peer, agreed on
+    EventId m_tick;                             //!< the next look
+    uint64_t m_strangers{0};                    //!< datagrams from where no peer is
+    uint64_t m_refused{0};                      //!< orders
+
+    TracedCallback<uint32_t, uint8_t> m_sendingKeyTrace; //!< the unit sends by new keys
+    TracedCallback<const std::string&> m_keyLogTrace;    //!< a key is agreed on
 };
 
 } // namespace foreflow
