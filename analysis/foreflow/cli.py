@@ -606,7 +606,8 @@ def diff(a: Path, b: Path, as_json: bool) -> None:
     """Say whether the runs A and B decided every packet alike, or what the first is that they did not.
 
     A and B are folders of replay --out (any door), or of one arm and seed of run. Exit code 0: no difference,
-    1: the first differing packet was printed with every input of its decision.
+    1: the first differing packet was printed with every input of its decision; between packet dynamics units (section
+    shard), with all that happened to it and the first event that is not in both.
     """
     from foreflow.traces import diff as comparison
     from foreflow.traces.kept import open_run
@@ -628,6 +629,9 @@ def explain(folder: Path, packet: int, as_json: bool) -> None:
 
     RUN is a folder of replay --out (any door), or of one arm and seed of run. The packet is decided again, and that is
     compared with what the run recorded. Exit code 1: it differs.
+
+    Between packet dynamics units (section shard): into which datagrams it was cut, what became of each, what was asked
+    for and sent again, when it was whole.
     """
     from foreflow.traces import explain as explanation
     from foreflow.traces.kept import open_run
@@ -650,6 +654,7 @@ def why(folder: Path, flow: str, as_json: bool) -> None:
 
     RUN is a folder of replay --out (any door), or of one arm and seed of run. Decisions come from its trace; at each
     change they are made again, to tell what the device held and which prediction, gate or eviction stood behind it.
+    Between packet dynamics units (section shard): which of its packets came out, at once or after what.
     """
     from foreflow.traces import why as reasons
     from foreflow.traces.kept import open_run

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "bindings/pcap/explain.h"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -13,6 +11,7 @@
 
 #include "bindings/config/vocabulary.h"
 #include "bindings/hdf5/path_trace.h"
+#include "bindings/pcap/packet_json.h"
 #include "hw-models/cost/cost_model.h"
 #include "hw-models/cost/visits.h"
 #include "models/base/refusal.h"
@@ -25,54 +24,7 @@ namespace {
 using config::Json;
 using path::Stage;
 
-constexpr std::size_t kShownBytes = 128;
-
 double Share(std::uint16_t share) { return share / 65535.0; }
-
-std::string HexOf(const std::uint8_t* bytes, std::size_t count) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  for (std::size_t i = 0; i < count; ++i) {
-    text += kDigits[bytes[i] >> 4];
-    text += kDigits[bytes[i] & 15];
-  }
-  return text;
-}
-
-std::string MacOf(const std::uint8_t* bytes) {
-  std::string text;
-  for (std::size_t i = 0; i < 6; ++i) text += (i == 0 ? "" : ":") + HexOf(bytes + i, 1);
-  return text;
-}
-
-// As a dissection has it; empty where the protocol has none.
-std::string AddressOf(wire::Layer3 l3, const std::array<std::uint8_t, 16>& address) {
-  if (l3 == wire::Layer3::kNone) return "";
-  char text[INET6_ADDRSTRLEN] = "";
-  inet_ntop(l3 == wire::Layer3::kIpv6 ? AF_INET6 : AF_INET, address.data(), text, sizeof text);
-  return text;
-}
-
-std::string NameOf(wire::Link link) {
-  static constexpr const char* kNames[] = {"ethernet",   "raw_ip", "linux_sll",
-                                           "linux_sll2", "null",   "unknown"};
-  return kNames[static_cast<std::size_t>(link)];
-}
-
-std::string NameOf(wire::Layer3 l3) {
-  static constexpr const char* kNames[] = {"none", "arp", "ipv4", "ipv6"};
-  return kNames[static_cast<std::size_t>(l3)];
-}
-
-std::string NameOf(wire::Layer4 l4) {
-  static constexpr const char* kNames[] = {"none", "tcp", "udp", "icmp", "icmpv6", "other"};
-  return kNames[static_cast<std::size_t>(l4)];
-}
-
-std::string NameOf(wire::DissectStatus status) {
-  static constexpr const char* kNames[] = {"ok", "truncated", "malformed", "unknown_link"};
-  return kNames[static_cast<std::size_t>(status)];
-}
 
 std::string NameOf(tag::Colour colour) {
   static constexpr const char* kNames[] = {"green", "yellow", "red"};
@@ -83,64 +35,10 @@ std::string NameOf(rules::InstallCause cause) {
   return cause == rules::InstallCause::kMiss ? "miss" : "predicted";
 }
 
-// A flow key holds MACs where there is no IP.
-std::string EndOf(wire::Layer3 l3, const std::array<std::uint8_t, 16>& address) {
-  const bool is_ip = l3 == wire::Layer3::kIpv4 || l3 == wire::Layer3::kIpv6;
-  return is_ip ? AddressOf(l3, address) : MacOf(address.data());
-}
-
-// The ports of an entry key are the lowest ones of their class.
-Json ToJson(const flow::FlowKey& key) {
-  const auto l3 = static_cast<wire::Layer3>(key.l3);
-  return {{"vm", key.vm},
-          {"l3", NameOf(l3)},
-          {"ip_protocol", key.ip_protocol},
-          {"source", EndOf(l3, key.source_address)},
-          {"source_port", key.source_port},
-          {"destination", EndOf(l3, key.destination_address)},
-          {"destination_port", key.destination_port}};
-}
-
-Json ToJson(const wire::Dissection& packet) {
-  return {{"status", NameOf(packet.status)},
-          {"source_mac", MacOf(packet.source_mac.data())},
-          {"destination_mac", MacOf(packet.destination_mac.data())},
-          {"ethertype", packet.ethertype},
-          {"vlan", packet.vlan},
-          {"outer_vlan", packet.outer_vlan & 0x0fffu},
-          {"outer_vlan_priority", packet.outer_vlan >> 13},
-          {"l3", NameOf(packet.l3)},
-          {"source", AddressOf(packet.l3, packet.source_address)},
-          {"destination", AddressOf(packet.l3, packet.destination_address)},
-          {"ip_protocol", packet.ip_protocol},
-          {"dscp", packet.dscp},
-          {"ecn", packet.ecn},
-          {"ttl", packet.ttl},
-          {"is_fragment", packet.is_fragment},
-          {"is_first_fragment", packet.is_first_fragment},
-          {"is_group_addressed", packet.is_group_addressed},
-          {"l4", NameOf(packet.l4)},
-          {"source_port", packet.source_port},
-          {"destination_port", packet.destination_port},
-          {"tcp_flags", packet.tcp_flags},
-          {"header_bytes", packet.header_bytes},
-          {"payload_bytes", packet.payload_bytes}};
-}
-
 Json ToJson(const path::Description::Governor& governor) {
   return {{"hit_rate", Share(governor.hit_rate)},
           {"break_even", Share(governor.break_even)},
           {"is_open", governor.is_open}};
-}
-
-Json ToJson(const path::Arrival& arrival) {
-  return {{"time_ns", arrival.time.count()},
-          {"sent_ns", arrival.sent.count()},
-          {"vm", arrival.vm},
-          {"link", NameOf(arrival.link)},
-          {"wire_bytes", arrival.wire_bytes},
-          {"captured_bytes", arrival.captured.size},
-          {"hex", HexOf(arrival.captured.data, std::min(arrival.captured.size, kShownBytes))}};
 }
 
 // Rules that match, in the order in which they win.
@@ -270,13 +168,13 @@ Json PredictionOf(const path::Description& description, predict::PacketType trut
   prediction["tag_written"] = has_tag;
   Json next = Json::array();
   for (const path::Description::Destination& destination : description.next) {
-    next.push_back({{"key", ToJson(destination.key)},
+    next.push_back({{"key", FlowKeyJson(destination.key)},
                     {"confidence", Share(destination.confidence)},
                     {"step", destination.step},
                     {"is_resident", destination.is_resident}});
   }
   Json writes = Json::array();
-  for (const rules::EntryKey& entry : description.writes) writes.push_back(ToJson(entry.fields));
+  for (const rules::EntryKey& entry : description.writes) writes.push_back(FlowKeyJson(entry.fields));
   prediction["destinations"] = {{"next", next},
                                 {"asked_for", writes},
                                 {"successor_governor", ToJson(description.destination_governors[0])},
@@ -333,20 +231,6 @@ Json StagesOf(const config::RunConfig& config, const path::Verdict& verdict, con
   return stages;
 }
 
-// Where the packet is from: {capture, record}.
-std::pair<const Capture*, std::uint64_t> RecordOf(const RunTraffic& run, const path::Arrival& arrival) {
-  const auto is_it = [&](const Record& record) {
-    return record.captured.data == arrival.captured.data && record.captured.size == arrival.captured.size;
-  };
-  const Capture* capture = &run.capture;
-  auto found = std::find_if(capture->records.begin(), capture->records.end(), is_it);
-  if (found == capture->records.end()) {
-    capture = &run.after;
-    found = std::find_if(capture->records.begin(), capture->records.end(), is_it);
-  }
-  return {capture, static_cast<std::uint64_t>(found - capture->records.begin()) + 1};
-}
-
 // The decision of `packet`, which is the next on its lane.
 Json ExplainNext(const RunTraffic& run, const config::RunConfig& config, const path::Future& future,
                  path::Lanes& lanes, std::uint64_t packet) {
@@ -360,22 +244,24 @@ Json ExplainNext(const RunTraffic& run, const config::RunConfig& config, const p
   const path::Description description = lanes.lane(lane).Describe(arrival);
   lanes.DeviceSide(arrival, tagged, verdict, work);
 
-  const auto [source, record] = RecordOf(run, arrival);
+  std::uint64_t record = RecordOf(run.capture, arrival);
+  const Capture& source = record != 0 ? run.capture : run.after;
+  if (record == 0) record = RecordOf(run.after, arrival);
   Json told = {{"packet", packet},
-               {"capture", source->name},
+               {"capture", source.name},
                {"record", record},
                {"lane", lane},
                {"number_on_lane", description.number},
-               {"arrival", ToJson(arrival)},
-               {"dissected", ToJson(parsed.packet)},
+               {"arrival", ArrivalJson(arrival)},
+               {"dissected", DissectionJson(parsed.packet)},
                {"decidable", parsed.decidable},
                {"verdict", ToJson(packet, verdict)},
                {"stages", StagesOf(config, verdict, work)}};
   for (const char* part : {"flow_key", "entry_key", "rules", "tag_rules", "cache", "prediction"})
     told[part] = nullptr;
   if (!parsed.decidable) return told;
-  told["flow_key"] = ToJson(parsed.key);
-  told["entry_key"] = ToJson(description.entry.fields);
+  told["flow_key"] = FlowKeyJson(parsed.key);
+  told["entry_key"] = FlowKeyJson(description.entry.fields);
   told["rules"] = RulesOf(config.path.rules, parsed);
   if (verdict.tag_status == tag::TagStatus::kValid) {
     tag::PredictionTag tag;
@@ -392,19 +278,8 @@ Json ExplainNext(const RunTraffic& run, const config::RunConfig& config, const p
 }  // namespace
 
 Json Explain(const RunTraffic& run, config::RunConfig config, const std::vector<std::uint64_t>& packets) {
-  const Capture& capture = run.capture;
   const Traffic& traffic = run.traffic;
-  for (const std::uint64_t& packet : packets) {
-    if (packet >= traffic.arrivals.size()) {
-      const std::string allowed = traffic.arrivals.empty()
-                                      ? "none, it has no packets"
-                                      : "0 .. " + std::to_string(traffic.arrivals.size() - 1);
-      throw Refusal(capture.name, "packet", std::to_string(packet), allowed);
-    }
-    if (&packet != packets.data() && packet <= *(&packet - 1)) {
-      throw Refusal(capture.name, "packet", std::to_string(packet), "packets in rising order");
-    }
-  }
+  RefuseUnlessRising(packets, traffic.arrivals.size(), run.capture.name);
   const path::Future future(traffic.arrivals, config.path.label_horizon);
   config::ResolveFlowEntries(config, config::DistinctEntries(future, config.path.rules));
   config::PlaceTables(config, future);

@@ -129,11 +129,12 @@ void WriteKeyLog(const std::string& path, const std::string& lines) {
 
 }  // namespace
 
-ShardReplay::ShardReplay(const Capture& capture, const config::RunConfig& config, const WireOutputs& outputs)
+ShardReplay::ShardReplay(const Capture& capture, const config::RunConfig& config, const WireOutputs& outputs,
+                         shard::UnitPairTap* tap)
     : config_(config),
       traffic_(MapRecorded(capture, config.path.vms)),
       wire_(outputs.capture.empty() ? nullptr : std::make_unique<WireCapture>(outputs.capture)),
-      pair_(*config.shard, wire_.get()) {
+      pair_(*config.shard, wire_ ? wire_.get() : tap) {
   if (!outputs.key_log.empty()) WriteKeyLog(outputs.key_log, pair_.KeyLog());
   notes_ = capture.notes;
   notes_.insert(notes_.end(), traffic_.notes.begin(), traffic_.notes.end());

@@ -27,8 +27,10 @@ struct WireOutputs {
 // records that are none, are dropped before.
 class ShardReplay {
  public:
-  // config.shard must be there. Both arguments must outlive it. Throws Refusal.
-  ShardReplay(const Capture& capture, const config::RunConfig& config, const WireOutputs& outputs = {});
+  // config.shard must be there. Capture, configuration and tap must outlive it. The tap is told of what
+  // passes where no file of it is written. Throws Refusal.
+  ShardReplay(const Capture& capture, const config::RunConfig& config, const WireOutputs& outputs = {},
+              shard::UnitPairTap* tap = nullptr);
   ~ShardReplay();
   ShardReplay(const ShardReplay&) = delete;
   ShardReplay& operator=(const ShardReplay&) = delete;
@@ -40,6 +42,11 @@ class ShardReplay {
   // After the last. With a trace's file, a row for each packet. Throws Refusal or std::runtime_error where a
   // file cannot be written.
   ReplayResult Finish(const std::string& trace);
+
+  // What became of the arrivals that came in, in their order.
+  const std::vector<shard::UnitPair::Frame>& frames() const { return pair_.frames(); }
+  // Why an arrival that was handed over did not come in; kCount: it did.
+  Reason early(std::size_t arrival) const { return early_[arrival]; }
 
  private:
   class WireCapture;

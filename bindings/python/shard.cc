@@ -13,6 +13,7 @@
 #include "bindings/python/network.h"
 #include "models/base/refusal.h"
 #include "models/shard/key_log.h"
+#include "models/shard/packet_life.h"
 #include "models/shard/sharder.h"
 #include "models/shard/unit_pair.h"
 #include "models/wire/fragment.h"
@@ -187,6 +188,23 @@ py::dict ReadMessage(const py::bytes& datagram) {
   return said;
 }
 
+template <typename Enum>
+py::tuple NamesOf(std::size_t count) {
+  py::tuple names(count);
+  for (std::size_t i = 0; i < count; ++i) names[i] = Name(static_cast<Enum>(i));
+  return names;
+}
+
+py::dict Words() {
+  py::dict words;
+  words["verdict"] = NamesOf<shard::UnitVerdict>(shard::kUnitVerdicts);
+  words["fate"] = NamesOf<impair::Fate>(impair::kFates);
+  words["end"] = NamesOf<shard::FrameFate>(shard::kFrameFates);
+  words["sending"] = NamesOf<shard::SendCause>(shard::kSendCauses);
+  words["asking"] = NamesOf<shard::AskCause>(shard::kAskCauses);
+  return words;
+}
+
 std::optional<py::dict> ReadFeedback(const py::bytes& text) {
   const std::string bytes = text;
   wire::FeedbackRows rows;
@@ -264,6 +282,10 @@ void BindShard(py::module_& module) {
                              "(which unit sent it, when, UDP payload), also of those that were lost.")
       .def_property_readonly("frames", &Units::frames, "(which unit gave it out, when, frame).")
       .def_property_readonly("key_log", &Units::KeyLog);
+  module.def(
+      "shard_words", &Words,
+      "What documents about packets between two units say, by what it is of: {verdict, fate (of a datagram), "
+      "end (of a frame), sending, asking: words}.");
   module.def("read_shard_message", &ReadMessage, py::arg("datagram"),
              "What a message says; fault alone where it contradicts itself.");
   module.def("read_shard_feedback", &ReadFeedback, py::arg("text"),

@@ -53,6 +53,8 @@ Fate Link::Send(BytesView datagram, std::size_t path, Nanos now, std::uint8_t no
     slots_[slot].path = static_cast<std::uint8_t>(path % impairment_.paths());
     slots_[slot].is_marked = passage.is_marked;
     slots_[slot].note = note;
+    slots_[slot].is_changed = copy.flip != 0;
+    slots_[slot].number = impairment_.counts().in;
   }
   return passage.fate;
 }
@@ -66,6 +68,8 @@ bool Link::Receive(Nanos now, Arrival& arrival) {
   arrival.path = slots_[shown_].path;
   arrival.is_marked = slots_[shown_].is_marked;
   arrival.note = slots_[shown_].note;
+  arrival.is_changed = slots_[shown_].is_changed;
+  arrival.number = slots_[shown_].number;
   return true;
 }
 

@@ -37,6 +37,8 @@ class Link {
     std::size_t path = 0;    // 0 .. paths - 1
     bool is_marked = false;  // as Passage
     std::uint8_t note = 0;
+    bool is_changed = false;   // a byte of it
+    std::uint64_t number = 0;  // of its datagram: counts().in after Send
   };
   // The first that arrives by `now`; false where there is none.
   bool Receive(Nanos now, Arrival& arrival);
@@ -55,6 +57,8 @@ class Link {
     std::uint8_t path = 0;
     bool is_marked = false;
     std::uint8_t note = 0;
+    bool is_changed = false;
+    std::uint64_t number = 0;
   };
   static constexpr std::uint32_t kNone = 0xffffffffu;
 

@@ -38,6 +38,19 @@ impair::LinkConfig LinkOf(const impair::ImpairmentConfig& impairment, const Unit
 
 }  // namespace
 
+const char* Name(FrameFate fate) {
+  static constexpr std::array<const char*, kFrameFates> kNames = {"under_way", "out", "refused", "marked",
+                                                                  "lost"};
+  const auto index = static_cast<std::size_t>(fate);
+  return index < kNames.size() ? kNames[index] : nullptr;
+}
+
+std::array<std::array<std::uint8_t, 32>, 2> UnitPairConfig::SendingKeys() const {
+  std::array<std::uint8_t, 32> other = key;
+  for (std::uint8_t& byte : other) byte = static_cast<std::uint8_t>(~byte);
+  return {key, other};
+}
+
 UnitPair::UnitPair(const UnitPairConfig& config, UnitPairTap* tap)
     : config_(Resolved(config)),
       tap_(tap),
@@ -46,7 +59,7 @@ UnitPair::UnitPair(const UnitPairConfig& config, UnitPairTap* tap)
              impair::Link(LinkOf(config_.back, config_.unit), config_.seed, 1)},
       ends_{End(this, 0), End(this, 1)},
       whole_(config_.unit.most_packet_bytes) {
-  const auto sending = Keys();
+  const auto sending = config_.SendingKeys();
   for (std::size_t i = 0; i < 2; ++i) {
     units_[i].Begin(0, kSessions[1 - i], kSessions[i], Nanos(), ends_[i], works_[i]);
     units_[i].InstallReceivingKey(0, 0, config_.cipher, sending[1 - i].data());
@@ -54,14 +67,8 @@ UnitPair::UnitPair(const UnitPairConfig& config, UnitPairTap* tap)
   }
 }
 
-std::array<std::array<std::uint8_t, 32>, 2> UnitPair::Keys() const {
-  std::array<std::uint8_t, 32> other = config_.key;
-  for (std::uint8_t& byte : other) byte = static_cast<std::uint8_t>(~byte);
-  return {config_.key, other};
-}
-
 std::string UnitPair::KeyLog() const {
-  const auto keys = Keys();
+  const auto keys = config_.SendingKeys();
   std::string log;
   for (std::size_t i = 0; i < 2; ++i) log += KeyLogLine(kSessions[1 - i], 0, config_.cipher, keys[i].data());
   return log;
@@ -86,7 +93,13 @@ void UnitPair::OnDatagram(std::size_t from, const UnitDatagram& datagram) {
     frames_.back().base = header.number;
     is_sending_ = false;
   }
-  links_[from].Send(datagram.bytes, datagram.path, now_, datagram.ecn);
+  const std::uint64_t late = links_[from].counts().late;
+  PairPassage passage;
+  passage.from = from;
+  passage.fate = links_[from].Send(datagram.bytes, datagram.path, now_, datagram.ecn);
+  passage.datagram = links_[from].counts().in;
+  passage.is_late = links_[from].counts().late > late;
+  if (tap_ != nullptr) tap_->OnPassage(passage);
 }
 
 void UnitPair::OnPacket(std::size_t to, const UnitPacket& packet) {
@@ -116,7 +129,10 @@ void UnitPair::RunUntil(Nanos until) {
       for (impair::Link::Arrival arrival; links_[from].Receive(now_, arrival);) {
         const bool heeds = arrival.note == 1 || arrival.note == 2;
         const std::uint8_t ecn = arrival.is_marked && heeds ? kCongestionExperienced : arrival.note;
+        const PairArrival here = {to, arrival.number, arrival.is_changed};
+        if (tap_ != nullptr) tap_->OnArrival(here, units_[to]);
         const Received received = units_[to].Receive(arrival.datagram, ecn, now_, ends_[to], works_[to]);
+        if (tap_ != nullptr) tap_->OnVerdict(here, received.verdict, units_[to], now_);
         Record(kDatagramIn, to << 8 | static_cast<unsigned>(received.verdict), {});
       }
     }
@@ -135,6 +151,7 @@ void UnitPair::Input(BytesView bytes, Nanos now) {
   // Whatever was due before the frame has gone out by then, so that the next data is the frame's.
   units_[0].Advance(now_, ends_[0], works_[0]);
   is_sending_ = true;
+  if (tap_ != nullptr) tap_->OnInput(frames_.size() - 1);
   const UnitVerdict verdict = units_[0].Send({0, bytes, read.ecn, read.flow}, now_, ends_[0], works_[0]);
   is_sending_ = false;
   Record(kFrameIn, static_cast<std::uint64_t>(verdict), {});

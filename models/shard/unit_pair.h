@@ -26,6 +26,9 @@ struct UnitPairConfig {
   crypto::AeadAlgorithm cipher = crypto::AeadAlgorithm::kChaCha20Poly1305;
   std::array<std::uint8_t, 32> key{};  // of the first unit's sending; the second's is its complement
   Nanos warm_up = Millis(200);         // before the first frame: the units get to know the path, 0 .. 1 h
+
+  // By who sends.
+  std::array<std::array<std::uint8_t, 32>, 2> SendingKeys() const;
 };
 
 // What became of a frame.
@@ -38,13 +41,38 @@ enum class FrameFate : std::uint8_t {
 };
 constexpr std::size_t kFrameFates = static_cast<std::size_t>(FrameFate::kLost) + 1;
 
-// Told of what passes, as it does: for captures. Views are valid during the call.
+// The snake_case name; nullptr out of range.
+const char* Name(FrameFate fate);
+
+// What the network makes of a datagram that has left a unit.
+struct PairPassage {
+  std::size_t from = 0;
+  std::uint64_t datagram = 0;  // its number on this way, from 1
+  impair::Fate fate = impair::Fate::kPassed;
+  bool is_late = false;  // others overtake it
+};
+// A copy of it at the other unit.
+struct PairArrival {
+  std::size_t to = 0;
+  std::uint64_t datagram = 0;
+  bool is_changed = false;  // a byte of it
+};
+
+// Told of what passes, as it does: for captures, and for those who explain. Views are valid during the call.
 class UnitPairTap {
  public:
   // A datagram leaves a unit; the network may lose it.
   virtual void OnDatagram(std::size_t from, const UnitDatagram& datagram, Nanos now) = 0;
   // A frame comes out of a unit.
   virtual void OnFrame(std::size_t to, BytesView frame, Nanos now) = 0;
+
+  // The frame with this index is about to enter the first unit: what it is cut into follows.
+  virtual void OnInput(std::size_t) {}
+  // What becomes of the datagram that OnDatagram was last called for.
+  virtual void OnPassage(const PairPassage&) {}
+  // A unit is about to look at a copy of one, and what it said of it. `unit` is that one.
+  virtual void OnArrival(const PairArrival&, const Unit& /*unit*/) {}
+  virtual void OnVerdict(const PairArrival&, UnitVerdict, const Unit& /*unit*/, Nanos /*now*/) {}
 
  protected:
   ~UnitPairTap() = default;
@@ -98,8 +126,6 @@ class UnitPair {
   void OnDatagram(std::size_t from, const UnitDatagram& datagram);
   void OnPacket(std::size_t to, const UnitPacket& packet);
   void RunUntil(Nanos until);
-  // By who sends.
-  std::array<std::array<std::uint8_t, 32>, 2> Keys() const;
   void Record(std::uint8_t what, std::uint64_t value, BytesView bytes);
 
   UnitPairConfig config_;

@@ -6,12 +6,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from foreflow.traces import kept
-from foreflow.traces.kept import Kept
+from foreflow.traces import kept, lives
+from foreflow.traces.kept import Kept, span
 
 
 def document_of(run: Kept, packet: int) -> dict[str, Any]:
     """foreflow-explain's document, with what the run recorded beside it and `check`: what differs."""
+    if run.has_units:
+        return lives.document_of(run, packet)
     (told,) = kept.explained(run, [packet])
     row = kept.rows_of(run, "packets", packet, packet + 1)[0]
     decision = kept.rows_of(run, "decisions", packet, packet + 1)[0]
@@ -82,13 +84,6 @@ def _rule(run: Kept, kind: str, number: int | None) -> dict[str, Any] | None:
             return None
         return {"id": number, "priority": -number, "filter": " ".join(filters[number].split()), "action": {"verb": "forward"}}
     return next((rule for rule in run.resolved[kind] if rule["id"] == number), None)
-
-
-def span(nanoseconds: float) -> str:
-    for unit, factor in (("s", 1e9), ("ms", 1e6), ("us", 1e3)):
-        if abs(nanoseconds) >= factor:
-            return f"{nanoseconds / factor:.6g} {unit}"
-    return f"{nanoseconds:.6g} ns"
 
 
 def _key(key: dict[str, Any]) -> str:
@@ -193,6 +188,8 @@ def _prediction_lines(prediction: dict[str, Any] | None) -> list[str]:
 
 def text_of(document: dict[str, Any]) -> str:
     """The document as people read it."""
+    if "datagrams" in document:
+        return lives.text_of(document)
     verdict, recorded = document["verdict"], document["recorded"]
     lines = [f"Packet {document['packet']} of {document['run']} (door {document['door']}, {'recorded times' if document['times'] == 'recorded' else 'times scaled to the load'})"]
     lines += ["  " + line for line in inputs_of(document)]

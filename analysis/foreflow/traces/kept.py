@@ -45,6 +45,11 @@ class Kept:
         return self.manifest.get("door", "ns3")
 
     @property
+    def has_units(self) -> bool:
+        """Whether packet dynamics units carried its frames, and nothing was decided on them."""
+        return "shard" in self.resolved or self.resolved.get("system") == "shard"
+
+    @property
     def packets(self) -> int:
         return self.summary["packets"]["in"]
 
@@ -82,9 +87,7 @@ def open_run(folder: Path) -> Kept:
         raise Refused(f"{folder}: its documents lack {error}; it was not written by `run` or `replay --out`") from None
     if state != "done":
         raise Refused(f"{folder}: the run ended with {state}; only whole runs can be looked into")
-    if "shard" in run.resolved or run.resolved.get("system") == "shard":
-        raise Refused(f"{folder}: packet dynamics units carried its frames and nothing was decided on them; compare fingerprints, or summary.json and the table packets of trace.h5")
-    for table in ("packets", "decisions"):
+    for table in ("packets",) if run.has_units else ("packets", "decisions"):
         rows = len(rows_of(run, table, 0, 0, whole=True))
         if rows != packets:
             raise Refused(f"{run.trace}: table {table} has {rows} rows, summary.json counts {packets} packets; run it again")
@@ -163,15 +166,36 @@ def check_inputs(run: Kept) -> None:
             raise Refused(f"{other}: is gone, or not what {run.folder} was run on")
 
 
+def span(nanoseconds: float) -> str:
+    """A time as people read it."""
+    for unit, factor in (("s", 1e9), ("ms", 1e6), ("us", 1e3)):
+        if abs(nanoseconds) >= factor:
+            return f"{nanoseconds / factor:.6g} {unit}"
+    return f"{nanoseconds:.6g} ns"
+
+
 def explained(run: Kept, packets: list[int]) -> list[dict[str, Any]]:
     """What foreflow-explain says of packets of the run (rising), which it decides again from the run's own capture."""
+    return _explain(run, packets, [])
+
+
+def carried(run: Kept, packets: list[int], everything: bool = False) -> dict[str, Any]:
+    """As `explained`, of a replay through packet dynamics units; with `everything` also what it came to for each packet."""
+    if "shard" not in run.resolved:
+        raise Refused(f"{run.folder}: a run of system shard, which keeps of each packet when it came out and nothing of its way; explain and why are for replays (section shard)")
+    return _explain(run, packets, ["--all"] * everything)
+
+
+def _explain(run: Kept, packets: list[int], options: list[str]) -> Any:
+    """foreflow-explain's document."""
     for packet in packets:
         if not 0 <= packet < run.packets:
             allowed = f"0 to {run.packets - 1}" if run.packets else "none, since the run has no packets"
             raise Refused(f"{run.folder}: packet {packet}; allowed is {allowed}")
     check_inputs(run)
     binary = program(build("sim", ["foreflow-explain"]), "foreflow-explain")
-    command = [str(binary), str(run.folder / "RESOLVED.json"), "--times", run.times, "--packet", *map(str, packets)]
+    named = ["--packet", *map(str, packets)] if packets else []
+    command = [str(binary), str(run.folder / "RESOLVED.json"), "--times", run.times, *options, *named]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode == 2:
         raise Refused(done.stderr.strip())

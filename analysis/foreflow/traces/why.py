@@ -11,9 +11,9 @@ import h5py
 import numpy as np
 
 from foreflow.errors import Refused
-from foreflow.traces import kept
-from foreflow.traces.explain import rule_in_words, span
-from foreflow.traces.kept import Kept
+from foreflow.traces import kept, lives
+from foreflow.traces.explain import rule_in_words
+from foreflow.traces.kept import Kept, span
 
 ROWS = 1 << 18  # of decisions read at once
 CHANGES = 64  # decided again at the most: the first ones and the last
@@ -98,7 +98,11 @@ def _bytes(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> np.ndarray
 
 def key_text(row: Any) -> str:
     """A row of flows in the form that --flow takes."""
-    key = kept.key_of(row)
+    return _key_text(kept.key_of(row))
+
+
+def _key_text(key: dict[str, Any]) -> str:
+    """foreflow-explain's flow_key in that form."""
     source, destination = (f"[{key[end]}]" if key["l3"] == "ipv6" else key[end] for end in ("source", "destination"))
     protocol = next((name for name, number in PROTOCOLS.items() if number == key["ip_protocol"]), str(key["ip_protocol"]))
     return f"{source}:{key['source_port']}>{destination}:{key['destination_port']}/{protocol}@{key['vm']}"
@@ -239,8 +243,30 @@ def _flow_document(run: Kept, number: int, row: Any, causes: bool) -> dict[str, 
     }
 
 
+def _carried_flows(run: Kept, key: dict[str, Any]) -> list[dict[str, Any]]:
+    """What it came to, by flow that the key names, for packets that units carried. Refuses a key that names none."""
+    flows: dict[str, list[dict[str, Any]]] = {}
+    near: dict[str, None] = {}
+    for packet in kept.carried(run, [], everything=True)["packets"]:
+        told = packet["flow_key"]
+        if told is None or told["l3"] != f"ipv{key['source'].version}" or any(ipaddress.ip_address(told[end]) != key[end] for end in ("source", "destination")):
+            continue
+        name = _key_text(told)
+        near[name] = None
+        wanted = (("source_port", key["source_port"]), ("destination_port", key["destination_port"]), ("ip_protocol", key["protocol"]), ("vm", key["vm"]))
+        if all(value is None or told[part] == value for part, value in wanted):
+            flows.setdefault(name, []).append(packet)
+    if not flows:
+        step = f"its flows between these addresses: {', '.join(list(near)[:5])}" if near else "none of its flows is between these addresses"
+        raise Refused(f"{run.folder}: no packet of that flow; {step}")
+    arrivals = kept.rows_of(run, "packets", 0, None)["arrival_ns"]
+    return [lives.flow_document(name, packets, arrivals) for name, packets in flows.items()]
+
+
 def document_of(run: Kept, flow: str) -> dict[str, Any]:
     """The document of `why --json`."""
+    if run.has_units:
+        return {"run": str(run.folder), "door": run.door, "causes_missing": None, "flows": _carried_flows(run, parse_key(flow))}
     found = flows_of(run, parse_key(flow))
     try:
         kept.check_inputs(run)
@@ -259,6 +285,9 @@ def text_of(document: dict[str, Any]) -> str:
     """The document as people read it."""
     lines = []
     for flow in document["flows"]:
+        if "stories" in flow:
+            lines += [*lives.flow_text(flow, CHANGES), ""]
+            continue
         state = "on the fast path" if flow["on_fast_path"] else "off the fast path"
         lines += [
             f"{flow['flow']}: {flow['packets']} packets, {flow['bytes']} bytes in {span(flow['last_ns'] - flow['first_ns'])}",
