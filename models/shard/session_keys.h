@@ -40,8 +40,9 @@ class SessionKeysSink {
   ~SessionKeysSink() = default;
 };
 
+// A host's half; peers are numbered by their place in `peers`.
 struct SessionKeysConfig {
-  crypto::SecretKey own;
+  crypto::SecretKey own;                                             // static
   std::vector<crypto::PublicKey> peers;                              // 1 .. 256
   crypto::AeadAlgorithm cipher = crypto::AeadAlgorithm::kAes256Gcm;  // must run on this machine
   Nanos rekey_after = Seconds(120);                                  // by time: 10 ms ..
@@ -72,7 +73,7 @@ class SessionKeys {
   // A packet that came, which is decrypted in place.
   crypto::ChannelStatus Input(MutableBytes packet, const crypto::ChannelAddress& from, Nanos now,
                               SessionKeysSink& sink);
-  // What is due at `now`: to be called some times in `retry`.
+  // What is due at `now`: to be called some times in `retry`. Time never runs backwards.
   void Tick(Nanos now, SessionKeysSink& sink);
   // So much text has the newest sending key sealed (Unit::key_use).
   void OnUse(std::size_t peer, std::uint64_t bytes);
