@@ -24,8 +24,8 @@ class Future {
   // The packets that `chosen` says, in the same order.
   Future(const Future& all, const std::function<bool(std::size_t packet)>& chosen);
 
-  // By number of the packet, below size(). Key and VLAN are empty where it is not decidable, the type then is
-  // control; times are Arrival::time.
+  // By number of the packet, below size(). Where it is not decidable its key is empty, and its type control;
+  // times are Arrival::time.
   std::size_t size() const { return type_.size(); }
   predict::PacketType type(std::size_t packet) const { return type_[packet]; }
   const flow::FlowKey& key(std::size_t packet) const { return key_[packet]; }
