@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 
 #include "bindings/config/report_json.h"
@@ -60,6 +61,16 @@ Json FrameJson(const shard::UnitPair::Frame& frame, const PacketLife& life) {
           {"took_ns", is_out ? Json((frame.out - frame.in).count()) : Json()}};
 }
 
+// Why those datagrams were sent of which something was put into the packet, or kept for it.
+Json UsedCauses(const PacketLife& life) {
+  std::set<std::string> used;
+  for (const PacketLife::Datagram& datagram : life.datagrams)
+    for (const PacketLife::Arrival& arrival : datagram.arrivals)
+      if (arrival.verdict == shard::UnitVerdict::kHeld || arrival.verdict == shard::UnitVerdict::kDelivered)
+        used.insert(Name(datagram.cause));
+  return used;
+}
+
 // All that happened to it.
 Json LifeJson(const shard::UnitPair::Frame& frame, const PacketLife& life) {
   Json datagrams = Json::array(), requests = Json::array();
@@ -95,6 +106,7 @@ Json SummaryJson(const shard::UnitPair::Frame& frame, const PacketLife& life) {
   summary["late"] = late;
   summary["requests"] = life.requests.size();
   summary["causes"] = std::move(causes);
+  summary["used"] = UsedCauses(life);
   summary["life"] = crypto::Hex({bytes.data(), bytes.size()}).substr(0, kDigestDigits);
   return summary;
 }

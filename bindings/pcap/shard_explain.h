@@ -15,10 +15,10 @@ namespace foreflow::pcap {
 // happened to `packets` (rising) on the way, and of `all` packets what it came to:
 //   {fingerprint: of the replay,
 //    told: [{packet, capture, record, arrival, dissected, flow_key, early: why it did not come to a unit,
-//            frame: {verdict, fate, bytes, base, total, took_ns, rule}, datagrams: [..], requests: [..]}],
+//            frame: {verdict, fate, bytes, base, total, took_ns}, datagrams: [..], requests: [..]}],
 //    packets: [{packet, flow_key, early, verdict, fate, took_ns, total, lost, changed, late, requests,
-//    causes:
-//               of what was sent: {..}, life: a digest of all that happened}] or null}
+//               causes: of what was sent: {..}, used: those of what the packet was made from,
+//               life: a digest of all that happened}] or null}
 // Times are since the frame came to the first unit; null: never. Throws Refusal where there is no such
 // packet, and where packets do not rise.
 config::Json ExplainShard(const Capture& capture, const config::RunConfig& config,

@@ -177,17 +177,17 @@ def story_of(packet: dict[str, Any]) -> str:
     """What a packet came to, in words: packets with the same story are told of together."""
     if packet["early"] is not None or packet["fate"] in ("refused", "marked", "lost"):
         return end_of({**packet, "frame": packet | {"took_ns": None}})
-    causes = packet["causes"]
+    used = packet["used"]
     if not packet["lost"] and not packet["changed"]:
         story = "came out whole at once"
-    elif causes.get("asked"):
+    elif "asked" in used:
         story = "came out whole; some was lost or changed, asked for and sent again"
-    elif causes.get("tail_probe"):
+    elif "tail_probe" in used:
         story = "came out whole; the last of it was lost or changed, and sent again unasked"
-    elif causes.get("repair"):
+    elif "repair" in used:
         story = "came out whole; its repair made good what was lost or changed"
     else:
-        story = "came out whole; a copy of what was lost or changed came"
+        story = "came out whole; what was lost or changed was not needed"
     return story + (", in spite of what was overtaken" if packet["late"] else "")
 
 
