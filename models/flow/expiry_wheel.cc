@@ -35,6 +35,12 @@ inline std::uint64_t ExpiryWheel::TickOf(Nanos deadline) const {
   return since / tick + (since % tick != 0 ? 1 : 0);
 }
 
+// The tick that a wheel has reached by `now`, which is not before its start.
+inline std::uint64_t ExpiryWheel::TargetOf(Nanos now) const {
+  return (static_cast<std::uint64_t>(now.count()) - static_cast<std::uint64_t>(start_nanos_)) /
+         static_cast<std::uint64_t>(tick_nanos_);
+}
+
 Nanos ExpiryWheel::TimeOf(std::uint64_t tick) const {
   return Nanos(static_cast<std::int64_t>(static_cast<std::uint64_t>(start_nanos_) +
                                          tick * static_cast<std::uint64_t>(tick_nanos_)));
@@ -45,12 +51,17 @@ Nanos ExpiryWheel::FiresAt(Timer timer) const {
   return TimeOf(now_ + ahead);
 }
 
-void ExpiryWheel::Arm(Timer timer, Nanos deadline) {
+std::uint32_t ExpiryWheel::TickFor(Nanos deadline) const {
+  return static_cast<std::uint32_t>(std::clamp(TickOf(deadline), now_ + 1, now_ + kFarthest));
+}
+
+void ExpiryWheel::ArmAt(Timer timer, std::uint32_t tick) {
   if (IsArmed(timer)) Unlink(timer);
-  const std::uint64_t tick = std::clamp(TickOf(deadline), now_ + 1, now_ + kFarthest);
-  links_[timer].tick = static_cast<std::uint32_t>(tick);
+  links_[timer].tick = tick;
   Place(timer);
 }
+
+void ExpiryWheel::Arm(Timer timer, Nanos deadline) { ArmAt(timer, TickFor(deadline)); }
 
 void ExpiryWheel::Disarm(Timer timer) {
   if (IsArmed(timer)) Unlink(timer);
@@ -111,11 +122,15 @@ unsigned ExpiryWheel::NextOccupied(unsigned level, unsigned from) const {
 
 ExpiryWheel::Timer ExpiryWheel::Next(Nanos now) {
   if (now.count() < start_nanos_) return kNone;
-  const std::uint64_t target =
-      (static_cast<std::uint64_t>(now.count()) - static_cast<std::uint64_t>(start_nanos_)) /
-      static_cast<std::uint64_t>(tick_nanos_);
+  const std::uint64_t target = TargetOf(now);
   if (target > now_ && target - now_ > kFarthest) Jump(target - kFarthest);
   return Pop(target);
+}
+
+bool ExpiryWheel::IsPastAll(Nanos now) const {
+  if (now.count() < start_nanos_) return false;
+  const std::uint64_t target = TargetOf(now);
+  return target > now_ && target - now_ > kFarthest;
 }
 
 // Else an owner that arms timers anew as they fire would do so once for each 2^31 ticks of the jump.

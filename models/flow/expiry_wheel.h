@@ -28,6 +28,10 @@ class ExpiryWheel {
   // Arms a timer, or arms it anew when it is armed.
   void Arm(Timer timer, Nanos deadline);
   void Disarm(Timer timer);
+  // For owners that arm timers later than their deadlines were set. The low half of the tick at which a timer
+  // of this deadline fires, were it armed now, and arming by that while the wheel has not reached it.
+  std::uint32_t TickFor(Nanos deadline) const;
+  void ArmAt(Timer timer, std::uint32_t tick);
   bool IsArmed(Timer timer) const { return links_[timer].next != kUnlinked; }
   // The time at which an armed timer fires.
   Nanos FiresAt(Timer timer) const;
@@ -36,11 +40,16 @@ class ExpiryWheel {
   // the timer, or to `now` once none is left. `now` may go back: nothing fires then.
   Timer Next(Nanos now);
 
+  // Whether by `now` every timer fires that has been armed, or might have been by TickFor: it is more than
+  // 2^31 - 1 ticks ahead.
+  bool IsPastAll(Nanos now) const;
+
   // Fetches a timer's memory ahead of arming it.
   void Prefetch(Timer timer) const { __builtin_prefetch(&links_[timer], 1); }
 
-  // The time of the last tick that the wheel has reached.
+  // The time of the last tick that the wheel has reached, and the low half of its number.
   Nanos time() const { return TimeOf(now_); }
+  std::uint32_t tick() const { return static_cast<std::uint32_t>(now_); }
   std::size_t bytes() const { return links_.size() * sizeof(Link) + sizeof(*this); }
 
  private:
@@ -57,6 +66,7 @@ class ExpiryWheel {
   };
 
   std::uint64_t TickOf(Nanos deadline) const;
+  std::uint64_t TargetOf(Nanos now) const;
   Nanos TimeOf(std::uint64_t tick) const;
   void Place(Timer timer);
   Timer Pop(std::uint64_t target);

@@ -96,7 +96,11 @@ RC_GTEST_PROP(ExpiryWheel, FiresEveryTimerAtItsTickInOrder, ()) {
       case 1: {
         const std::int64_t deadline =
             now + *Ticks() * tick + *rc::gen::inRange<std::int64_t>(-tick, tick + 1);
-        wheel.Arm(timer, Nanos(deadline));
+        if (*rc::gen::arbitrary<bool>()) {
+          wheel.Arm(timer, Nanos(deadline));
+        } else {
+          wheel.ArmAt(timer, wheel.TickFor(Nanos(deadline)));
+        }
         naive.Arm(timer, deadline);
         RC_ASSERT(wheel.FiresAt(timer).count() == naive.FiresAt(timer));
         break;
@@ -112,6 +116,8 @@ RC_GTEST_PROP(ExpiryWheel, FiresEveryTimerAtItsTickInOrder, ()) {
       default: {
         // Not always until none is left, so that timers are armed while a tick fires; sometimes back in time.
         const std::int64_t at = *rc::gen::weightedElement<std::int64_t>({{9, now}, {1, now - 3 * tick}});
+        RC_ASSERT(wheel.IsPastAll(Nanos(at)) == (at >= start && (at - naive.time()) / tick > 2147483647));
+        RC_ASSERT(wheel.tick() == static_cast<std::uint32_t>((naive.time() - start) / tick));
         for (int i = *rc::gen::inRange(1, 15); i > 0; --i) {
           const Timer expected = naive.Next(at);
           RC_ASSERT(wheel.Next(Nanos(at)) == expected);
