@@ -15,21 +15,32 @@ void Store24(std::uint8_t* at, std::uint32_t value) {
 
 bool IsFragment(ShardType type) { return type == ShardType::kData || type == ShardType::kRepair; }
 
-}  // namespace
-
-const std::uint8_t* Decode(const std::uint8_t* at, const std::uint8_t* end, ShardHeader& header) {
-  if (!Holds(at, end, ShardHeader::kBytes)) return nullptr;
+// Headers whose bytes are there. False: of no type that is known, or with a UUID where none belongs.
+bool Load(const std::uint8_t* at, ShardHeader& header) {
   const std::uint8_t type = at[0] & 7;
-  const bool has_uuid = (at[0] & kUuidBit) != 0;
-  if (type == 0 || type > kLastShardType) return nullptr;
+  if (type == 0 || type > kLastShardType) return false;
   header.version = at[0] >> 4;
   header.type = static_cast<ShardType>(type);
-  header.has_uuid = has_uuid;
-  if (has_uuid && !IsFragment(header.type)) return nullptr;
+  header.has_uuid = (at[0] & kUuidBit) != 0;
   header.epoch = at[1];
   header.session = Load32(at + 2);
   header.number = Load64(at + 6);
-  return at + ShardHeader::kBytes;
+  return !header.has_uuid || IsFragment(header.type);
+}
+
+void Load(const std::uint8_t* at, FragmentHeader& header) {
+  const std::uint64_t word = Load64(at);
+  header.base_delta = static_cast<std::uint32_t>(word >> 40);
+  header.index = static_cast<std::uint8_t>(word >> 32);
+  header.total = static_cast<std::uint8_t>(word >> 24);
+  header.length = static_cast<std::uint16_t>(word >> 8);
+  header.sent_us = static_cast<std::uint32_t>(word & 0xff) << 16 | Load16(at + 8);
+}
+
+}  // namespace
+
+const std::uint8_t* Decode(const std::uint8_t* at, const std::uint8_t* end, ShardHeader& header) {
+  return Holds(at, end, ShardHeader::kBytes) && Load(at, header) ? at + ShardHeader::kBytes : nullptr;
 }
 
 std::uint8_t* Encode(std::uint8_t* at, const std::uint8_t* end, const ShardHeader& header) {
@@ -44,11 +55,7 @@ std::uint8_t* Encode(std::uint8_t* at, const std::uint8_t* end, const ShardHeade
 
 const std::uint8_t* Decode(const std::uint8_t* at, const std::uint8_t* end, FragmentHeader& header) {
   if (!Holds(at, end, FragmentHeader::kBytes)) return nullptr;
-  header.base_delta = Load24(at);
-  header.index = at[3];
-  header.total = at[4];
-  header.length = Load16(at + 5);
-  header.sent_us = Load24(at + 7);
+  Load(at, header);
   return at + FragmentHeader::kBytes;
 }
 
@@ -161,23 +168,22 @@ const char* Name(ShardFault fault) {
 }
 
 ShardFault ReadShardMessage(BytesView datagram, ShardMessage& message) {
-  const std::uint8_t* const end = datagram.end();
+  const std::uint8_t* const at = datagram.data;
   if (datagram.size < ShardHeader::kBytes + kShardTagBytes) return ShardFault::kShort;
-  if (datagram.data[0] >> 4 != ShardHeader::kVersion) return ShardFault::kVersion;
-  const std::uint8_t* at = Decode(datagram.begin(), end, message.header);
-  if (at == nullptr) return ShardFault::kType;
-  const ShardHeader& header = message.header;
+  if (at[0] >> 4 != ShardHeader::kVersion) return ShardFault::kVersion;
+  ShardHeader& header = message.header;
+  if (!Load(at, header)) return ShardFault::kType;
   if (!IsFragment(header.type)) {
     message.fragment = {};
     message.associated = datagram.First(ShardHeader::kBytes);
-    message.sealed = {at, static_cast<std::size_t>(end - at) - kShardTagBytes};
-    message.tag = end - kShardTagBytes;
+    message.sealed = {at + ShardHeader::kBytes, datagram.size - ShardHeader::kBytes - kShardTagBytes};
+    message.tag = datagram.end() - kShardTagBytes;
     return ShardFault::kNone;
   }
   const std::size_t clear = ShardClearBytes(header.type, header.has_uuid);
   if (datagram.size < clear + kShardTagBytes) return ShardFault::kShort;
-  at = Decode(at, end, message.fragment);
-  const FragmentHeader& fragment = message.fragment;
+  FragmentHeader& fragment = message.fragment;
+  Load(at + ShardHeader::kBytes, fragment);
   if (fragment.total == 0 || fragment.total > kMostFragments || fragment.length == 0)
     return ShardFault::kTotal;
   const std::size_t unit = FragmentUnit(fragment.length, fragment.total);
@@ -189,15 +195,14 @@ ShardFault ReadShardMessage(BytesView datagram, ShardMessage& message) {
   const std::uint32_t nearest = is_repair ? fragment.total : fragment.index;
   if (fragment.base_delta > header.number || fragment.base_delta < nearest) return ShardFault::kNumber;
   if (header.has_uuid) {
-    PacketUuid uuid;
-    at = Decode(at, end, uuid);
-    if (!Equal(uuid.bytes, UuidOf(header.session, message.base()).bytes)) return ShardFault::kUuid;
+    const auto uuid = LoadBytes<PacketUuid::kBytes>(at + ShardHeader::kBytes + FragmentHeader::kBytes);
+    if (!Equal(uuid, UuidOf(header.session, message.base()).bytes)) return ShardFault::kUuid;
   }
   const std::size_t text = fragment.index + 1 < fragment.total ? unit : fragment.length - before_last;
   if (datagram.size != clear + text + kShardTagBytes) return ShardFault::kSize;
-  message.associated = {datagram.data, clear};
-  message.sealed = {at, text};
-  message.tag = at + text;
+  message.associated = {at, clear};
+  message.sealed = {at + clear, text};
+  message.tag = at + clear + text;
   return ShardFault::kNone;
 }
 
