@@ -2,6 +2,7 @@
 #include "models/shard/reassembler.h"
 
 #include <algorithm>
+#include <new>
 #include <string>
 
 #include "models/base/refusal.h"
@@ -57,18 +58,19 @@ const char* Name(FragmentFate fate) {
 }
 
 Reassembler::Reassembler(const ReassemblerConfig& config)
-    : slot_count_(Checked(config).slots),
+    : slot_bits_(static_cast<unsigned>(__builtin_ctzll(Checked(config).slots))),
+      lines_a_slot_((sizeof(Slot) + config.most_fragments * sizeof(FragmentHandle) + sizeof(Line) - 1) /
+                    sizeof(Line)),
       most_fragments_(config.most_fragments),
       least_bytes_(config.least_fragment_bytes),
-      stride_(config.most_fragments + 1),
       capacity_(config.held),
       share_(config.held / config.sessions),
       shortest_(config.shortest),
       longest_(config.longest),
-      slots_(config.sessions * config.slots),
-      handles_(config.sessions * config.slots * stride_),
+      lines_(config.sessions * config.slots * lines_a_slot_),
       sessions_(config.sessions),
       wheel_(config.sessions * config.slots, config.tick, config.start) {
+  for (std::size_t i = 0; i < lines_.size(); i += lines_a_slot_) new (&lines_[i]) Slot;
   for (Session& session : sessions_) session.time = config.longest;
 }
 
@@ -78,137 +80,170 @@ void Reassembler::SetTime(std::size_t session, Nanos time) {
 
 FragmentFate Reassembler::Input(const ArrivedFragment& fragment, Nanos now, WholePacket& whole,
                                 FragmentSink& sink, Work& work) {
-  const wire::FragmentHeader& header = fragment.header;
   work.Add(WorkItem::kProbe);
   work.Add(WorkItem::kCacheLine, 2);
-  const auto place = static_cast<Place>(PlaceOf(fragment.session, fragment.base));
-  Slot& slot = slots_[place];
-  const bool is_taken = slot.state != State::kEmpty;
-  if (!is_taken || slot.base != fragment.base) {
-    // A packet that is not known yet.
-    if (is_taken && fragment.base < slot.base) return Refuse(FragmentFate::kStale);
-    if (header.total > most_fragments_) return Refuse(FragmentFate::kTooMany);
-    if (header.total > 1 && wire::FragmentUnit(header.length, header.total) < least_bytes_)
-      return Refuse(FragmentFate::kTooSmall);
-    if (slot.state == State::kUnderWay) Drop(place, FragmentFate::kOverrun, sink, work);
-    slot.state = State::kEmpty;
-  }
-  const std::uint64_t bit = std::uint64_t{1} << header.index;
-  switch (slot.state) {
-    case State::kWhole:
-      return Refuse(fragment.is_repair ? FragmentFate::kRepairUnused : FragmentFate::kAlreadyWhole);
-    case State::kGivenUp:
-      return Refuse(FragmentFate::kTooLate);
-    case State::kUnderWay:
-      if (slot.length != header.length || slot.total != header.total) return Refuse(FragmentFate::kConflict);
-      if (slot.epoch != fragment.epoch) return Refuse(FragmentFate::kMixedEpoch);
-      if (fragment.is_repair ? slot.has_repair : (slot.present & bit) != 0)
-        return Refuse(FragmentFate::kDuplicate);
-      break;
-    case State::kEmpty:
-      break;
-  }
-  if (held_ == capacity_) MakeRoom(fragment.session, place, sink, work);
-  if (slot.state == State::kEmpty) Begin(place, fragment, now);
+  const Place place = PlaceOf(fragment.session, fragment.base);
+  Slot& slot = SlotAt(place);
+  if (slot.base != fragment.base || slot.state != State::kUnderWay)
+    return InputOther(place, fragment, now, whole, sink, work);
+  const wire::FragmentHeader& header = fragment.header;
+  if (slot.length != header.length || slot.total != header.total) return Refuse(FragmentFate::kConflict);
+  if (slot.epoch != fragment.epoch) return Refuse(FragmentFate::kMixedEpoch);
+  if (fragment.is_repair ? slot.has_repair : (slot.missing >> header.index & 1) == 0)
+    return Refuse(FragmentFate::kDuplicate);
+  if (held() == capacity_) MakeRoom(fragment.session, place, sink, work);
   work.Add(WorkItem::kUpdate);
-  FragmentHandle* const handles = &handles_[place * stride_];
+  Hold(sessions_[fragment.session]);
+  return Take(slot, fragment) ? Complete(place, whole, sink, work) : FragmentFate::kHeld;
+}
+
+// The fragment of a packet that is not under way: a new one, or one that was.
+[[gnu::noinline]] FragmentFate Reassembler::InputOther(Place place, const ArrivedFragment& fragment,
+                                                       Nanos now, WholePacket& whole, FragmentSink& sink,
+                                                       Work& work) {
+  const wire::FragmentHeader& header = fragment.header;
+  Slot& slot = SlotAt(place);
+  if (slot.state != State::kEmpty) {
+    if (fragment.base < slot.base) return Refuse(FragmentFate::kStale);
+    if (fragment.base == slot.base && slot.state == State::kGivenUp) return Refuse(FragmentFate::kTooLate);
+    if (fragment.base == slot.base)
+      return Refuse(fragment.is_repair ? FragmentFate::kRepairUnused : FragmentFate::kAlreadyWhole);
+  }
+  if (header.total > most_fragments_) return Refuse(FragmentFate::kTooMany);
+  if (header.total > 1 && wire::FragmentUnit(header.length, header.total) < least_bytes_)
+    return Refuse(FragmentFate::kTooSmall);
+  if (slot.state == State::kUnderWay) Drop(place, FragmentFate::kOverrun, sink, work);
+  if (held() == capacity_) MakeRoom(fragment.session, place, sink, work);
+  work.Add(WorkItem::kUpdate);
+  slot.base = fragment.base;
+  slot.missing = AllOf(header.total);
+  slot.first = now;
+  slot.length = header.length;
+  slot.total = header.total;
+  slot.epoch = fragment.epoch;
+  slot.ecn = 0;
+  slot.has_repair = false;
+  if (Take(slot, fragment)) {  // whole at once: never under way
+    Hand(slot, whole);
+    return FragmentFate::kDelivered;
+  }
+  Session& session = sessions_[fragment.session];
+  Link(place, session, now);
+  Hold(session);
+  return FragmentFate::kHeld;
+}
+
+// True: the packet is whole.
+inline bool Reassembler::Take(Slot& slot, const ArrivedFragment& fragment) {
+  slot.ecn = static_cast<std::uint8_t>(slot.ecn | 1 << (fragment.ecn & 3));
   if (fragment.is_repair) {
     slot.has_repair = true;
-    handles[most_fragments_] = fragment.handle;
+    slot.repair = fragment.handle;
   } else {
-    slot.present |= bit;
-    handles[header.index] = fragment.handle;
+    slot.missing &= ~(std::uint64_t{1} << fragment.header.index);
+    slot.fragments()[fragment.header.index] = fragment.handle;
   }
-  slot.ecn = static_cast<std::uint8_t>(slot.ecn | 1 << (fragment.ecn & 3));
-  Count(fragment.session, sessions_[fragment.session].held + 1);
-  const std::uint64_t missing = AllOf(slot.total) & ~slot.present;
-  if (missing != 0 && !(slot.has_repair && (missing & (missing - 1)) == 0)) return FragmentFate::kHeld;
+  return slot.missing == 0 || (slot.has_repair && (slot.missing & (slot.missing - 1)) == 0);
+}
 
+[[gnu::noinline]] FragmentFate Reassembler::Complete(Place place, WholePacket& whole, FragmentSink& sink,
+                                                     Work& work) {
+  Slot& slot = SlotAt(place);
   if (IsEcnMixed(slot.ecn)) {
     Drop(place, FragmentFate::kEcnMixed, sink, work);
     return FragmentFate::kEcnMixed;
   }
-  whole.base = slot.base;
-  whole.fragments = handles;
-  whole.total = slot.total;
-  whole.length = slot.length;
-  whole.ecn = MergedEcn(slot.ecn);
-  whole.missing = missing == 0 ? WholePacket::kNone : static_cast<std::size_t>(__builtin_ctzll(missing));
-  whole.has_repair = slot.has_repair;
-  whole.repair = handles[most_fragments_];
-  whole.first = slot.first;
-  const std::uint32_t parts = slot.total - (missing == 0 ? 0u : 1u) + (slot.has_repair ? 1u : 0u);
-  Unlink(place);
-  Count(fragment.session, sessions_[fragment.session].held - parts);
-  counts_[static_cast<std::size_t>(FragmentFate::kDelivered)] += parts;
-  slot.state = State::kWhole;
+  Session& session = sessions_[SessionOf(place)];
+  Unlink(slot, session);
+  Release(session, PartsOf(slot));
+  Hand(slot, whole);
   return FragmentFate::kDelivered;
 }
 
+inline void Reassembler::Hand(Slot& slot, WholePacket& whole) {
+  counts_[static_cast<std::size_t>(FragmentFate::kDelivered)] += PartsOf(slot);
+  slot.state = State::kWhole;
+  whole.base = slot.base;
+  whole.fragments = slot.fragments();
+  whole.total = slot.total;
+  whole.length = slot.length;
+  whole.ecn = MergedEcn(slot.ecn);
+  whole.missing =
+      slot.missing == 0 ? WholePacket::kNone : static_cast<std::size_t>(__builtin_ctzll(slot.missing));
+  whole.has_repair = slot.has_repair;
+  whole.repair = slot.repair;
+  whole.first = slot.first;
+}
+
+// A timer is not disarmed when its packet goes, but left to the packet that comes to the slot next: where it
+// fires before that one's deadline, it is armed again. So a packet that is whole in time costs it nothing.
 void Reassembler::Expire(Nanos now, FragmentSink& sink, Work& work) {
+  const bool is_past_all = wheel_.IsPastAll(now);
   for (flow::ExpiryWheel::Timer timer = wheel_.Next(now); timer != flow::ExpiryWheel::kNone;
-       timer = wheel_.Next(now))
-    Drop(timer, FragmentFate::kTimedOut, sink, work);
+       timer = wheel_.Next(now)) {
+    Slot& slot = SlotAt(timer);
+    slot.is_armed = false;
+    if (slot.state != State::kUnderWay) continue;
+    if (is_past_all || slot.deadline == wheel_.tick()) {
+      Drop(timer, FragmentFate::kTimedOut, sink, work);
+    } else {
+      wheel_.ArmAt(timer, slot.deadline);
+      slot.is_armed = true;
+    }
+  }
 }
 
 void Reassembler::Forget(std::size_t index, FragmentSink& sink, Work& work) {
   while (sessions_[index].oldest != kNone)
     Drop(sessions_[index].oldest, FragmentFate::kForgotten, sink, work);
-  for (std::size_t i = 0; i < slot_count_; ++i) slots_[index * slot_count_ + i].state = State::kEmpty;
+  const std::size_t slots = std::size_t{1} << slot_bits_;
+  for (std::size_t i = 0; i < slots; ++i) SlotAt(PlaceOf(index, i)).state = State::kEmpty;
 }
 
 std::uint64_t Reassembler::Present(std::size_t session, std::uint64_t base) const {
-  const Slot& slot = slots_[PlaceOf(session, base)];
-  return slot.state == State::kUnderWay && slot.base == base ? slot.present : 0;
+  const Slot& slot = SlotAt(PlaceOf(session, base));
+  return slot.state == State::kUnderWay && slot.base == base ? AllOf(slot.total) & ~slot.missing : 0;
 }
 
 std::size_t Reassembler::bytes() const {
-  return slots_.size() * sizeof(Slot) + handles_.size() * sizeof(FragmentHandle) +
-         sessions_.size() * sizeof(Session) + wheel_.bytes() + sizeof(*this);
+  return lines_.size() * sizeof(Line) + sessions_.size() * sizeof(Session) + wheel_.bytes() + sizeof(*this);
 }
 
-void Reassembler::Begin(Place place, const ArrivedFragment& fragment, Nanos now) {
-  Slot& slot = slots_[place];
-  Session& session = sessions_[fragment.session];
-  slot.base = fragment.base;
-  slot.present = 0;
-  slot.first = now;
-  slot.length = fragment.header.length;
-  slot.total = fragment.header.total;
-  slot.epoch = fragment.epoch;
+inline void Reassembler::Link(Place place, Session& session, Nanos now) {
+  Slot& slot = SlotAt(place);
   slot.state = State::kUnderWay;
-  slot.has_repair = false;
-  slot.ecn = 0;
   slot.older = session.newest;
   slot.newer = kNone;
-  (session.newest == kNone ? session.oldest : slots_[session.newest].newer) = place;
+  (session.newest == kNone ? session.oldest : SlotAt(session.newest).newer) = place;
   session.newest = place;
-  wheel_.Arm(place, now + session.time);
   ++packets_;
+  const std::uint32_t deadline = wheel_.TickFor(now + session.time);
+  if (!slot.is_armed || deadline - wheel_.tick() < slot.deadline - wheel_.tick()) {
+    wheel_.ArmAt(place, deadline);
+    slot.is_armed = true;
+  }
+  slot.deadline = deadline;
 }
 
-void Reassembler::Unlink(Place place) {
-  Slot& slot = slots_[place];
-  Session& session = sessions_[SessionOf(place)];
-  (slot.older == kNone ? session.oldest : slots_[slot.older].newer) = slot.newer;
-  (slot.newer == kNone ? session.newest : slots_[slot.newer].older) = slot.older;
-  wheel_.Disarm(place);
+inline void Reassembler::Unlink(Slot& slot, Session& session) {
+  (slot.older == kNone ? session.oldest : SlotAt(slot.older).newer) = slot.newer;
+  (slot.newer == kNone ? session.newest : SlotAt(slot.newer).older) = slot.older;
   --packets_;
 }
 
-void Reassembler::Drop(Place place, FragmentFate why, FragmentSink& sink, Work& work) {
-  Slot& slot = slots_[place];
-  const FragmentHandle* const handles = &handles_[place * stride_];
+[[gnu::noinline]] void Reassembler::Drop(Place place, FragmentFate why, FragmentSink& sink, Work& work) {
+  Slot& slot = SlotAt(place);
+  const FragmentHandle* const handles = slot.fragments();
   std::uint32_t parts = 0;
-  for (std::uint64_t left = slot.present; left != 0; left &= left - 1, ++parts)
+  for (std::uint64_t left = AllOf(slot.total) & ~slot.missing; left != 0; left &= left - 1, ++parts)
     sink.OnDropped(handles[__builtin_ctzll(left)], why);
   if (slot.has_repair) {
-    sink.OnDropped(handles[most_fragments_], why);
+    sink.OnDropped(slot.repair, why);
     ++parts;
   }
-  Unlink(place);
-  const std::size_t session = SessionOf(place);
-  Count(session, sessions_[session].held - parts);
+  Session& session = sessions_[SessionOf(place)];
+  Unlink(slot, session);
+  Release(session, parts);
   counts_[static_cast<std::size_t>(why)] += parts;
   slot.state = State::kGivenUp;
   work.Add(WorkItem::kUpdate);
@@ -216,21 +251,27 @@ void Reassembler::Drop(Place place, FragmentFate why, FragmentSink& sink, Work& 
 
 // All is full: where the newcomer is below its share, some session is over its own. Never the packet at
 // `keep`, to which the newcomer belongs: it alone is less than a share.
-void Reassembler::MakeRoom(std::size_t newcomer, Place keep, FragmentSink& sink, Work& work) {
+[[gnu::noinline]] void Reassembler::MakeRoom(std::size_t newcomer, Place keep, FragmentSink& sink,
+                                             Work& work) {
   const std::size_t from = sessions_[newcomer].held >= share_ ? newcomer : first_over_;
   const Place oldest = sessions_[from].oldest;
-  Drop(oldest == keep ? slots_[oldest].newer : oldest, FragmentFate::kEvicted, sink, work);
+  Drop(oldest == keep ? SlotAt(oldest).newer : oldest, FragmentFate::kEvicted, sink, work);
 }
 
-inline void Reassembler::Count(std::size_t index, std::uint32_t held) {
-  Session& session = sessions_[index];
+inline void Reassembler::Hold(Session& session) {
+  ++counts_[static_cast<std::size_t>(FragmentFate::kHeld)];
+  if (session.held++ == share_) CrossShare(session, true);
+}
+
+inline void Reassembler::Release(Session& session, std::uint32_t parts) {
   const bool was_over = session.held > share_;
-  held_ = held_ - session.held + held;
-  session.held = held;
-  counts_[static_cast<std::size_t>(FragmentFate::kHeld)] = held_;
-  const bool is_over = held > share_;
-  if (was_over == is_over) return;
-  const auto self = static_cast<std::uint32_t>(index);
+  counts_[static_cast<std::size_t>(FragmentFate::kHeld)] -= parts;
+  session.held -= parts;
+  if (was_over && session.held <= share_) CrossShare(session, false);
+}
+
+[[gnu::noinline]] void Reassembler::CrossShare(Session& session, bool is_over) {
+  const auto self = static_cast<std::uint32_t>(&session - sessions_.data());
   if (is_over) {
     session.before = last_over_;
     session.after = kNone;

@@ -410,6 +410,102 @@ TEST(Reassembly, LaterFragmentsDoNotRestartThePacketsTime) {
   EXPECT_EQ(direct.Input(0, 0, 3, 4, Millis(6)), FragmentFate::kTooLate);
 }
 
+// Each packet's time is its own, whatever the slot's last packet had, whatever the session has had since, and
+// however time jumps: against a list of all packets under way and the ticks at which they end.
+TEST(Reassembly, EveryPacketHasItsOwnTime) {
+  std::size_t timed_out = 0, jumps = 0;
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    SCOPED_TRACE(seed);
+    Rng rng(seed, "times");
+    ReassemblerConfig config;
+    config.sessions = 1 + rng.Below(3);
+    config.slots = 8u << rng.Below(3);
+    config.most_fragments = 4;
+    config.held = 4096;
+    config.shortest = Nanos(1);
+    config.longest = Seconds(10);
+    config.start = Nanos(static_cast<std::int64_t>(rng.Below(1000)));
+    config.tick = std::array{Nanos(1), Nanos(7), Micros(100)}[rng.Below(3)];
+    Direct direct(config);
+    const std::int64_t tick = config.tick.count(), start = config.start.count();
+    constexpr std::int64_t kFarthest = 2'147'483'647;
+    struct UnderWay {
+      std::int64_t ends;
+      FragmentHandle handle;
+    };
+    std::map<std::pair<std::size_t, std::uint64_t>, UnderWay> under_way;
+    std::array<Nanos, 3> time;
+    time.fill(config.longest);
+    std::array<std::uint64_t, 3> base{};
+    std::int64_t reached = 0;
+    FragmentHandle next = 0;
+    Nanos now = config.start;
+    for (int step = 0; step < 2000; ++step) {
+      const std::size_t session = rng.Below(static_cast<std::uint32_t>(config.sessions));
+      const std::uint32_t what = rng.Below(100);
+      if (what < 5) {
+        time[session] = Nanos(1 + static_cast<std::int64_t>(rng.Below(200)) * (what == 0 ? 1'000'000 : 200));
+        direct.reassembler.SetTime(session, time[session]);
+      }
+      if (what < 30) now += Nanos(static_cast<std::int64_t>(rng.Below(20'000)));
+      if (what == 30) now += Seconds(1 + static_cast<std::int64_t>(rng.Below(20)));
+      if (what == 31) now = Nanos(now.count() / 2);
+      if (what < 50) {
+        std::set<FragmentHandle> expected;
+        if (now >= config.start) {
+          const std::int64_t target = (now.count() - start) / tick;
+          if (target - reached > kFarthest) ++jumps;
+          reached = std::max(reached, target);
+          for (auto it = under_way.begin(); it != under_way.end();) {
+            const bool is_over = it->second.ends <= reached;
+            if (is_over) expected.insert(it->second.handle);
+            it = is_over ? under_way.erase(it) : std::next(it);
+          }
+        }
+        direct.reassembler.Expire(now, direct.sink, direct.work);
+        ASSERT_EQ(std::set<FragmentHandle>(direct.sink.back.begin(), direct.sink.back.end()), expected);
+        timed_out += expected.size();
+        direct.sink.back.clear();
+      }
+      // The last packet of the session is made whole, or another one begins; of the slot's last only its
+      // timer is left.
+      const auto last = under_way.find({session, base[session]});
+      ArrivedFragment fragment;
+      fragment.session = session;
+      fragment.header.total = 2;
+      fragment.header.length = 500;
+      fragment.handle = next++;
+      if (last != under_way.end() && rng.Below(2) == 0) {
+        fragment.base = base[session];
+        fragment.header.index = 1;
+        ASSERT_EQ(direct.reassembler.Input(fragment, now, direct.whole, direct.sink, direct.work),
+                  FragmentFate::kDelivered);
+        ASSERT_EQ(direct.whole.fragments[0], last->second.handle);
+        under_way.erase(last);
+        continue;
+      }
+      fragment.base = base[session] += 1 + rng.Below(3);
+      ASSERT_EQ(direct.reassembler.Input(fragment, now, direct.whole, direct.sink, direct.work),
+                FragmentFate::kHeld);
+      if (!direct.sink.back.empty()) {  // overrun
+        ASSERT_EQ(direct.sink.back.size(), 1u);
+        const auto is_it = [&](const auto& each) { return each.second.handle == direct.sink.back[0]; };
+        const auto overrun = std::find_if(under_way.begin(), under_way.end(), is_it);
+        ASSERT_NE(overrun, under_way.end());
+        under_way.erase(overrun);
+        direct.sink.back.clear();
+      }
+      const std::int64_t deadline = (now + time[session]).count();
+      const std::int64_t ends = deadline <= start ? 0 : (deadline - start + tick - 1) / tick;
+      under_way[{session, fragment.base}] = {std::clamp(ends, reached + 1, reached + kFarthest),
+                                             fragment.handle};
+      ASSERT_EQ(direct.reassembler.packets(), under_way.size());
+    }
+  }
+  EXPECT_GT(timed_out, 5000u);
+  EXPECT_GT(jumps, 10u);
+}
+
 TEST(Reassembly, ALaterPacketOfThePlaceOverruns) {
   ReassemblerConfig config;
   config.slots = 16;

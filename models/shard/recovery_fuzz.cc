@@ -68,7 +68,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         cut.total = static_cast<std::uint8_t>(1 + operation[1] % 5);
         cut.length = static_cast<std::uint16_t>(100u * cut.total);
         ++sink.held;
-        const auto packet = buffer.Hold(cut, sent, now, sink, work);
+        const auto packet = buffer.Hold(cut, static_cast<FragmentHandle>(sent), now, sink, work);
         for (std::size_t i = 0; i < cut.total; ++i)
           buffer.OnSent(sent++, SentKind::kFragment, packet, i, 140, now, work);
         break;

@@ -307,7 +307,8 @@ TEST(RetransmissionBuffer, AgreesWithMaps) {
       if (what == 0) {
         const auto total = static_cast<std::uint8_t>(1 + rng.Below(4));
         const PacketCut cut = CutOf(next, total);
-        const std::uint64_t packet = buffer.Hold(cut, packets.size(), now, released, work);
+        const std::uint64_t packet =
+            buffer.Hold(cut, static_cast<FragmentHandle>(packets.size()), now, released, work);
         ASSERT_EQ(packet, packets.size());
         packets[packet] = {cut, now, 0, {}, true};
         for (std::size_t i = 0; i < total; ++i) {

@@ -162,8 +162,10 @@ struct Unit::State final : PacketSink, FragmentSink, ResendSink {
         next_tick(config.start) {
     peers.reserve(config.peers);
     for (std::size_t i = 0; i < config.peers; ++i) peers.push_back(std::make_unique<Peer>(config));
-    for (std::size_t i = config.held_packets; i > 0; --i) free_copies.push_back(i - 1);
-    for (std::size_t i = config.reassembler.held + 1; i > 0; --i) free_fragments.push_back(i - 1);
+    for (std::size_t i = config.held_packets; i > 0; --i)
+      free_copies.push_back(static_cast<FragmentHandle>(i - 1));
+    for (std::size_t i = config.reassembler.held + 1; i > 0; --i)
+      free_fragments.push_back(static_cast<FragmentHandle>(i - 1));
   }
 
   // Of one call: what its parts call back needs.
