@@ -48,7 +48,13 @@ def _rule_rows(name: str) -> list[str]:
 
 
 SHARD = [
-    *(f"shard/reassembly_{row}" for row in ("16", "16_verified", "8192", "8192_verified", "16_beside_rte_reorder")),
+    *(
+        f"shard/reassembly_{under_way}{parts}{verified}"
+        for parts in ("", "_of_2")
+        for under_way in ("16", "16_uncached", "8192")
+        for verified in ("", "_verified", "_verified_beside_bare")
+    ),
+    "shard/reassembly_16_beside_rte_reorder",
     *(f"shard/whole_path_{row}" for row in ("1400_by_1400", "1400_by_350", "9000_by_1400")),
 ]
 # The rows that each program prints: one of which none is wanted is neither built nor run.
