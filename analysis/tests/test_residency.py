@@ -44,8 +44,8 @@ def test_what_cannot_be_swept_is_refused(overrides: list[str], capacities: list[
 def test_every_policy_is_run_and_the_oracle_punts_least(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A small sweep by the real programs, where they are built."""
     folder = build.BUILD / "sim"
-    if not all(list(folder.glob(f"*/{name}")) for name in ("foreflow-replay", "foreflow-dependencies", "foreflow-run")):
-        pytest.skip("foreflow-replay, foreflow-dependencies and foreflow-run are not built")
+    if not all(list(folder.glob(f"*/{name}")) for name in ("foreflow-replay", "foreflow-dependencies", "foreflow-run", "foreflow-residency-bound")):
+        pytest.skip("foreflow-replay, foreflow-dependencies, foreflow-run and foreflow-residency-bound are not built")
     monkeypatch.setattr(build, "build", lambda preset, targets: folder)
     monkeypatch.setattr(residency, "_LATENT", {"random": ("reactive", "random"), "oracle": ("oracle", None)})
     document = residency.sweep("tag", ["ruleset=acl1k", "traffic.max_packets=6000"], ["2%", "10%"], 2, tmp_path, latency_seeds=1)
@@ -57,6 +57,8 @@ def test_every_policy_is_run_and_the_oracle_punts_least(tmp_path: Path, monkeypa
         assert punts["oracle"] < min(punts[policy] for policy in residency.POLICIES)
         assert punts["anti_oracle"] <= 1.01 * punts[judged["best"]]
         assert punts["predictive"] <= 1.01 * punts[judged["best"]]
+        # Nobody without the future does better than who knows the law, and who knows it of what was seen knows less.
+        assert punts["oracle"] <= punts["law_known"] < punts["law_known_of_seen"] < punts["predictive"]
     assert all(Path(path).is_file() for path in document["outputs"]["figures"])
     assert 0 < document["tag"]["tag_cycles"] < document["tag"]["punt_cycles"]
     assert "of those in use today" in residency.text_of(document)

@@ -112,17 +112,19 @@ def _plans(random: np.random.Generator, count: int) -> list[np.ndarray]:
     return [random.choice(count, int(random.integers(STEPS[0], STEPS[1], endpoint=True)), p=weights) for _ in range(SESSIONS)]
 
 
-def _visits(seed: int, vm: int, count: int, visits: int, sure: float) -> tuple[np.ndarray, np.ndarray]:
-    """Which header each visit is to, and whether the visit before said so."""
+def _visits(seed: int, vm: int, count: int, visits: int, sure: float) -> tuple[np.ndarray, np.ndarray, list[tuple[int, list[np.ndarray]]]]:
+    """Which header each visit is to, whether the visit before said so, and the sessions from which visit on."""
     random = world.stream(seed, f"visits-{vm}")
     popular = world.zipf_weights(SESSIONS, 1.0)
     plans = _plans(random, count)
+    phases = [(0, list(plans))]
     header = np.empty(visits, dtype=np.int64)
     foretold = np.zeros(visits, dtype=bool)
     session, step = 0, len(plans[0])
     for visit in range(visits):
         if visit and visit % -(-visits // PHASES) == 0:
             plans[::2] = _plans(random, count)[::2]
+            phases.append((visit, list(plans)))
             step = len(plans[session])
         if step >= len(plans[session]):
             session, step = int(random.choice(SESSIONS, p=popular)), 0
@@ -133,7 +135,27 @@ def _visits(seed: int, vm: int, count: int, visits: int, sure: float) -> tuple[n
         else:
             header[visit] = plans[session][step]
         step += 1
-    return header, foretold
+    return header, foretold, phases
+
+
+def _law(headers: np.ndarray, phases: list[list[tuple[int, list[np.ndarray]]]], sure: float) -> dict:
+    """What there is to know of the traffic but its future, for those who judge how much can be foretold; `phases` by VM, from which of its packets on."""
+    used = np.unique(np.concatenate([session for of_vm in phases for _, sessions in of_vm for session in sessions]))
+    return {
+        "sure": sure,
+        "packets": PACKETS,
+        "gap_s": GAP_NS * 1e-9,
+        "pause_s": PAUSE_NS * 1e-9,
+        "popularity": world.zipf_weights(SESSIONS, 1.0).tolist(),
+        "headers": headers[used].tolist(),
+        "vms": [
+            {
+                "mac": int(world.vm_mac(np.asarray(vm))),
+                "phases": [{"begin": begin, "scripts": [np.searchsorted(used, session).tolist() for session in sessions]} for begin, sessions in of_vm],
+            }
+            for vm, of_vm in enumerate(phases)
+        ],
+    }
 
 
 def _traffic(seed: int, packets: int, rules: list[dict], sure: float) -> tuple[Packets, dict[str, np.ndarray], dict]:
@@ -143,11 +165,13 @@ def _traffic(seed: int, packets: int, rules: list[dict], sure: float) -> tuple[P
     visits = max(2, packets // (PACKETS * VMS))
     columns: list[list[np.ndarray]] = []
     foretold = []
+    phases = []
     for vm in range(VMS):
         random = world.stream(seed, f"times-{vm}")
-        header, told = _visits(seed, vm, len(headers), visits, sure)
+        header, told, played = _visits(seed, vm, len(headers), visits, sure)
         foretold.append(told)
         size = random.geometric(1 / PACKETS, visits)
+        phases.append([(int(size[:visit].sum()), of_phase) for visit, of_phase in played])
         gaps = world.exponential(random, GAP_NS, int(size.sum()))
         first = np.zeros(len(gaps), dtype=bool)
         first[np.concatenate([[0], size.cumsum()[:-1]])] = True
@@ -182,6 +206,7 @@ def _traffic(seed: int, packets: int, rules: list[dict], sure: float) -> tuple[P
             "law": f"a visit is followed by the next of its session with probability {sure}, else by any of the VM's sessions'",
             "share_foretold": float(np.concatenate(foretold).mean()),
         },
+        "law": _law(headers, phases, sure),
     }
     return made, {"vm": vm, "header": header}, facts
 

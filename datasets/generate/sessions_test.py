@@ -71,6 +71,29 @@ def test_sessions_foretell_and_shuffled_does_not(filters) -> None:
     assert facts["next_rule"]["share_foretold"] == 0
 
 
+def test_the_law_tells_what_was_made(filters) -> None:
+    """Its scripts are what the VMs go through: step follows step as often as it says."""
+    rules = filters("acl1k")
+    _, truth, facts = sessions.sessions(4, 20_000, rules)
+    law = facts["law"]
+    assert (law["sure"], law["packets"], law["gap_s"], law["pause_s"]) == (0.97, 4, 0.002, 0.008)
+    headers = sessions.headers_of(rules, 4)
+    index = {tuple(header): at for at, header in enumerate(law["headers"])}
+    assert len(index) == len(law["headers"])
+    for vm, of_vm in enumerate(law["vms"]):
+        assert of_vm["mac"] == 0x0200_0000_0001 + vm
+        first, second = of_vm["phases"]
+        assert first["begin"] == 0 and first["scripts"][1::2] == second["scripts"][1::2] and first["scripts"][::2] != second["scripts"][::2]
+        own = [index[tuple(headers[header].tolist())] for header in truth["header"][truth["vm"] == vm]]
+        for phase, packets in ((first, own[: second["begin"]]), (second, own[second["begin"] :])):
+            visits = [at for at, before in zip(packets, [None, *packets], strict=False) if at != before]
+            steps = {pair for script in phase["scripts"] for pair in zip(script, script[1:], strict=False)}
+            follows = sum(pair in steps for pair in zip(visits, visits[1:], strict=False)) / len(visits)
+            assert follows > 0.7
+    _, _, facts = sessions.shuffled(4, 2000, rules)
+    assert facts["law"]["sure"] == 0
+
+
 def test_a_set_without_headers_is_refused() -> None:
     ends = {"source": "any", "destination": "any", "source_port": [0, 65535], "destination_port": [0, 65535]}
     only_v6 = [{"id": 1, "priority": 1, "l3": "ipv6", "vm": "any", "protocol": "any", **ends}]

@@ -3,6 +3,9 @@
 
 Packets are decided at their recorded times by the pcap door, which counts and simulates no queues. `best` is the
 reactive policy with the fewest punts at a capacity, in the mean over seeds; predictions are added to that one.
+
+Beside the oracle, which knows when each packet comes, stand two that know the law by which the traffic was made but not
+its future: `law_known`, and `law_known_of_seen`, which has to see a step of a VM's script once before it knows it.
 """
 
 from __future__ import annotations
@@ -29,6 +32,8 @@ from foreflow.runs.store import Store
 POLICIES = ("static", "lru", "lfu", "rebalance", "random", "greedy")
 # Beside them: what is added to the best, without and with its share of writes, and the two ends.
 ADDED = ("predictive", "predictive_equal_churn", "oracle", "oracle_equal_churn", "anti_oracle")
+# What could be reached without the future, by the bound's own program.
+BOUNDS = {"law_known": (), "law_known_of_seen": ("--seen-only",)}
 CAPACITIES = ("1%", "2%", "5%", "10%", "25%", "50%")
 # One step ahead is early enough here, and more would take the room of the next; a wrong rule costs little.
 UNLESS_SAID = {"input": "sessions", "device.flow_entries": 0, "prediction.lookahead": 1, "prediction.minimum_confidence": 0.15}
@@ -72,6 +77,23 @@ def _run(cell: Cell, config: dict[str, Any], capture: Path, binary: Path) -> Val
         "punts_per_thousand": 1000 * counters["punts"] / packets,
         "writes_per_second": counters["rule_writes"] / seconds,
         "host_by_cover_per_thousand": 1000 * counters["rule_covers"] / packets,
+    }
+
+
+def _bound(cell: Cell, config: dict[str, Any], capture: Path, binary: Path) -> Values:
+    """Of BOUNDS: hazard-rate ordering by the law in the capture's sidecar."""
+    device = {**config["device"], "rules": configuration.share_or_count(cell.capacity), "residency": "lru"}
+    with tempfile.TemporaryDirectory(prefix="foreflow-") as folder:
+        resolved = Path(folder) / "RESOLVED.json"
+        resolved.write_text(json.dumps(configuration.resolved_for_run({**config, "device": device}, "reactive", cell.seed, capture, Path(folder))))
+        done = subprocess.run([str(binary), str(capture), "--config", str(resolved), *BOUNDS[cell.name]], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise Failed(f"{cell.name}, table of {cell.capacity}, seed {cell.seed}: {done.stderr.strip()}")
+    counted = json.loads(done.stdout)
+    return {
+        "hit_ratio": 1 - counted["punts"] / counted["packets"],
+        "punts_per_thousand": 1000 * counted["punts"] / counted["packets"],
+        "writes_per_second": counted["rule_writes"] / json.loads(Path(f"{capture}.json").read_text())["seconds"],
     }
 
 
@@ -125,12 +147,14 @@ def _judge(values: dict[str, list[Values]], best: str) -> dict[str, Any]:
     writes = {name: sum(of(name, "writes_per_second")) for name in (best, "predictive", "predictive_equal_churn")}
     return {
         "policies": {
-            name: {metric: {**stats.mean(of(name, metric)).as_json(), "unit": unit} for metric, unit in UNITS.items()} for name in values
+            name: {metric: {**stats.mean(of(name, metric)).as_json(), "unit": unit} for metric, unit in UNITS.items() if metric in values[name][0]}
+            for name in values
         },
         "best": best,
         "gap_closed": gap("predictive", "oracle"),
         "gap_closed_equal_churn": gap("predictive_equal_churn", "oracle_equal_churn"),
         "gap_closed_from_rebalance": gap("predictive", "oracle", "rebalance"),
+        "gap_closed_without_future": {name: gap(name, "oracle") for name in BOUNDS if name in values},
         "anti_oracle_cost": cost("anti_oracle"),
         "writes_ratio": {name: writes[name] / writes[best] if writes[best] > 0 else None for name in writes if name != best},
     }
@@ -176,7 +200,7 @@ def sweep(name: str, overrides: list[str], capacities: list[str], seeds: int | N
     # Checked one by one, so that what is wrong is named before anything runs.
     configuration.validate_capacities(capacities)
     config = configuration.resolve(name, [*words, f"device.rules={capacities[0]}"])
-    folder = build.build("sim", ["foreflow-replay", "foreflow-dependencies", "foreflow-run"])
+    folder = build.build("sim", ["foreflow-replay", "foreflow-dependencies", "foreflow-run", "foreflow-residency-bound"])
     replay = build.program(folder, "foreflow-replay")
     numbers = list(range(1, config["seeds"] + 1))
     captures = {seed: inputs.capture_for(config["input"], seed, config["traffic"]["max_packets"], rules=config["rules"]) for seed in numbers}
@@ -213,12 +237,18 @@ def sweep(name: str, overrides: list[str], capacities: list[str], seeds: int | N
                     Cell(c, "anti_oracle", "anti_oracle", best[c], seed),
                 ]
         values |= run_all(cells)
+        if config["input"] in inputs.OVER_RULES:
+            print("foreflow: what could be reached without the future", file=sys.stderr)
+            bound = build.program(folder, "foreflow-residency-bound")
+            cells = [Cell(c, name, "reactive", "lru", seed) for c in capacities for name in BOUNDS for seed in numbers]
+            for cell, value in zip(cells, pool.map(lambda cell: _bound(cell, config, captures[cell.seed], bound), cells), strict=True):
+                values.setdefault((cell.capacity, cell.name), []).append(value)
 
     document: dict[str, Any] = {
         "scenario": config["scenario"],
         "config": {key: value for key, value in config.items() if key not in ("rules", "hw", "tag_rules")} | {"seeds": len(numbers)},
         "rules": statistics,
-        "capacities": {c: _judge({p: values[c, p] for p in (*POLICIES, *ADDED)}, best[c]) for c in capacities},
+        "capacities": {c: _judge({p: values[c, p] for p in (*POLICIES, *ADDED, *BOUNDS) if (c, p) in values}, best[c]) for c in capacities},
         "chosen_on": "punts_per_thousand, mean over the seeds",
     }
     folder = out or RUNS / f"{config['scenario']}-residency-{runner.hash_of(runner.plan_all(config, ['predictive'], numbers, replay))}"
@@ -275,11 +305,12 @@ def text_of(document: dict[str, Any]) -> str:
     capacities = document["capacities"]
     for metric, unit in UNITS.items():
         rows = [[f"{metric} [{unit}]", *capacities]]
-        for policy in (*POLICIES, *ADDED):
+        for policy in next(iter(capacities.values()))["policies"]:
             cells = []
             for judged in capacities.values():
                 mark = " *" if policy == judged["best"] else ""
-                cells.append(with_interval(judged["policies"][policy][metric]) + mark)
+                estimate = judged["policies"][policy].get(metric)
+                cells.append("-" if estimate is None else with_interval(estimate) + mark)
             rows.append([policy, *cells])
         lines += [grid(rows), ""]
     if "p99_us" in document:
@@ -289,6 +320,8 @@ def text_of(document: dict[str, Any]) -> str:
     rows = [["", *capacities]]
     for key in ("gap_closed", "gap_closed_equal_churn", "gap_closed_from_rebalance", "anti_oracle_cost"):
         rows.append([key, *(with_interval(judged[key]) for judged in capacities.values())])
+    for name in next(iter(capacities.values()))["gap_closed_without_future"]:
+        rows.append([f"gap_closed, {name}", *(with_interval(judged["gap_closed_without_future"][name]) for judged in capacities.values())])
     ratios = [judged["writes_ratio"]["predictive"] for judged in capacities.values()]
     rows.append(["writes, predictive / best", *("-" if ratio is None else f"{ratio:.2f}" for ratio in ratios)])
     n = document["config"]["seeds"]

@@ -13,7 +13,7 @@ from foreflow.judge.plots import COLOURS, STYLE, plt, save
 _SHOWN = {
     "static": ("#56B4E9", ":"), "lru": ("#0072B2", "--"), "lfu": ("#0072B2", ":"), "rebalance": ("#999999", "--"),
     "random": ("#999999", ":"), "greedy": ("#56B4E9", "--"), "predictive": (COLOURS["predictive"], "-"),
-    "oracle": (COLOURS["oracle"], "-."), "anti_oracle": (COLOURS["anti_oracle"], (0, (5, 1, 1, 1))),
+    "law_known": ("#E69F00", "-."), "oracle": (COLOURS["oracle"], "-."), "anti_oracle": (COLOURS["anti_oracle"], (0, (5, 1, 1, 1))),
 }  # fmt: skip
 
 
@@ -39,6 +39,8 @@ def _sweep(document: dict[str, Any], folder: Path) -> list[Path]:
         figure, axes = plt.subplots(1, 3, figsize=(11, 3.4))
         for panel, metric, label in ((axes[0], "hit_ratio", "share of packets decided by the device"), (axes[1], "punts_per_thousand", "packets of 1000 to the host")):
             for name, (colour, dash) in _SHOWN.items():
+                if any(name not in judged["policies"] for judged in capacities.values()):
+                    continue
                 _band(panel, x, [judged["policies"][name][metric] for judged in capacities.values()], color=colour, linestyle=dash, label=name.replace("_", "-"))
             panel.set_ylabel(label)
         axes[0].legend(fontsize=6.5, frameon=False)
