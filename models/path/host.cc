@@ -19,7 +19,10 @@ constexpr std::size_t kFalsehoodsTried = 64;  // candidates the anti-oracle look
 constexpr std::size_t kPacketsAhead = 4096;   // the oracle looks at; bounds its work where many come at once
 constexpr std::size_t kRulesAhead = 64;
 constexpr Nanos kLongestUse = Seconds(1);  // that a silent VM is expected to have for a rule
-constexpr std::int64_t kPatience = 4;      // times the mean gap, that what is expected next is waited for
+constexpr std::int64_t kFirstLook = 4;     // at a silence: after that part of the mean gap,
+constexpr std::int64_t kNextLook = 2;      // and again when it has grown by that part of itself
+constexpr double kDemandUnit = 16;         // of a packet a second
+constexpr double kMostDemand = 1e7;
 constexpr std::uint16_t kCertain = 65535;
 constexpr std::uint64_t kLearntAhead = 8;  // labels whose memory is on its way
 
@@ -88,7 +91,10 @@ Host::Vm::Vm(const PathConfig& config, flow::VmId id)
       destination_governors{predict::Governor(config.destination_costs, config.governor_margin, kProbation),
                             predict::Governor(config.destination_costs, config.governor_margin, kProbation)},
       type_governors(MakeTypeGovernors(config)),
-      settled(config.peers_per_vm) {}
+      settled(config.peers_per_vm) {
+  const bool uses_rules = config.rule_slots > 0 && config.arm == Arm::kPredictive;
+  if (uses_rules) rule_use = std::make_unique<RuleUse>(config.peers_per_vm);
+}
 
 Host::TypeGovernors Host::MakeTypeGovernors(const PathConfig& config) {
   const predict::Governor ahead(config.promotion_costs, 0, kProbation);
@@ -114,6 +120,8 @@ Host::Host(const PathConfig& config, const Future* future, Device& device, Count
       rehearsal_(Predicts() && device.rule_tier() == nullptr ? config.flow_entries : 1,
                  config.install_latency, config.vm_bound()),
       type_governors_(MakeTypeGovernors(config)),
+      destination_governors_{predict::Governor(config.destination_costs, config.governor_margin, kProbation),
+                             predict::Governor(config.destination_costs, config.governor_margin, kProbation)},
       labeler_(config.label_horizon, config.label_pending),
       sealer_(config.tag_master_key, config.vms),
       bursts_(config.tag_scope == TagScope::kPerBurst ? config.vms : 0, config.burst_time) {
@@ -247,7 +255,7 @@ void Host::Process(const Arrival& arrival, CurrentPacket& current, Tagged& tagge
     rehearsal_.See(current_->entry, current_->rehearsal_hash, device_.rules().changes(), arrival.time,
                    work[Stage::kProfile]);
   }
-  if (!waits_.empty()) PrepareTurns(arrival, work);
+  if (!waits_.empty()) FollowSilences(arrival, work);
   if (arrival.vm == 0 || arrival.vm > vms_.size()) return;
   const Station sender = StationOf(current_->parsed->packet.source_mac, current_->parsed->key.source_address);
   SpeakerAt(sender, work[Stage::kProfile]) = {sender, arrival.vm};
@@ -267,19 +275,17 @@ void Host::Process(const Arrival& arrival, CurrentPacket& current, Tagged& tagge
   current_rule_ = RuleTier::kNone;
   if (tier != nullptr && is_known) {
     current_rule_ = RuleOf(vm, seen.destination, work[Stage::kPreinstall]);
-    if (config_.arm == Arm::kPredictive) {
-      FollowPace(vm, seen.moved, arrival.time, work[Stage::kPreinstall]);
-    }
+    if (vm.rule_use != nullptr) FollowRule(arrival, vm, work);
   }
   if (!seen.moved) return;
   if (vm.turns++ == 0) vm.first_turn = arrival.time;
   vm.latest_turn = arrival.time;
   if (config_.arm == Arm::kOracle || device_.prediction_share() == 0) return;
-  ScoreDestinations(arrival, work[Stage::kPreinstall]);
+  if (vm.rule_use == nullptr) ScoreDestinations(arrival, work[Stage::kPreinstall]);
   if (config_.arm == Arm::kAntiOracle) {
     PreinstallFalsehood(arrival, work);
   } else {
-    PreinstallSuccessors(arrival, vm, seen.destination, work);
+    if (vm.rule_use == nullptr) PreinstallSuccessors(arrival, vm, seen.destination, work);
     PreinstallReply(arrival, work);
   }
 }
@@ -454,10 +460,12 @@ void Host::Describe(const Arrival& arrival, const CurrentPacket& current, Descri
   described.follows_host = vm.types_scored[type][direction] < kProbation;
   described.governor = Description::Of(described.follows_host ? type_governors_[type][direction]
                                                               : vm.type_governors[type][direction]);
-  for (std::size_t source = 0; source < kPredictionSources; ++source) {
-    description.destination_governors[source] = Description::Of(vm.destination_governors[source]);
-  }
   const RuleTier* const tier = device_.rule_tier();
+  for (const Source source : {Source::kSuccessor, Source::kReply}) {
+    const auto from = static_cast<std::size_t>(source);
+    description.destination_governors[from] =
+        Description::Of(tier != nullptr ? GovernorOf(arrival.vm, source) : vm.destination_governors[from]);
+  }
   description.rehearsal_allows = tier != nullptr ? tier->AllowsPredictions() : rehearsal_.AllowsPredictions();
   if (config_.arm == Arm::kPredictive) DescribeDestinations(vm, description);
 }
@@ -548,13 +556,6 @@ void Host::PreinstallSuccessors(const Arrival& arrival, Vm& vm, predict::Destina
       if (chain * next[i].confidence / kCertain < config_.minimum_confidence) break;
       work[Stage::kPreinstall].Add(WorkItem::kCacheLine);  // the destination's key
       const predict::DestinationId destination = next[i].destination;
-      if (device_.rule_tier() != nullptr) {
-        const std::uint32_t rank = RuleOf(vm, destination, work[Stage::kPreinstall]);
-        const auto confidence = static_cast<std::uint16_t>(chain * next[i].confidence / kCertain);
-        const bool is_due = step == 0 && vm.rule == rank;
-        ConsiderRule(arrival, {rank, is_due, confidence}, vm.profile.vm(), Source::kSuccessor, work);
-        continue;
-      }
       if (IsSettled(vm, current, destination, work[Stage::kPreinstall])) continue;
       Consider(arrival, vm.profile.KeyOf(destination), vm.profile.VlanOf(destination), Source::kSuccessor,
                vm.settled[destination], work);
@@ -575,10 +576,8 @@ void Host::PreinstallReply(const Arrival& arrival, StageWork& work) {
   const wire::VlanKey vlan = current_->parsed->packet.outer_vlan;  // both speak in one VLAN
   if (RuleTier* const tier = device_.rule_tier(); tier != nullptr) {
     const rules::Decision decision = device_.rules().Classify(reply, vlan, work[Stage::kPreinstall]);
-    const predict::Governor& governor =
-        vms_[other.vm - 1u]->destination_governors[static_cast<std::size_t>(Source::kReply)];
-    return ConsiderRule(arrival, {tier->RankOf(decision), true, governor.HitRate()}, other.vm, Source::kReply,
-                        work);
+    const std::uint16_t confidence = GovernorOf(other.vm, Source::kReply).HitRate();
+    return ConsiderRule(arrival, {tier->RankOf(decision), true, confidence}, other.vm, Source::kReply, work);
   }
   Settled unused;
   Consider(arrival, reply, vlan, Source::kReply, unused, work);
@@ -652,12 +651,9 @@ void Host::ConsiderRule(const Arrival& arrival, const RuleTier::Prediction& rule
   guess.hash = rules::HashOf(hash_, guess.entry);
   guess.ready = arrival.time + config_.install_latency;
   guess.vm = vm;
-  const predict::Governor& governor = vms_[vm - 1u]->destination_governors[static_cast<std::size_t>(source)];
-  if (governor.IsOpen()) tier.Rehearse(rule);
+  AskForRule(rule, vm, source);
   Speculations& waiting = speculations_[static_cast<std::size_t>(source)];
   CountLookingForIt(stage);
-  // Where the device holds it, it is to stay.
-  if (governor.IsOpen() && tier.AllowsPredictions()) device_.PreinstallRule(rule, vm);
   if (tier.Holds(rank)) return;
   if (waiting.Waits(guess.entry, guess.hash)) return;
   Speculations::Guess wrong;
@@ -680,64 +676,138 @@ std::uint32_t Host::RuleOf(Vm& vm, predict::DestinationId destination, Work& wor
   return settled.rule;
 }
 
-// A VM goes on with its rule until it has been silent for as long as its pace says.
-void Host::FollowPace(Vm& vm, bool moved, Nanos now, Work& work) {
-  work.Add(WorkItem::kUpdate, 2);
-  if (vm.last >= Nanos(0)) vm.pace.See(now - vm.last, moved);
-  vm.last = now;
-  vm.has_turned = false;
-  ExpectRule(vm, current_rule_);
-  Wait(vm, now + std::min(vm.pace.Patience(), kLongestUse));
+// Where the device holds it, it is to stay.
+void Host::AskForRule(const RuleTier::Prediction& rule, flow::VmId vm, Source source) {
+  if (!GovernorOf(vm, source).IsOpen()) return;
+  RuleTier& tier = *device_.rule_tier();
+  tier.Rehearse(rule);
+  if (tier.AllowsPredictions()) device_.PreinstallRule(rule, vm);
 }
 
-void Host::ExpectRule(Vm& vm, std::uint32_t rank) {
+// A VM that is still on probation follows the host's other VMs.
+const predict::Governor& Host::GovernorOf(flow::VmId vm, Source source) const {
+  const auto from = static_cast<std::size_t>(source);
+  const Vm& own = *vms_[vm - 1u];
+  return own.destinations_scored[from] < kProbation ? destination_governors_[from]
+                                                    : own.destination_governors[from];
+}
+
+// Hazards are those of the middle of the time until the silence is looked at again.
+void Host::FollowRule(const Arrival& arrival, Vm& vm, StageWork& work) {
+  RuleUse& use = *vm.rule_use;
+  Work& stage = work[Stage::kPreinstall];
+  const RuleTier& tier = *device_.rule_tier();
+  const std::uint32_t rule =
+      current_rule_ == RuleTier::kNone ? rules::kNoRule : tier.DecisionOf(current_rule_).rule;
+  const bool is_first = use.last < Nanos(0);
+  const bool turned = is_first || rule != use.rule;
+  if (!is_first) {
+    stage.Add(WorkItem::kUpdate, 2);
+    use.life.See(arrival.time - use.last, turned);
+    life_.See(arrival.time - use.last, turned);
+  }
+  use.last = arrival.time;
   const std::uint64_t generation = device_.rules().generation();
-  const bool is_same_set = vm.rule_generation == generation;
-  if (is_same_set && vm.rule == rank) return;
-  if (is_same_set && vm.rule != RuleTier::kNone) device_.rule_tier()->Leave(vm.rule);
-  if (rank != RuleTier::kNone) device_.rule_tier()->Enter(rank);
-  vm.rule = rank;
-  vm.rule_generation = generation;
+  const bool is_same_set = use.generation == generation;
+  if (turned || !is_same_set) {
+    // A tier of other rules knows of no demand yet.
+    if (is_same_set) TellDemand(use, {}, stage);
+    use.generation = generation;
+    if (turned) use.successions.See(rule, odds_, work[Stage::kProfile]);
+    use.rule = rule;
+    ScoreDestinations(arrival, stage);
+    PredictRules(arrival, vm, work);
+  } else {
+    TellDemand(use, use.life.After(use.life.MeanGap() / kFirstLook / 2, life_), stage);
+  }
+  Wait(vm, arrival.time + use.life.MeanGap() / kFirstLook);
+}
+
+void Host::PredictRules(const Arrival& arrival, Vm& vm, StageWork& work) {
+  RuleUse& use = *vm.rule_use;
+  const RuleTier& tier = *device_.rule_tier();
+  std::array<predict::Successions::Next, predict::Successions::kMost> next;
+  const std::size_t count = use.successions.Predict(next.data(), next.size(), odds_, work[Stage::kPredict]);
+  use.next.fill(NextRule());
+  use.next[0].rank = current_rule_;
+  for (std::size_t i = 0; i < count && next[i].confidence >= config_.minimum_confidence; ++i) {
+    work[Stage::kPreinstall].Add(WorkItem::kProbe);
+    use.next[i + 1].rank = tier.RankOf(next[i].symbol);
+    use.next[i + 1].confidence = next[i].confidence;
+  }
+  TellDemand(use, use.life.After(use.life.MeanGap() / kFirstLook / 2, life_), work[Stage::kPreinstall]);
+  for (std::size_t i = 1; i < use.next.size(); ++i) {
+    const RuleTier::Prediction prediction{use.next[i].rank, true, use.next[i].confidence};
+    ConsiderRule(arrival, prediction, vm.profile.vm(), Source::kSuccessor, work);
+  }
+}
+
+void Host::TellDemand(RuleUse& use, const predict::LifeTable::Hazard& hazard, Work& work) {
+  RuleTier& tier = *device_.rule_tier();
+  for (NextRule& next : use.next) {
+    if (next.rank == RuleTier::kNone) continue;
+    const double rate = &next == use.next.data() ? hazard.on : hazard.turn * next.confidence / kCertain;
+    // What may come is demanded, however little.
+    const std::uint32_t demand =
+        rate > 0 ? 1 + static_cast<std::uint32_t>(std::min(rate * kDemandUnit, kMostDemand)) : 0;
+    if (demand == next.demand) continue;
+    work.Add(WorkItem::kUpdate);
+    tier.ChangeDemand(next.rank, next.demand, demand);
+    next.demand = demand;
+  }
+}
+
+// What is demanded more than when it was last asked for, or not there.
+void Host::AskForRules(Vm& vm) {
+  RuleUse& use = *vm.rule_use;
+  std::uint64_t all = 0;
+  for (const NextRule& next : use.next) all += next.demand;
+  for (NextRule& next : use.next) {
+    if (next.demand == 0) continue;
+    if (next.demand <= next.asked && device_.rule_tier()->Holds(next.rank)) continue;
+    next.asked = next.demand;
+    const auto confidence = static_cast<std::uint16_t>(std::uint64_t{kCertain} * next.demand / all);
+    AskForRule({next.rank, true, confidence}, vm.profile.vm(), Source::kSuccessor);
+  }
 }
 
 void Host::Wait(Vm& vm, Nanos until) {
-  vm.due = until;
-  if (vm.is_waited_for) return;
-  vm.is_waited_for = true;
+  RuleUse& use = *vm.rule_use;
+  use.due = until;
+  if (use.is_waited_for) return;
+  use.is_waited_for = true;
   waits_.push_back({until, vm.profile.vm()});
   std::push_heap(waits_.begin(), waits_.end());
 }
 
-// Of VMs that have been silent for long enough.
-void Host::PrepareTurns(const Arrival& arrival, StageWork& work) {
+// Of VMs whose silence has grown.
+void Host::FollowSilences(const Arrival& arrival, StageWork& work) {
   while (!waits_.empty() && waits_.front().due <= arrival.time) {
     work[Stage::kPreinstall].Add(WorkItem::kCacheLine);
     std::pop_heap(waits_.begin(), waits_.end());
     Vm& vm = *vms_[waits_.back().vm - 1u];
     waits_.pop_back();
-    vm.is_waited_for = false;
-    if (vm.due > arrival.time) {
-      Wait(vm, vm.due);
+    vm.rule_use->is_waited_for = false;
+    if (vm.rule_use->due > arrival.time) {
+      Wait(vm, vm.rule_use->due);
     } else {
-      PrepareTurn(arrival, vm, work);
+      FollowSilence(arrival, vm, work);
     }
   }
 }
 
-// What the VM will come with next takes the place of what it leaves, and does not wait for it for ever.
-void Host::PrepareTurn(const Arrival& arrival, Vm& vm, StageWork& work) {
-  const bool is_first = !vm.has_turned;
-  vm.has_turned = true;
-  predict::NextDestination next;
-  const predict::DestinationId from = vm.profile.last_destination();
-  const bool is_known = is_first && from != tag::VmProfile::kNoDestination &&
-                        vm.profile.PredictDestinations(from, &next, 1, work[Stage::kPredict]) > 0 &&
-                        next.confidence >= config_.minimum_confidence;
-  current_rule_ = vm.rule;
-  ExpectRule(vm, is_known ? RuleOf(vm, next.destination, work[Stage::kPreinstall]) : RuleTier::kNone);
-  if (!is_known || device_.prediction_share() == 0) return;
-  PreinstallSuccessors(arrival, vm, from, work);
-  Wait(vm, arrival.time + std::min(vm.pace.MeanTurn(), kLongestUse / kPatience) * kPatience);
+void Host::FollowSilence(const Arrival& arrival, Vm& vm, StageWork& work) {
+  RuleUse& use = *vm.rule_use;
+  if (use.generation != device_.rules().generation()) return;
+  const Nanos silence = arrival.time - use.last;
+  const bool is_over = silence >= kLongestUse;
+  work[Stage::kPredict].Add(WorkItem::kTableStep);
+  TellDemand(
+      use, is_over ? predict::LifeTable::Hazard() : use.life.After(silence + silence / kNextLook / 2, life_),
+      work[Stage::kPreinstall]);
+  if (is_over) return;
+  AskForRules(vm);
+  Wait(vm, arrival.time + std::max(silence / kNextLook, Nanos(1)));
 }
 
 bool Host::IsResident(const flow::FlowKey& key, wire::VlanKey vlan) const {
@@ -769,7 +839,11 @@ void Host::ScoreDestinations(const Arrival& arrival, Work& work) {
 }
 
 void Host::ScoreDestination(const Speculations::Guess& guess, Source source, bool hit) {
-  vms_[guess.vm - 1u]->destination_governors[static_cast<std::size_t>(source)].Record(hit);
+  const auto from = static_cast<std::size_t>(source);
+  Vm& vm = *vms_[guess.vm - 1u];
+  vm.destination_governors[from].Record(hit);
+  ++vm.destinations_scored[from];
+  destination_governors_[from].Record(hit);
   ++counters_.destinations_scored;
   if (hit) ++counters_.destinations_hit;
 }

@@ -14,7 +14,8 @@
 #include "models/path/speculation.h"
 #include "models/predict/governor.h"
 #include "models/predict/labeler.h"
-#include "models/predict/pace.h"
+#include "models/predict/life_table.h"
+#include "models/predict/successions.h"
 #include "models/predict/tiered_predictor.h"
 #include "models/tag/burst_tags.h"
 #include "models/tag/profile.h"
@@ -81,10 +82,30 @@ class Host {
     std::uint32_t rule = kUnknownRule;
     std::uint64_t rule_generation = 0;
   };
+  // A rule that a VM may use with its next packet.
+  struct NextRule {
+    std::uint32_t rank = RuleTier::kNone;
+    std::uint16_t confidence = 0;  // 65535 = 1; where the VM turns
+    std::uint32_t demand = 0;      // as the tier was told: packets, in 1/16 a second
+    std::uint32_t asked = 0;       // demand when it was last asked for
+  };
+  // How a VM uses rules: which follows which, and after how long a silence.
+  struct RuleUse {
+    explicit RuleUse(std::size_t contexts) : successions(contexts) {}
+    predict::Successions successions;  // of rules, by id
+    predict::LifeTable life;
+    std::uint32_t rule = rules::kNoRule;                         // of its latest packet
+    std::array<NextRule, 1 + predict::Successions::kMost> next;  // first, the same rule again
+    std::uint64_t generation = 0;                                // of the rules that are ranked
+    Nanos last{-1};                                              // packet; negative before the first
+    Nanos due;                                                   // when its demand is to be looked at again
+    bool is_waited_for = false;                                  // has a place in waits_
+  };
   struct Vm {
     Vm(const PathConfig& config, flow::VmId id);
     tag::VmProfile profile;
     std::array<predict::Governor, kPredictionSources> destination_governors;
+    std::array<std::uint32_t, kPredictionSources> destinations_scored{};
     TypeGovernors type_governors;
     std::array<std::array<std::uint32_t, 2>, predict::kPacketTypes> types_scored{};
     std::vector<Settled> settled;  // by destination
@@ -94,14 +115,7 @@ class Host {
     Nanos latest_turn;
     predict::PacketType type = predict::PacketType::kControl;  // predicted of its latest packet
     std::uint16_t type_confidence = 0;
-    // Where the device has a rule table: the rule that the VM is expected to use next, and when that changes.
-    predict::Pace pace;
-    Nanos last{-1};  // packet; negative before the first
-    Nanos due = predict::Pace::kNever;
-    bool is_waited_for = false;  // has a place in waits_
-    bool has_turned = false;     // as is expected, since its last packet
-    std::uint32_t rule = RuleTier::kNone;
-    std::uint64_t rule_generation = 0;
+    std::unique_ptr<RuleUse> rule_use;  // where the device has a rule table
   };
   struct Waiting {
     Nanos due;
@@ -150,11 +164,14 @@ class Host {
   void DescribeDestinations(const Vm& vm, Description& description) const;
 
   void PreinstallSuccessors(const Arrival& arrival, Vm& vm, predict::DestinationId from, StageWork& work);
-  void FollowPace(Vm& vm, bool moved, Nanos now, Work& work);
-  void ExpectRule(Vm& vm, std::uint32_t rank);
+  // Rules: predictive arm, where the device has a rule table.
+  void FollowRule(const Arrival& arrival, Vm& vm, StageWork& work);
+  void PredictRules(const Arrival& arrival, Vm& vm, StageWork& work);
+  void FollowSilences(const Arrival& arrival, StageWork& work);
+  void FollowSilence(const Arrival& arrival, Vm& vm, StageWork& work);
+  void TellDemand(RuleUse& use, const predict::LifeTable::Hazard& hazard, Work& work);
+  void AskForRules(Vm& vm);
   void Wait(Vm& vm, Nanos until);
-  void PrepareTurns(const Arrival& arrival, StageWork& work);
-  void PrepareTurn(const Arrival& arrival, Vm& vm, StageWork& work);
   bool IsSettled(const Vm& vm, predict::DestinationId current, predict::DestinationId destination,
                  Work& work) const;
   void PreinstallReply(const Arrival& arrival, StageWork& work);
@@ -166,6 +183,8 @@ class Host {
   // The same where the device has a rule table: rules are predicted instead of flow entries.
   void ConsiderRule(const Arrival& arrival, const RuleTier::Prediction& rule, flow::VmId vm, Source source,
                     StageWork& work);
+  void AskForRule(const RuleTier::Prediction& rule, flow::VmId vm, Source source);
+  const predict::Governor& GovernorOf(flow::VmId vm, Source source) const;
   std::uint32_t RuleOf(Vm& vm, predict::DestinationId destination, Work& work);
   void PreinstallTrueRules(const Arrival& arrival);
   rules::EntryKey UsedNow() const;
@@ -187,7 +206,8 @@ class Host {
   // One a source: the guesses of a bad one must not push out those of a good one.
   std::array<Speculations, kPredictionSources> speculations_;
   Rehearsal rehearsal_;
-  TypeGovernors type_governors_;  // over all VMs
+  TypeGovernors type_governors_;                                             // over all VMs
+  std::array<predict::Governor, kPredictionSources> destination_governors_;  // the same
   predict::Labeler labeler_;
   std::vector<PendingType> pending_;  // ring, by packet number
   std::unique_ptr<predict::TieredPredictor> models_;
@@ -197,6 +217,8 @@ class Host {
   tag::BurstTags bursts_;
   const CurrentPacket* current_ = nullptr;  // during Process
   std::vector<Waiting> waits_;              // a heap; a VM's time may have moved on since it was put there
+  predict::LifeTable life_;                 // over all VMs
+  predict::SuccessionOdds odds_;
   std::uint32_t current_rule_ = RuleTier::kNone;  // of its packet, where the device has a rule table
   std::uint64_t packets_ = 0;
 };

@@ -8,13 +8,13 @@ constexpr std::uint32_t kBurstInstalls = 32;  // of a VM
 constexpr std::size_t kRehearsedAPacket = 64;
 
 rules::RuleResidency::Config TableConfig(const PathConfig& config,
-                                         const std::vector<std::uint16_t>* users = nullptr) {
+                                         const std::vector<std::uint64_t>* demand = nullptr) {
   rules::RuleResidency::Config table;
   table.slots = config.rule_slots;
   table.install_latency = config.install_latency;
   table.writes_per_second = config.rule_writes_per_second;
   table.knows_future = config.arm == Arm::kOracle;
-  table.users = users;
+  table.demand = demand;
   return table;
 }
 
@@ -55,8 +55,8 @@ bool NeedsFuture(const PathConfig& config) {
          config.residency == rules::Residency::kStatic;
 }
 
-// Only what predicts says who uses what next.
-bool KnowsUsers(const PathConfig& config) { return config.arm == Arm::kPredictive; }
+// Only what predicts says what is used next.
+bool KnowsDemand(const PathConfig& config) { return config.arm == Arm::kPredictive; }
 
 }  // namespace
 
@@ -64,14 +64,14 @@ RuleTier::RuleTier(const PathConfig& config, const Future* future, const rules::
     : plan_(config.rules),
       uses_(future != nullptr && NeedsFuture(config) ? RuleUsesOf(*future, table, plan_) : EntryUses{}),
       policy_(PolicyOf(config, plan_, uses_)),
-      users_(plan_.size()),
-      device_(plan_, *policy_, TableConfig(config, KnowsUsers(config) ? &users_ : nullptr)),
+      demand_(plan_.size()),
+      device_(plan_, *policy_, TableConfig(config, KnowsDemand(config) ? &demand_ : nullptr)),
       vm_budgets_(config.vms + std::size_t{1}, TokenBucket(config.vm_installs_per_second, kBurstInstalls)) {
   rehearsed_.reserve(kRehearsedAPacket);
   if (config.arm != Arm::kPredictive && config.arm != Arm::kAntiOracle) return;
   by_policy_alone_ = std::make_unique<rules::RuleResidency>(plan_, *policy_, TableConfig(config));
   with_predictions_ = std::make_unique<rules::RuleResidency>(
-      plan_, *policy_, TableConfig(config, KnowsUsers(config) ? &users_ : nullptr));
+      plan_, *policy_, TableConfig(config, KnowsDemand(config) ? &demand_ : nullptr));
 }
 
 RuleTier::Seen RuleTier::See(const Arrival& arrival, const Parsed& parsed, std::uint64_t packet,
@@ -96,8 +96,8 @@ RuleTier::Seen RuleTier::See(const Arrival& arrival, const Parsed& parsed, std::
   if (is_hit || device_.Holds(rank)) return seen;
   TokenBucket& budget = BudgetOf(arrival.vm);
   if (!budget.Take(arrival.time)) return seen;
-  const bool by_use = by_policy_alone_ != nullptr && AllowsPredictions();
-  seen.wrote_on_miss = device_.Miss(rank, by_use, arrival.time, work);
+  const bool by_demand = by_policy_alone_ != nullptr && AllowsPredictions();
+  seen.wrote_on_miss = device_.Miss(rank, by_demand, arrival.time, work);
   if (!seen.wrote_on_miss) budget.GiveBack();
   return seen;
 }

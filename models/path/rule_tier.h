@@ -37,8 +37,9 @@ class RuleTier {
     return {plan_.rule(rank).id, plan_.rule(rank).action};
   }
   // kNone for a decision by no rule.
-  std::uint32_t RankOf(const rules::Decision& decision) const {
-    return decision.rule == rules::kNoRule ? kNone : plan_.RankOf(decision.rule);
+  std::uint32_t RankOf(const rules::Decision& decision) const { return RankOf(decision.rule); }
+  std::uint32_t RankOf(std::uint32_t rule) const {
+    return rule == rules::kNoRule ? kNone : plan_.RankOf(rule);
   }
 
   struct Seen {
@@ -60,9 +61,10 @@ class RuleTier {
     if (rehearsed_.size() < rehearsed_.capacity()) rehearsed_.push_back(rule);
   }
   void ApplyRehearsed(Nanos now, Work& work);
-  // A sender is expected to use the rule next, or no longer.
-  void Enter(std::uint32_t rank) { ++users_[rank]; }
-  void Leave(std::uint32_t rank) { --users_[rank]; }
+  // At which rate a sender is expected to use the rule: its part of the demand was one, and is now another.
+  void ChangeDemand(std::uint32_t rank, std::uint32_t from, std::uint32_t to) {
+    demand_[rank] = demand_[rank] - from + to;
+  }
   bool AllowsPredictions() const;
   // Writes the rule to the device, or keeps it there. False where it was not written.
   bool Write(const Prediction& rule, flow::VmId vm, Nanos now, Work& work);
@@ -84,7 +86,7 @@ class RuleTier {
   rules::CoverPlan plan_;
   EntryUses uses_;
   std::unique_ptr<rules::ResidencyPolicy> policy_;
-  std::vector<std::uint16_t> users_;  // by rank, as Enter and Leave say
+  std::vector<std::uint64_t> demand_;  // by rank, over all senders
   rules::RuleResidency device_;
   std::unique_ptr<rules::RuleResidency> by_policy_alone_;
   std::unique_ptr<rules::RuleResidency> with_predictions_;

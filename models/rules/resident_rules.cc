@@ -68,6 +68,27 @@ std::size_t ResidentRules::SlotsFor(std::uint32_t rank) const {
   return slots;
 }
 
+std::size_t ResidentRules::SlotsFreedBy(std::uint32_t rank, std::uint32_t newcomer) const {
+  const CoverPlan::Cover* const needed = plan_->covers(newcomer);
+  const auto is_needed = [&](std::uint32_t cover) {
+    return cover == newcomer ||
+           std::any_of(needed, needed + plan_->cover_count(newcomer),
+                       [cover](const CoverPlan::Cover& of) { return of.shared == cover; });
+  };
+  std::size_t slots = entries_[at_[rank]].needers == 0 && !is_needed(rank) ? 1 : 0;
+  const CoverPlan::Cover* const covers = plan_->covers(rank);
+  for (std::size_t i = 0; i < plan_->cover_count(rank); ++i) {
+    const std::uint32_t shared = covers[i].shared;
+    if (shared == CoverPlan::kNone) {
+      ++slots;
+      continue;
+    }
+    const Entry& cover = entries_[at_[shared]];
+    if (cover.needers == 1 && !cover.is_rule && !is_needed(shared)) ++slots;
+  }
+  return slots;
+}
+
 std::uint32_t ResidentRules::Hold(std::uint32_t rank, Nanos ready, Work& work) {
   std::uint32_t writes = 1;
   const CoverPlan::Cover* const covers = plan_->covers(rank);

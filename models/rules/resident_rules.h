@@ -42,6 +42,8 @@ class ResidentRules {
   bool Holds(std::uint32_t rank) const { return at_[rank] != kNone && entries_[at_[rank]].is_rule; }
   // Slots that Hold would take now.
   std::size_t SlotsFor(std::uint32_t rank) const;
+  // Slots that Evict of a rule that is held would free now for `newcomer`, which may need covers of it.
+  std::size_t SlotsFreedBy(std::uint32_t rank, std::uint32_t newcomer) const;
   std::size_t free_slots() const { return free_.size(); }
   std::size_t slots() const { return entries_.size(); }
   std::size_t rules_held() const { return rules_held_; }

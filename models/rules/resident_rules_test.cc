@@ -151,6 +151,36 @@ TEST(ResidentRules, ACoverCutsTheChain) {
   EXPECT_EQ(device.Find(KeyTo({10, 1, 1, 7})), Answer::kNothing);
 }
 
+TEST(ResidentRules, SayWhatRemovingWouldBringANewcomer) {
+  std::size_t compared = 0, shared = 0;
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    SCOPED_TRACE(seed);
+    RuleDice dice(seed);
+    const std::vector<Rule> rules = dice.Rules(60);
+    Device device(rules, 40, 4);
+    for (int step = 0; step < 300; ++step) {
+      const auto rank = static_cast<std::uint32_t>(dice.Below(rules.size()));
+      const auto newcomer = static_cast<std::uint32_t>(dice.Below(rules.size()));
+      if (!device.table.Holds(rank)) {
+        if (device.table.SlotsFor(rank) <= device.table.free_slots()) {
+          device.table.Hold(rank, Nanos(0), device.work);
+        }
+        continue;
+      }
+      if (device.table.Holds(newcomer)) continue;
+      const std::size_t said = device.table.SlotsFreedBy(rank, newcomer);
+      const std::size_t free = device.table.free_slots(), needed = device.table.SlotsFor(newcomer);
+      device.table.Evict(rank, device.work);
+      const std::size_t freed = device.table.free_slots() - free;
+      ASSERT_EQ(said, freed + needed - device.table.SlotsFor(newcomer)) << "step " << step;
+      ++compared;
+      shared += said < freed ? 1 : 0;
+    }
+  }
+  EXPECT_GT(compared, 1000u);
+  EXPECT_GT(shared, 10u);
+}
+
 TEST(ResidentRules, TakeEffectWhenReady) {
   Device device({To(1, 9, {10, 1, 1, 1}, 32), To(2, 8, {10, 1, 1, 0}, 24)}, 2);
   device.table.Hold(1, Nanos(10), device.work);

@@ -20,7 +20,7 @@ RuleResidency::RuleResidency(const CoverPlan& plan, const ResidencyPolicy& polic
       rules_(plan.size()),
       order_(plan.size()) {
   heap_.reserve(std::min(plan.size(), config.slots));
-  if (config.users != nullptr) {
+  if (config.demand != nullptr) {
     idle_.reserve(heap_.capacity());
     busy_.reserve(heap_.capacity());
   }
@@ -61,12 +61,12 @@ bool RuleResidency::Want(std::uint32_t rank, Nanos now, Work& work) {
   return true;
 }
 
-bool RuleResidency::Miss(std::uint32_t rank, bool by_use, Nanos now, Work& work) {
+bool RuleResidency::Miss(std::uint32_t rank, bool by_demand, Nanos now, Work& work) {
   if (table_.Holds(rank) || !Fits(rank) || !policy_->WritesOnMiss()) return false;
-  if (!by_use || config_.users == nullptr) return WriteInPlace(rank, false, now, work);
+  if (!by_demand || config_.demand == nullptr) return WriteInPlace(rank, false, now, work);
   const std::uint32_t taken = SlotsToWrite(rank);
   if (!budget_.Take(now, taken)) return false;
-  if (!MakeRoomByUse(rank, true, work)) {
+  if (!MakeRoomByDemand(rank, work)) {
     budget_.GiveBack(taken);
     return false;
   }
@@ -87,10 +87,10 @@ bool RuleResidency::Predict(const Prediction& prediction, Nanos now, Work& work)
     return false;
   }
   if (!Fits(rank)) return false;
-  RemoveLatePredictions(now, work);
-  const bool is_bounded = config_.users == nullptr || !prediction.is_due;
+  // Where the demand is known, it says what is late.
+  if (config_.demand == nullptr) RemoveLatePredictions(now, work);
   const std::size_t limit = unused_slot_limit();
-  if (is_bounded && MostSlots(rank) > limit) return false;
+  if (config_.demand == nullptr && MostSlots(rank) > limit) return false;
   if (!prediction.is_due && unused_slots_ + table_.SlotsFor(rank) > limit) return false;
   const std::uint32_t taken = SlotsToWrite(rank);
   if (!budget_.Take(now, taken)) return false;
@@ -98,7 +98,7 @@ bool RuleResidency::Predict(const Prediction& prediction, Nanos now, Work& work)
     budget_.GiveBack(taken);
     return false;
   }
-  if (!MakeRoomForPrediction(rank, prediction.is_due, work)) {
+  if (!MakeRoomForPrediction(rank, work)) {
     budget_.GiveBack(taken);
     return false;
   }
@@ -114,8 +114,8 @@ bool RuleResidency::Predict(const Prediction& prediction, Nanos now, Work& work)
   return true;
 }
 
-bool RuleResidency::MakeRoomForPrediction(std::uint32_t rank, bool is_due, Work& work) {
-  if (config_.users != nullptr) return MakeRoomByUse(rank, is_due, work);
+bool RuleResidency::MakeRoomForPrediction(std::uint32_t rank, Work& work) {
+  if (config_.demand != nullptr) return MakeRoomByDemand(rank, work);
   while (unused_slots_ + table_.SlotsFor(rank) > unused_slot_limit() && oldest_ != kNone) {
     RemoveOldestPrediction(work);
   }
@@ -126,49 +126,52 @@ bool RuleResidency::MakeRoomForPrediction(std::uint32_t rank, bool is_due, Work&
   return true;
 }
 
-bool RuleResidency::MakeRoomByUse(std::uint32_t rank, bool is_due, Work& work) {
+bool RuleResidency::MakeRoomByDemand(std::uint32_t rank, Work& work) {
   const std::size_t needed = table_.SlotsFor(rank);
   std::size_t room = table_.free_slots();
   if (needed <= room) return true;
   idle_.clear();
   busy_.clear();
   const auto look_at = [&](std::uint32_t held) {
-    if (UsersOf(held) > 0) return busy_.push_back(held);
-    idle_.push_back(held);
-    room += MostSlots(held);
+    const Held seen{held, table_.SlotsFreedBy(held, rank), DemandOf(held)};
+    if (seen.demand > 0) return busy_.push_back(seen);
+    idle_.push_back(seen);
+    room += seen.slots;
   };
+  for (std::uint32_t held = oldest_; room < needed && held != kNone; held = rules_[held].newer) look_at(held);
   while (room < needed && !heap_.empty()) {
     const std::uint32_t held = heap_.front();
     TakeFromHeap(held);
     look_at(held);
   }
-  for (std::uint32_t held = oldest_; room < needed && held != kNone; held = rules_[held].newer) look_at(held);
   work.Add(WorkItem::kUpdate, static_cast<std::uint32_t>(idle_.size() + busy_.size()));
-  if (room < needed && is_due) {
-    std::sort(busy_.begin(), busy_.end(), [this](std::uint32_t a, std::uint32_t b) {
-      return HasFewerUsersASlot(a, b) || (!HasFewerUsersASlot(b, a) && a > b);
+  if (room < needed) {
+    std::sort(busy_.begin(), busy_.end(), [](const Held& a, const Held& b) {
+      const std::uint64_t left = a.demand * b.slots, right = b.demand * a.slots;
+      return left != right ? left < right : a.rank > b.rank;
     });
-    for (const std::uint32_t held : busy_) {
-      if (room >= needed || !HasFewerUsersASlot(held, rank)) break;
+    const std::uint64_t level = std::max(budget_.Level(), kLeastLevel);
+    const std::uint64_t demand = DemandOf(rank) * kAdvantageOf * level;
+    for (const Held& held : busy_) {
+      if (room >= needed || held.demand * needed * kAdvantage * 65535 >= demand * held.slots) break;
       idle_.push_back(held);
-      room += MostSlots(held);
+      room += held.slots;
     }
   }
   if (room >= needed) {
-    // Covers that are shared stay, so that it may still not be enough.
     for (std::size_t i = 0; i < idle_.size() && table_.SlotsFor(rank) > table_.free_slots(); ++i) {
-      if (rules_[idle_[i]].unused_slots > 0) {
-        Forget(idle_[i]);
+      if (rules_[idle_[i].rank].unused_slots > 0) {
+        Forget(idle_[i].rank);
         ++wasted_;
       }
-      Remove(idle_[i], work);
+      Remove(idle_[i].rank, work);
     }
   }
   for (const auto* looked_at : {&idle_, &busy_}) {
-    for (const std::uint32_t held : *looked_at) {
-      const bool is_out =
-          table_.Holds(held) && rules_[held].unused_slots == 0 && rules_[held].heap_position == kNone;
-      if (is_out) AddToHeap(held);
+    for (const Held& held : *looked_at) {
+      const Rule& rule = rules_[held.rank];
+      const bool is_out = table_.Holds(held.rank) && rule.unused_slots == 0 && rule.heap_position == kNone;
+      if (is_out) AddToHeap(held.rank);
     }
   }
   return table_.SlotsFor(rank) <= table_.free_slots();

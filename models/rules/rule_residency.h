@@ -23,8 +23,10 @@ namespace foreflow::rules {
 // predicted counts as used. Where the future is known, predictions are no guesses: they are worth what the
 // policy says.
 //
-// Where users are known, they come before worth: a rule that somebody is expected to use next stays, unless
-// one with more users a slot is due, and predictions that are due know no other bound.
+// Where the demand is known, it comes before worth, and bounds predictions in place of the half: a rule that
+// is expected to be used stays unless one of more demand a slot wants its room. Where writes are free that is
+// the best that can be done without knowing when packets come (hazard-rate ordering: Panigrahy, Nain, Neglia,
+// Towsley 2020). Since they are not, a newcomer must be wanted by kAdvantage more.
 //
 // All memory is taken at construction.
 class RuleResidency {
@@ -35,8 +37,8 @@ class RuleResidency {
     // Of slots written, on misses and by prediction alike: token bucket with a burst of 1024.
     std::uint32_t writes_per_second = 100'000;
     bool knows_future = false;
-    // By rank, how many senders are expected to use the rule next; must outlive this. Null: nobody knows.
-    const std::vector<std::uint16_t>* users = nullptr;
+    // By rank, at which rate packets are expected now, in any unit; must outlive this. Null: nobody knows.
+    const std::vector<std::uint64_t>* demand = nullptr;
   };
   // Plan and policy must outlive it.
   RuleResidency(const CoverPlan& plan, const ResidencyPolicy& policy, const Config& config);
@@ -49,16 +51,15 @@ class RuleResidency {
   // The policy has seen a packet of the rule. Whether it is the first that wants a rule that was predicted.
   bool Want(std::uint32_t rank, Nanos now, Work& work);
   // That packet went to the host: writes the rule where policy, room and budget allow. False where not.
-  // `by_use`: users decide about room, where they are known.
-  bool Miss(std::uint32_t rank, bool by_use, Nanos now, Work& work);
+  // `by_demand`: demand decides about room, where it is known.
+  bool Miss(std::uint32_t rank, bool by_demand, Nanos now, Work& work);
   struct Prediction {
     std::uint32_t rank = 0;
-    bool is_due = true;                // expected now; else some time later
+    bool is_due = true;                // expected now; else only into room that no other waits in
     std::uint16_t confidence = 65535;  // 65535 = 1
   };
-  // Writes a rule that no packet has wanted yet; where it is not due, only into room that no other waits in.
-  // The less is left of the budget, the surer it must be: as confident as the share
-  // that is spent. False where it is there already, or cannot be.
+  // Writes a rule that no packet has wanted yet. The less is left of the budget, the surer it must be: as
+  // confident as the share that is spent. False where it is there already, or cannot be.
   bool Predict(const Prediction& prediction, Nanos now, Work& work);
   // The policy's Swaps().
   void Exchange(std::size_t swaps, Nanos now, Work& work);
@@ -73,6 +74,11 @@ class RuleResidency {
  private:
   static constexpr std::uint32_t kNone = 0xffffffff;
   static constexpr std::int64_t kPatience = 4;
+  // Demand a slot of a newcomer, against that of what goes for it: 5/4 of it where the budget is whole, and
+  // the more the less is left of it, down to a tenth.
+  static constexpr std::uint64_t kAdvantage = 5;
+  static constexpr std::uint64_t kAdvantageOf = 4;
+  static constexpr std::uint16_t kLeastLevel = 65535 / 10;
   struct Rule {
     std::int64_t lift = INT64_MIN;  // what a prediction made of its worth, since its last use
     Nanos predicted;
@@ -84,15 +90,12 @@ class RuleResidency {
 
   // Room for a rule by removing what may be displaced. False where there is none; what was removed stays so.
   bool MakeRoom(std::uint32_t rank, bool is_swap, Nanos now, Work& work);
-  bool MakeRoomForPrediction(std::uint32_t rank, bool is_due, Work& work);
-  // MakeRoom where users are known: first goes what has none, the least worth first; then, for a rule that is
-  // due, what has fewer a slot than it. Where all that is not enough, nothing goes.
-  bool MakeRoomByUse(std::uint32_t rank, bool is_due, Work& work);
-  std::uint32_t UsersOf(std::uint32_t rank) const { return (*config_.users)[rank]; }
+  bool MakeRoomForPrediction(std::uint32_t rank, Work& work);
+  // MakeRoom where the demand is known: first goes what nobody demands, the least worth first; then what less
+  // is demanded of a slot than of this rule. Where all that is not enough, nothing goes.
+  bool MakeRoomByDemand(std::uint32_t rank, Work& work);
+  std::uint64_t DemandOf(std::uint32_t rank) const { return (*config_.demand)[rank]; }
   std::size_t MostSlots(std::uint32_t rank) const { return 1 + std::size_t{plan_->cover_count(rank)}; }
-  bool HasFewerUsersASlot(std::uint32_t a, std::uint32_t b) const {
-    return UsersOf(a) * MostSlots(b) < UsersOf(b) * MostSlots(a);
-  }
   void RemoveLatePredictions(Nanos now, Work& work);
   std::int64_t Worth(std::uint32_t rank) const { return std::max(policy_->Worth(rank), rules_[rank].lift); }
   bool Fits(std::uint32_t rank) const;
@@ -120,8 +123,13 @@ class RuleResidency {
   std::vector<Rule> rules_;           // by rank
   std::vector<std::uint32_t> heap_;   // the least worth first
   std::vector<std::uint32_t> order_;  // of Exchange
-  std::vector<std::uint32_t> idle_;   // of MakeRoomByUse: rules without users,
-  std::vector<std::uint32_t> busy_;   // and with
+  struct Held {
+    std::uint32_t rank = 0;
+    std::uint64_t slots = 0;  // that removing it frees
+    std::uint64_t demand = 0;
+  };
+  std::vector<Held> idle_;  // of MakeRoomByDemand: rules that nobody demands,
+  std::vector<Held> busy_;  // and others
   std::uint32_t oldest_ = kNone;
   std::uint32_t newest_ = kNone;
   std::size_t unused_slots_ = 0;

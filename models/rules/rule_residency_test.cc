@@ -192,16 +192,16 @@ std::vector<Rule> WideOverHosts(std::uint8_t count) {
   return rules;
 }
 
-TEST(RuleResidency, WhatHasUsersStaysUnlessOneWithMoreASlotIsDue) {
+TEST(RuleResidency, WhatIsDemandedStaysUnlessMoreASlotIsWantedElsewhere) {
   const std::vector<Rule> rules = WideOverHosts(20);
   const CoverPlan plan(rules);
   const std::uint32_t wide = plan.RankOf(100);
-  std::vector<std::uint16_t> users(plan.size());
+  std::vector<std::uint64_t> demand(plan.size());
   const auto policy = MakePolicy(Residency::kLru, plan, 1, {});
   RuleResidency::Config config;
   config.slots = 6;
   config.writes_per_second = 1'000'000;
-  config.users = &users;
+  config.demand = &demand;
   RuleResidency residency(plan, *policy, config);
   Nanos now;
   Work work;
@@ -216,51 +216,55 @@ TEST(RuleResidency, WhatHasUsersStaysUnlessOneWithMoreASlotIsDue) {
   std::vector<std::uint32_t> host;
   for (std::uint32_t id = 200; id < 220; ++id) host.push_back(plan.RankOf(id));
   for (int i = 0; i < 6; ++i) packet(host[static_cast<std::size_t>(i)]);
-  users[host[0]] = users[host[1]] = 1;
-  // Nobody is expected to use these: the oldest of them go, and what has users stays though it is older.
+  demand[host[0]] = demand[host[1]] = 10;
+  // Nobody is expected to use these: the oldest of them go, and what is demanded stays though it is older.
   packet(host[6]);
   packet(host[7]);
   for (const int i : {0, 1, 4, 5, 6, 7}) EXPECT_TRUE(residency.Holds(host[static_cast<std::size_t>(i)])) << i;
   EXPECT_FALSE(residency.Holds(host[2]));
 
-  // One user on five slots is less than one on each of two: it is not written, and nothing goes for it.
-  users[wide] = 1;
+  // As much on five slots is less than on one: it is not written, and nothing goes for it.
+  demand[wide] = 10;
   EXPECT_FALSE(packet(wide));
   EXPECT_FALSE(residency.Holds(wide));
   for (const int i : {0, 1, 4, 5, 6, 7}) EXPECT_TRUE(residency.Holds(host[static_cast<std::size_t>(i)])) << i;
-  // Eleven are more.
-  users[wide] = 11;
+  // A little more a slot is not enough either: a write must be worth it.
+  demand[wide] = 60;
+  packet(wide);
+  EXPECT_FALSE(residency.Holds(wide));
+  demand[wide] = 65;
   packet(wide);
   EXPECT_TRUE(residency.Holds(wide));
 
-  // Predictions that are due displace in the same way, others only what nobody uses.
-  users[wide] = 1;
-  users[host[8]] = users[host[9]] = 1;
-  EXPECT_FALSE(residency.Predict({host[8], false, 65535}, now, work) && !residency.Holds(wide));
+  // So it is with predictions, which may take more than half where they are demanded.
+  demand[host[8]] = 15;
+  EXPECT_FALSE(residency.Predict({host[8], true, 65535}, now, work) && !residency.Holds(wide));
+  demand[host[9]] = 17;
+  demand[host[0]] = demand[host[1]] = 70;
   EXPECT_TRUE(residency.Predict({host[9], true, 65535}, now, work));
   EXPECT_TRUE(residency.Holds(host[9]));
 }
 
-TEST(RuleResidency, UsersNeverBreakTheTable) {
+TEST(RuleResidency, DemandNeverBreaksTheTable) {
   constexpr std::uint64_t kSeed = 17;
   SCOPED_TRACE("seed 17");
   RuleDice dice(kSeed);
   const std::vector<Rule> rules = dice.Rules(120);
   const CoverPlan plan(rules);
   for (const std::size_t slots : {1u, 3u, 10u, 40u}) {
-    std::vector<std::uint16_t> users(plan.size());
+    std::vector<std::uint64_t> demand(plan.size());
     const auto policy = MakePolicy(Residency::kLru, plan, 1, {});
     RuleResidency::Config config;
     config.slots = slots;
     config.writes_per_second = 1'000'000;
-    config.users = &users;
+    config.demand = &demand;
     RuleResidency residency(plan, *policy, config);
     Nanos now;
     Work work;
     for (int i = 0; i < 5000; ++i) {
       now = now + Micros(100);
       const auto rank = static_cast<std::uint32_t>(dice.Below(plan.size()));
-      users[dice.Below(plan.size())] = static_cast<std::uint16_t>(dice.Below(3));
+      demand[dice.Below(plan.size())] = dice.Below(3);
       if (dice.OneIn(2)) {
         residency.Predict({rank, dice.OneIn(2), 65535}, now, work);
       } else {
@@ -274,7 +278,7 @@ TEST(RuleResidency, UsersNeverBreakTheTable) {
     std::size_t held = 0;
     for (std::uint32_t rank = 0; rank < plan.size(); ++rank) held += residency.Holds(rank) ? 1 : 0;
     EXPECT_GT(held, 0u);
-    std::fill(users.begin(), users.end(), std::uint16_t{0});
+    std::fill(demand.begin(), demand.end(), std::uint64_t{0});
     std::size_t hits = 0;
     for (std::uint32_t rank = 0; rank < plan.size(); ++rank) {
       now = now + Micros(100);
