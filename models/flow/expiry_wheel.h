@@ -25,8 +25,9 @@ class ExpiryWheel {
   // Throws Refusal unless tick > 0 and timers < 2^32 - 1.
   ExpiryWheel(std::size_t timers, Nanos tick, Nanos start);
 
-  // Arms a timer, or arms it anew when it is armed.
+  // Arms a timer, or arms it anew when it is armed. Every Timer given is below `timers`.
   void Arm(Timer timer, Nanos deadline);
+  // Nothing where it is not armed.
   void Disarm(Timer timer);
   // For owners that arm timers later than their deadlines were set. The low half of the tick at which a timer
   // of this deadline fires, were it armed now, and arming by that while the wheel has not reached it.

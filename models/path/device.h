@@ -55,9 +55,10 @@ struct DevicePacket {
 // The device and the slow path behind it: tag check, flow cache, full rule table on a miss, actions.
 class Device {
  public:
-  // `future` as of PacketPath.
+  // `config` and `counters` must outlive it; `future` as of PacketPath.
   Device(const PathConfig& config, const Future* future, Counters& counters);
 
+  // Decides a packet, of which all but `check`, `tag_rule` and `decision` is given, and writes its verdict.
   void Process(DevicePacket& packet);
 
   // Process of several packets, step by step: FindEntry for each, between the host's turns, then Finish for

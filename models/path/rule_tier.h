@@ -30,9 +30,11 @@ class RuleTier {
   // `future` as of PacketPath; `table` is of the same rules. All memory is taken here.
   RuleTier(const PathConfig& config, const Future* future, const rules::RuleTable& table);
 
+  // What the device's table says of a packet; `rank` is the rule where that is kRule.
   rules::ResidentRules::Answer Find(const Parsed& packet, Nanos now, std::uint32_t& rank, Work& work) const {
     return device_.Find(packet.key, packet.packet.outer_vlan, now, rank, work);
   }
+  // Of a rule, by rank.
   rules::Decision DecisionOf(std::uint32_t rank) const {
     return {plan_.rule(rank).id, plan_.rule(rank).action};
   }

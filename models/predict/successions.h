@@ -23,6 +23,7 @@ class SuccessionOdds {
   };
   static constexpr std::size_t kContexts = 3;
 
+  // A successor that was seen `count` times of `total` was named, and came next or did not.
   void Score(Context context, std::uint8_t count, std::uint8_t total, bool came);
   // 65535 = 1. 1 <= count <= total.
   std::uint16_t Of(Context context, std::uint8_t count, std::uint8_t total) const;

@@ -27,6 +27,7 @@ class ResidentRules {
   // The plan must outlive the table. Throws Refusal unless 1 <= slots <= 2^24.
   ResidentRules(const CoverPlan& plan, std::size_t slots);
 
+  // What a look-up says.
   enum class Answer : std::uint8_t {
     kNothing,  // no entry matches: to the host
     kCover,    // a cover matches: to the host
@@ -44,6 +45,7 @@ class ResidentRules {
   std::size_t SlotsFor(std::uint32_t rank) const;
   // Slots that Evict of a rule that is held would free now for `newcomer`, which may need covers of it.
   std::size_t SlotsFreedBy(std::uint32_t rank, std::uint32_t newcomer) const;
+  // Slots that are free, and all; rules that are held, covers not counted.
   std::size_t free_slots() const { return free_.size(); }
   std::size_t slots() const { return entries_.size(); }
   std::size_t rules_held() const { return rules_held_; }

@@ -32,8 +32,8 @@ namespace foreflow::rules {
 class RuleResidency {
  public:
   struct Config {
-    std::size_t slots = 1;
-    Nanos install_latency;
+    std::size_t slots = 1;  // 1 .. 2^24
+    Nanos install_latency;  // from writing a rule until the device decides by it
     // Of slots written, on misses and by prediction alike: token bucket with a burst of 1024.
     std::uint32_t writes_per_second = 100'000;
     bool knows_future = false;
@@ -43,6 +43,7 @@ class RuleResidency {
   // Plan and policy must outlive it.
   RuleResidency(const CoverPlan& plan, const ResidencyPolicy& policy, const Config& config);
 
+  // ResidentRules::Find and Holds.
   ResidentRules::Answer Find(const flow::FlowKey& key, wire::VlanKey vlan, Nanos now, std::uint32_t& rank,
                              Work& work) const {
     return table_.Find(key, vlan, now, rank, work);
@@ -65,6 +66,7 @@ class RuleResidency {
   void Exchange(std::size_t swaps, Nanos now, Work& work);
 
   const ResidentRules& table() const { return table_; }
+  // Slots that unused predictions take at the most.
   std::size_t unused_slot_limit() const { return table_.slots() / 2; }
   std::uint64_t writes() const { return writes_; }            // slots written or cleared
   std::uint64_t predicted_wasted() const { return wasted_; }  // predicted, and evicted unused

@@ -42,6 +42,7 @@ constexpr std::size_t kFragmentFates = static_cast<std::size_t>(FragmentFate::kF
 // The snake_case name; nullptr out of range.
 const char* Name(FragmentFate fate);
 
+// Whose fragments they are. Nothing of the reassembler may be called from here.
 class FragmentSink {
  public:
   // A fragment that was held is the caller's again.
@@ -137,6 +138,7 @@ class Reassembler {
   // Which fragments of a packet under way are there: bit i is fragment i. 0 where it is not under way.
   std::uint64_t Present(std::size_t session, std::uint64_t base) const;
 
+  // Fragments held in all, and of a session; and how many a session is sure of.
   std::size_t held() const { return counts_[static_cast<std::size_t>(FragmentFate::kHeld)]; }
   std::size_t held_of(std::size_t session) const { return sessions_[session].held; }
   std::size_t share() const { return share_; }
