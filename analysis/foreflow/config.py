@@ -22,7 +22,7 @@ import jsonschema
 import yaml
 
 from foreflow.errors import Refused
-from foreflow.inputs import sha256_of
+from foreflow.inputs import REQUESTS, sha256_of
 from foreflow.judge import systems
 from foreflow.places import MEASURED_PROFILES, PROFILES, RULE_SETS, SCENARIOS, SCHEMA, TRAINED
 
@@ -502,6 +502,8 @@ def _check_system(config: dict[str, Any], where: str) -> None:
     system = systems.of(config)
     if others := [arm for arm in config["arms"] if arm not in system.arms]:
         raise Refused(f"{where}: arms = {others[0]}; allowed with system = {system.name} are {', '.join(system.arms)}")
+    if system is not systems.SHARD and REQUESTS in (config["input"], config["traffic"]["shift_input"]):
+        raise Refused(f"{where}: input = {REQUESTS}; allowed with system = {system.name} is a capture, since requests are for system shard")
 
 
 def _check_control(config: dict[str, Any], where: str) -> None:
@@ -564,10 +566,14 @@ def resolved_for_run(
         **({"shard": config["shard"]} if "shard" in config else {}),
         "traffic": {**config["traffic"], "shift_input": None if shift is None else str(shift)},
     }
+    keys = systems.of(config).keys
+    if keys:
+        resolved |= {section: {key: config[section][key] for key in names} for section, names in keys.items()}
+        resolved["hw"] = {name: config["hw"][name] for section in keys for name in resolved[section].values()}
     if "recovery" in resolved:
         wait = config["recovery"]["wait_us"] if arm == "fixed" else "best"  # what the others do not look at makes them no other runs
         table = config["recovery"]["table"] if arm.startswith("learned") else "none"
         resolved["recovery"] = {**config["recovery"], "wait_us": WAIT_US if wait == "best" else wait, "table": loss_table(table)}
-    if "device" in resolved:
+    if "device" in systems.of(config).sections:
         resolved["device"] = {**config["device"], "residency": "lru" if config["device"]["residency"] == "best" else config["device"]["residency"]}
     return resolved

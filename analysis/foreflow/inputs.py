@@ -15,6 +15,7 @@ from foreflow.errors import Refused
 from foreflow.places import ROOT, RUNS
 
 GENERATED = ("memoryless", "markov", "dialogues", "websearch", "datamining", "hadoop", "storage")
+REQUESTS = "requests"  # of system shard
 OVER_RULES = ("sessions", "shuffled")  # generated for the rule set of the run
 DEFAULT_PACKETS = 100_000
 
@@ -89,10 +90,10 @@ def _generated_for(name: str, packets: int, rules: list[dict[str, Any]] | str | 
 def _file(name: str) -> Path:
     if name == "recorded":
         return recorded()
-    path = Path(name)
+    path = ROOT / "datasets" / "requests.json" if name == REQUESTS else Path(name)
     if not path.is_file():
         raise Refused(
-            f"input = {name}: no such file; allowed is a capture's path, recorded, or one of {', '.join(GENERATED + OVER_RULES)}"
+            f"input = {name}: no such file; allowed is a capture's path, recorded, {REQUESTS}, or one of {', '.join(GENERATED + OVER_RULES)}"
         )
     return path.resolve()
 

@@ -390,6 +390,8 @@ void ReadCacheLevels(const Value& value, hw::DeviceProfile& profile) {
   }
 }
 
+}  // namespace
+
 hw::DeviceProfile ReadDeviceProfile(const Value& value) {
   Object object(value);
   hw::DeviceProfile profile;
@@ -455,6 +457,8 @@ hw::BusProfile ReadBusProfile(const Value& value) {
   object.End();
   return profile;
 }
+
+namespace {
 
 ModelFile ReadModelFile(const Value& value) {
   ModelFile model;

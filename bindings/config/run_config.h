@@ -93,9 +93,12 @@ RunConfig LoadRunConfig(const std::string& file);
 // for messages.
 RunConfig ParseRunConfig(const std::string& where, const std::string& text);
 
-// The sections `traffic` and `link`, which runs of every system have. Throw Refusal.
+// The sections `traffic` and `link`, and the profiles in `hw`, which runs of every system have. Throw
+// Refusal.
 TrafficConfig ReadTraffic(const Value& value);
 LinkConfig ReadLink(const Value& value);
+hw::DeviceProfile ReadDeviceProfile(const Value& value);
+hw::BusProfile ReadBusProfile(const Value& value);
 
 // Throws Refusal where the run has rules that change by the control protocol: only a door that simulates the
 // link to the controller can have them.

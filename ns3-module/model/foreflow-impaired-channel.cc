@@ -54,14 +54,19 @@ Mark(MutableBytes frame)
 TypeId
 ImpairedChannel::GetTypeId()
 {
-    static TypeId tid = TypeId("ns3::foreflow::ImpairedChannel")
-                            .SetParent<EthernetChannel>()
-                            .SetGroupName("Foreflow")
-                            .AddConstructor<ImpairedChannel>()
-                            .AddTraceSource("Loss",
-                                            "A frame is lost, with its fate.",
-                                            MakeTraceSourceAccessor(&ImpairedChannel::m_lossTrace),
-                                            "ns3::foreflow::ImpairedChannel::LossTracedCallback");
+    static TypeId tid =
+        TypeId("ns3::foreflow::ImpairedChannel")
+            .SetParent<EthernetChannel>()
+            .SetGroupName("Foreflow")
+            .AddConstructor<ImpairedChannel>()
+            .AddTraceSource("Loss",
+                            "A frame is lost, with its fate.",
+                            MakeTraceSourceAccessor(&ImpairedChannel::m_lossTrace),
+                            "ns3::foreflow::ImpairedChannel::LossTracedCallback")
+            .AddTraceSource("Passage",
+                            "A frame is sent, with what becomes of it.",
+                            MakeTraceSourceAccessor(&ImpairedChannel::m_passageTrace),
+                            "ns3::foreflow::ImpairedChannel::PassageTracedCallback");
     return tid;
 }
 
@@ -71,10 +76,11 @@ ImpairedChannel::~ImpairedChannel() = default;
 void
 ImpairedChannel::Configure(const impair::ImpairmentConfig& there,
                            const impair::ImpairmentConfig& back,
-                           uint64_t seed)
+                           uint64_t seed,
+                           uint32_t index)
 {
-    m_impairments[0].emplace(there, seed, 0);
-    m_impairments[1].emplace(back, seed, 1);
+    m_impairments[0].emplace(there, seed, 2 * index);
+    m_impairments[1].emplace(back, seed, 2 * index + 1);
 }
 
 const impair::Impairment::Counts&
@@ -108,6 +114,7 @@ ImpairedChannel::Transmit(Ptr<const Packet> frame, const FrameDevice* source, Ti
     // The first whole nanosecond at which the last bit has left.
     const Nanos now = ToNanosFloor(left + Picos(999));
     const impair::Passage passage = impairment.Pass(path, frame->GetSize() - headers, now);
+    m_passageTrace(frame, direction, passage);
     if (passage.copies == 0)
     {
         m_lossTrace(frame, passage.fate);

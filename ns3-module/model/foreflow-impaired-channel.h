@@ -48,11 +48,13 @@ class ImpairedChannel : public EthernetChannel
      * @param there of frames from the device that was attached first
      * @param back of frames from the other; impossible values throw ::foreflow::Refusal
      * @param seed of all random numbers
+     * @param index tells cables of one seed apart
      */
     void
     Configure(const impair::ImpairmentConfig& there,
               const impair::ImpairmentConfig& back,
-              uint64_t seed);
+              uint64_t seed,
+              uint32_t index = 0);
 
     /**
      * @param direction 0: from the device that was attached first; Configure has been called
@@ -71,11 +73,23 @@ class ImpairedChannel : public EthernetChannel
      * @param fate what became of it
      */
     typedef void (*LossTracedCallback)(Ptr<const Packet> frame, impair::Fate fate);
+    /**
+     * TracedCallback signature of Passage.
+     *
+     * @param frame that has been sent
+     * @param direction as of GetCounts
+     * @param passage what becomes of it; its times are without Delay
+     */
+    typedef void (*PassageTracedCallback)(Ptr<const Packet> frame,
+                                          std::size_t direction,
+                                          const impair::Passage& passage);
 
   private:
     std::array<std::optional<impair::Impairment>, 2> m_impairments; //!< by direction
     std::array<std::vector<uint8_t>, 2> m_bytes; //!< a frame, serialised, by direction
     TracedCallback<Ptr<const Packet>, impair::Fate> m_lossTrace; //!< a frame is lost
+    TracedCallback<Ptr<const Packet>, std::size_t, const impair::Passage&>
+        m_passageTrace; //!< what becomes of a frame
 };
 
 } // namespace foreflow

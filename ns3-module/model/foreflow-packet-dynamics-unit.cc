@@ -180,6 +180,17 @@ PacketDynamicsUnit::AddPort(Ptr<NetDevice> port)
     NotifyLinkUp();
 }
 
+void
+PacketDynamicsUnit::TellLost(uint32_t peer, uint64_t number)
+{
+    NS_LOG_FUNCTION(this << peer << number);
+    const Picos now = PicosNow();
+    RunTimers();
+    BeginCall(PduPipeline::Way::RECEIVE, now);
+    m_unit->TellLost(peer, number, ToNanosFloor(now), *this, m_work);
+    EndCall();
+}
+
 const PacketDynamicsUnit::Statistics&
 PacketDynamicsUnit::GetStatistics() const
 {
@@ -658,12 +669,17 @@ PacketDynamicsUnit::OnDatagram(const shard::UnitDatagram& datagram)
     const shard::UnitWork work = std::exchange(m_work, shard::UnitWork());
     const auto size = static_cast<uint32_t>(datagram.bytes.size);
     const PduPipeline::Passage passage = m_pipeline->Pass(m_way, m_entry, work, size);
+    m_datagramTrace({datagram.peer,
+                     datagram.path,
+                     datagram.bytes,
+                     PicosNow(),
+                     passage.ready,
+                     passage.accepted});
     if (!passage.accepted)
     {
         Drop(nullptr, PduDrop::STATION_FULL, m_statistics.datagramDropped);
         return;
     }
-    m_datagramTrace({datagram.peer, datagram.path, datagram.bytes, PicosNow(), passage.ready});
     Launch(datagram, shard::SourcePortOf(datagram.flow), passage.ready);
 }
 
@@ -806,6 +822,7 @@ PacketDynamicsUnit::OnPacket(const shard::UnitPacket& packet)
         return;
     }
     m_packetTrace({packet.peer,
+                   packet.base,
                    BytesView{m_out.data(), m_out.size()},
                    packet.waited,
                    PicosNow(),

@@ -64,6 +64,7 @@ struct PduDatagram
     BytesView bytes;  //!< UDP payload, during the call
     Picos decided;    //!< when it was made
     Picos ready;      //!< when it leaves the engines
+    bool accepted;    //!< false: a station has no room, and it is dropped
 };
 
 /**
@@ -73,6 +74,7 @@ struct PduDatagram
 struct PduPacket
 {
     std::size_t peer; //!< from whom
+    uint64_t base;    //!< number of its first fragment in the peer's session: its name
     BytesView frame;  //!< during the call
     Nanos waited;     //!< since its first fragment came
     Picos decided;    //!< when its last one did
@@ -158,6 +160,15 @@ class PacketDynamicsUnit : public FrameDevice, private shard::UnitSink
      */
     void
     AddPort(Ptr<NetDevice> port);
+
+    /**
+     * Of shard::GapRule::kClairvoyant: what could have come now was lost.
+     *
+     * @param peer who sent it
+     * @param number of the peer's session
+     */
+    void
+    TellLost(uint32_t peer, uint64_t number);
 
     /**
      * @return counts since the device was made

@@ -363,6 +363,17 @@ class ImpairedChannelTestCase : public PduTestCase
         ++m_lost[fate];
     }
 
+    /**
+     * @param direction of a frame
+     * @param passage what becomes of it
+     */
+    void
+    Passed(Ptr<const Packet>, std::size_t direction, const ff::impair::Passage& passage)
+    {
+        NS_TEST_EXPECT_MSG_EQ(direction, 0, "from the first device");
+        m_copies.push_back(passage.copies);
+    }
+
     void
     DoRun() override
     {
@@ -381,12 +392,15 @@ class ImpairedChannelTestCase : public PduTestCase
         }
         ff::impair::ImpairmentConfig way = RoughWay();
         way.paths[0].corrupt = 0.2;
-        cable->Configure(way, {}, 11);
+        cable->Configure(way, {}, 11, 3);
         cable->TraceConnectWithoutContext("Loss",
                                           MakeCallback(&ImpairedChannelTestCase::Lost, this));
+        cable->TraceConnectWithoutContext("Passage",
+                                          MakeCallback(&ImpairedChannelTestCase::Passed, this));
         ports[1]->SetReceiveCallback(MakeCallback(&ImpairedChannelTestCase::Heard, this));
 
-        ff::impair::Impairment impairment(way, 11, 0);
+        ff::impair::Impairment impairment(way, 11, 6);
+        std::vector<std::size_t> copies;
         std::multimap<int64_t, std::vector<uint8_t>> expected;
         std::map<ff::impair::Fate, uint64_t> lost;
         for (uint32_t i = 0; i < 2000; ++i)
@@ -399,6 +413,7 @@ class ImpairedChannelTestCase : public PduTestCase
             // 100 B at 1 Gb/s, of which 42 are headers to the cable and 28 to the receiver.
             const Nanos left(start.GetNanoSeconds() + 800);
             const ff::impair::Passage passage = impairment.Pass(0, 58, left);
+            copies.push_back(passage.copies);
             if (passage.copies == 0)
             {
                 ++lost[passage.fate];
@@ -418,12 +433,14 @@ class ImpairedChannelTestCase : public PduTestCase
         NS_TEST_EXPECT_MSG_EQ((m_heard == expected), true, "when and as they should");
         NS_TEST_EXPECT_MSG_EQ((m_lost == lost), true, "the others are traced");
         NS_TEST_EXPECT_MSG_EQ(lost.size(), 2, "by two models");
+        NS_TEST_EXPECT_MSG_EQ((m_copies == copies), true, "and so is what becomes of each");
         NS_TEST_EXPECT_MSG_EQ(cable->GetCounts(0).in, 2000, "counted");
         NS_TEST_EXPECT_MSG_EQ(cable->GetCounts(1).in, 0, "the other direction is another's");
     }
 
     std::multimap<int64_t, std::vector<uint8_t>> m_heard; //!< by time, ns
     std::map<ff::impair::Fate, uint64_t> m_lost;          //!< frames
+    std::vector<std::size_t> m_copies;                    //!< that arrive of each frame
 };
 
 /**

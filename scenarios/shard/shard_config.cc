@@ -55,6 +55,7 @@ NetworkConfig ReadNetwork(const config::Value& value) {
   if (network.late_most < network.late_least) most.Refuse("late_least_us or more");
   network.paths = static_cast<std::size_t>(object.Get("paths").Unsigned(1, 16));
   network.path_gap = FromMicros(object.Get("path_gap_us"), 0, 1e6);
+  network.port = BitsPerSecond(static_cast<std::uint64_t>(Scaled(object.Get("port_mbps"), 1, 1e9, 1e6)));
   network.queue_bytes = static_cast<std::size_t>(Scaled(object.Get("queue_kb"), 1, 1e6, 1e3));
   network.cross_load = object.Get("cross_load").Number(0, 2);
   network.cross_burst = FromMillis(object.Get("cross_burst_ms"), 0.01, 1e4);
@@ -95,6 +96,38 @@ RecoveryConfig ReadRecovery(const config::Value& value) {
   return recovery;
 }
 
+// The profiles that units are priced by.
+void ReadPrices(config::Object& root, config::RunConfig& run) {
+  config::Object device(root.Get("device")), host(root.Get("host")), hw(root.Get("hw"));
+  const std::string profile = device.Get("profile").Text(), bus = host.Get("bus").Text();
+  device.End();
+  host.End();
+  const config::Value prices = hw.Get(profile);
+  run.device = config::ReadDeviceProfile(prices);
+  if (!run.device.unit.is_known) prices.Refuse("a profile that prices the engines of a unit (key unit)");
+  run.bus = config::ReadBusProfile(hw.Get(bus));
+  hw.End();
+}
+
+RequestMix ReadRequests(const std::string& file) {
+  const config::Json json = Load(file);
+  config::Object root{config::Value(json, file, "")};
+  RequestMix mix;
+  root.Get("about").Text();
+  mix.clients = static_cast<std::uint32_t>(root.Get("clients").Unsigned(1, 1000));
+  mix.each = static_cast<std::uint32_t>(root.Get("requests_each").Unsigned(1, 1'000'000));
+  mix.think = root.Get("think_ms").Number(0, 60'000) / 1e3;
+  mix.request_bytes = root.Get("request_bytes").Number(16, 1e8);
+  mix.response_bytes = root.Get("response_bytes").Number(16, 1e8);
+  root.End();
+  return mix;
+}
+
+bool IsRequests(const std::string& file) {
+  const std::string ending = ".json";
+  return file.size() > ending.size() && file.compare(file.size() - ending.size(), ending.size(), ending) == 0;
+}
+
 }  // namespace
 
 bool IsShardRun(const std::string& file) {
@@ -114,9 +147,11 @@ ShardConfig LoadShardConfig(const std::string& file) {
   shard.run.out = root.Get("out").Text();
   shard.run.traffic = config::ReadTraffic(root.Get("traffic"));
   shard.run.link = config::ReadLink(root.Get("link"));
+  ReadPrices(root, shard.run);
   shard.network = ReadNetwork(root.Get("network"));
   shard.recovery = ReadRecovery(root.Get("recovery"));
   root.End();
+  if (IsRequests(shard.run.input)) shard.requests = ReadRequests(shard.run.input);
   return shard;
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,9 @@
 #include "models/base/units.h"
 
 namespace foreflow::scenarios {
+
+// Of an Ethernet frame on the wire besides its bytes: check sequence, preamble and gap.
+constexpr std::size_t kFrameFraming = 24;
 
 // In the order of judge/systems.py.
 enum class ShardArm : std::uint8_t {
@@ -36,7 +40,8 @@ struct NetworkConfig {
   Nanos late_least;  // since they take so much longer:
   Nanos late_most;   // uniform
   std::size_t paths = 1;
-  Nanos path_gap;  // each path takes so much longer than the one before
+  Nanos path_gap;      // each path takes so much longer than the one before
+  BitsPerSecond port;  // rate of the hosts' ports
   std::size_t queue_bytes = 256'000;
   double cross_load = 0;  // others' traffic, share of the link's rate
   Nanos cross_burst = Millis(2);
@@ -55,12 +60,24 @@ struct RecoveryConfig {
   Nanos tick = Micros(50);
 };
 
-// One run of system shard. Of `run`, what every system has: scenario, input, out, seed, traffic and link.
+// Clients of the first host that ask a server of the second over TCP, each one request at a time: an input
+// that is a file `*.json` in place of a capture. Means of exponential distributions.
+struct RequestMix {
+  std::uint32_t clients = 1;
+  std::uint32_t each = 1;     // requests of a client
+  double think = 0;           // s, from a response to the next request
+  double request_bytes = 0;   // with a message header of 16 B, which is the least
+  double response_bytes = 0;  //
+};
+
+// One run of system shard. Of `run`, what every system has: scenario, input, out, seed, traffic and link; and
+// the prices of the units' engines and the bus before them.
 struct ShardConfig {
   config::RunConfig run;
   ShardArm arm = ShardArm::kRack;
   NetworkConfig network;
   RecoveryConfig recovery;
+  std::optional<RequestMix> requests;  // none: packets of the capture
 };
 
 // Whether RESOLVED.json is of system shard; one that names no system is not. Throws Refusal where it cannot

@@ -39,7 +39,7 @@ METRICS = {
     "type_accuracy": Metric("share", True, "predicted type equals true type"),
     "rule_writes_per_second": Metric("slots/s", False, "slots of the device's rule table that were written or cleared"),
     "predicted_first_uses_per_thousand": Metric("packets/1000", True, "packets that met an entry a prediction installed"),
-    "completion_p50_ms": Metric("ms", False, "median of arrival at one unit's host to whole at the other's; what never comes counts as given up"),
+    "completion_p50_ms": Metric("ms", False, "median of leaving one host to whole in the other's memory, what never comes counts as given up; of requests: of asking to the last byte of the answer"),
     "completion_p99_ms": Metric("ms", False, "99th percentile of the same"),
     "hurt_mean_ms": Metric("ms", False, "mean of the same, of packets some of which was lost on the way"),
     "delivered_percent": Metric("%", True, "packets that came whole"),
@@ -47,6 +47,7 @@ METRICS = {
     "spurious_percent": Metric("%", False, "of the numbers asked for, those that had not been lost"),
     "requests_per_thousand": Metric("numbers/1000 packets", False, "numbers asked for, with those asked for again"),
     "offered_share": Metric("share", False, "bytes on the wire in the direction that has more to carry, of what the link can carry"),
+    "in_units_p99_us": Metric("us", False, "99th percentile of how long a packet is in the engines and buses of both units, waiting or served"),
     "goodput_share": Metric("share", True, "bytes of packets that came whole in that direction, with their framing, of what the link can carry"),
 }  # of all systems (judge.systems)
 

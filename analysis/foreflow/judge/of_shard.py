@@ -22,7 +22,7 @@ MOST_SPURIOUS = 2.0  # percent of requests
 
 
 def completions_ms(trace: Path, give_up_ms: float) -> np.ndarray:
-    """From arrival at one host to whole at the other, in packet order; `give_up_ms` for what never came, and at most."""
+    """From leaving one host to whole at the other, in packet order, or from request to answer; `give_up_ms` for what never came, and at most."""
     try:
         with h5py.File(trace) as file:
             packets = file["packets"][()]
@@ -38,7 +38,7 @@ def measure(trace: Path, summary: dict[str, Any]) -> dict[str, float | None]:
     times = completions_ms(trace, shard["give_up_ms"])
     hurt = np.array(shard["hurt"], dtype=np.int64)
     busier = shard["busier"]
-    capacity = busier["link_bytes"]
+    capacity, in_units = busier["link_bytes"], shard["in_units_us"]
     return {
         "completion_p50_ms": metrics.percentile(times, 50),
         "completion_p99_ms": metrics.percentile(times, 99),
@@ -49,6 +49,7 @@ def measure(trace: Path, summary: dict[str, Any]) -> dict[str, float | None]:
         "requests_per_thousand": 1000 * shard["requests"] / packets if packets else None,
         "offered_share": busier["wire_bytes"] / capacity if capacity else None,
         "goodput_share": busier["delivered_bytes"] / capacity if capacity else None,
+        "in_units_p99_us": in_units and in_units["p99"],
     }
 
 

@@ -22,6 +22,7 @@ class System:
     predictive: str
     oracle: str
     sections: tuple[str, ...]  # of a configuration, that its runs read
+    keys: Mapping[str, tuple[str, ...]]  # of further sections, of which they read no others
     metrics: tuple[str, ...]  # of judge.metrics.METRICS
     headline: tuple[str, ...]  # of these, what `run` prints
     gap_metrics: tuple[str, ...]  # where a share of the oracle's gap is a sensible question
@@ -37,6 +38,7 @@ TAG = System(
     arms=("off", "reactive", "predictive", "oracle", "anti_oracle"),
     reactive="reactive", predictive="predictive", oracle="oracle",
     sections=("traffic", "host", "device", "link", "control", "prediction", "tags", "rules", "tag_rules", "meters", "changes", "models", "hw"),
+    keys={},
     metrics=(
         "hit_ratio", "punts_per_thousand", "request_response_p99_us", "request_response_p50_us", "p99_us", "lost_per_thousand",
         "device_cycles_per_packet", "host_cycles_per_packet", "prediction_cycles_per_packet", "type_accuracy", "rule_writes_per_second",
@@ -50,11 +52,12 @@ SHARD = System(
     arms=("off", "timeout", "fixed", "three", "ewma", "rack", "rack_repair", "learned", "learned_repair", "bayes", "clairvoyant", "naive"),
     reactive="rack", predictive="learned", oracle="clairvoyant",
     sections=("system", "traffic", "link", "network", "recovery"),
+    keys={"host": ("bus",), "device": ("profile",)},
     metrics=(
         "completion_p50_ms", "completion_p99_ms", "hurt_mean_ms", "delivered_percent", "extra_wire_percent", "spurious_percent",
-        "requests_per_thousand", "offered_share", "goodput_share",
+        "requests_per_thousand", "offered_share", "goodput_share", "in_units_p99_us",
     ),
-    headline=("completion_p50_ms", "completion_p99_ms", "hurt_mean_ms", "delivered_percent", "extra_wire_percent", "spurious_percent"),
+    headline=("completion_p50_ms", "completion_p99_ms", "hurt_mean_ms", "delivered_percent", "extra_wire_percent", "spurious_percent", "in_units_p99_us"),
     gap_metrics=("completion_p99_ms", "hurt_mean_ms"),
 )  # fmt: skip
 SYSTEMS = {system.name: system for system in (TAG, SHARD)}

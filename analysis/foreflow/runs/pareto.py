@@ -2,7 +2,8 @@
 """What each way of making losses good costs and brings, network by network; and how size controllers bear load.
 
 All arms of a network see the same packets and losses. A Pareto front is over extra bytes on the wire and the 99th percentile of completion
-time. Beside it the naive size controller and the closed-form one carry more and more packets over one bottleneck.
+time, of packets at their recorded times or of requests that wait for answers. Beside it the naive size controller and the closed-form one carry
+more and more packets over one bottleneck.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "congestion": {"network.loss": 0.0, "network.late": 0.002, "network.queue_kb": 350, "network.cross_load": 0.3, "network.cross_burst_ms": 1.5},
     "multipath": {"network.loss": 0.02, "network.burst": 3.0, "network.paths": 2, "network.path_gap_us": 300, "network.late_most_us": 600},
     "memoryless": {"network.loss": 0.02, "network.burst": 1.0},
+    "requests": {"input": "requests", "network.loss": 0.02, "network.burst": 5.0},
+    "requests_congestion": {"input": "requests", "network.loss": 0.0, "network.late": 0.002, "network.queue_kb": 350, "network.cross_load": 0.3, "network.cross_burst_ms": 1.5},
 }  # fmt: skip
 LOADS = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0, 1.1)
 # Of the load sweep: one bottleneck that loses nothing but what its queue has no room for.
@@ -83,7 +86,7 @@ def compare(name: str, overrides: list[str], networks: list[str], loads: list[fl
     store = folder / "runs" if out else RUNS
     document: dict[str, Any] = {
         "scenario": config["scenario"],
-        "config": {key: config[key] for key in ("system", "arms", "input", "traffic", "link", "network", "recovery")} | {"seeds": len(numbers)},
+        "config": {key: config[key] for key in ("system", "arms", "input", "traffic", "link", "network", "recovery")} | {key: {name: config[key][name] for name in names} for key, names in SHARD.keys.items()} | {"seeds": len(numbers)},
         "networks": {},
         "loads": [],
     }
@@ -127,7 +130,7 @@ def text_of(document: dict[str, Any]) -> str:
     n = document["config"]["seeds"]
     notes = [f"means ± half width of the 95 % interval over n = {n} seeds" if n > 1 else "n = 1 seed: no intervals", "gap closed: from rack to clairvoyant"]
     checked = document["checked"]
-    notes.append(f"{checked['packets']} packets; {checked['wrong_bytes']} came with other bytes than they were sent with")
+    notes.append(f"{checked['packets']} packets and requests; {checked['wrong_bytes']} packets came with other bytes than they were sent with")
     if document["networks"]:
         text += [grid(rows), *(f"  {note}" for note in notes)]
     if document["loads"]:
