@@ -443,9 +443,12 @@ def impair(eal: list[str], file: Path, seed: int | None, mtu: int | None, second
 @commands.command(cls=_BeforeEalArguments)
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--key-log", type=click.Path(path_type=Path, dir_okay=False), help="Append the unit's keys to this file, for ./foreflow dissect: who has it reads everything.")
+@click.option("--trace", is_flag=True, help="Write a row for every message that it opens to trace.h5 in the run's folder, as far as the disk keeps up.")
 @_pair_options
 @click.pass_obj
-def unit(eal: list[str], file: Path, key_log: Path | None, mtu: int | None, seconds: float | None, out: Path | None, as_json: bool) -> None:
+def unit(
+    eal: list[str], file: Path, key_log: Path | None, trace: bool, mtu: int | None, seconds: float | None, out: Path | None, as_json: bool
+) -> None:  # fmt: skip
     """Be the packet dynamics unit between the host at DPDK's first port and the network at its second.
 
     Frames of the host go to another such unit in sealed UDP datagrams, and come out there. FILE (YAML) says where it is
@@ -453,7 +456,7 @@ def unit(eal: list[str], file: Path, key_log: Path | None, mtu: int | None, seco
     """
     from foreflow.live import pair
 
-    sys.exit(pair.unit(file, key_log, out, _pair_words(mtu, seconds, as_json), eal))
+    sys.exit(pair.unit(file, key_log, trace, out, _pair_words(mtu, seconds, as_json), eal))
 
 
 @commands.group()
@@ -774,16 +777,17 @@ def train(
     """Learn TASK (next-type, next-destination, flow-size, fragment-fate, next-packet or fragment-loss) and write a model file.
 
     It stops when the validation rows, later in time, get no better. The same command gives the same bytes on the same machine.
-    fragment-loss makes its own data, judges what it learnt, and takes --seed, --out and --json alone.
+    fragment-loss learns from simulated networks (--data simulator), recorded ones (recording) or both, and from files that
+    scenarios/live records; it judges what it learnt on others, and takes --data, --seed, --out and --json alone.
     """
     from foreflow.learning import fragment_loss, training
 
     if task == fragment_loss.TASK:
         given = click.get_current_context()
         for name in given.params:
-            if name not in ("task", "out", "seed", "as_json") and given.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE:
-                raise Refused(f"command line: --{'model' if name == 'kind' else name} is not for {task}; it takes --seed, --out and --json")
-        document = fragment_loss.train(seed, out)
+            if name not in ("task", "data", "out", "seed", "as_json") and given.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE:
+                raise Refused(f"command line: --{'model' if name == 'kind' else name} is not for {task}; it takes --data, --seed, --out and --json")
+        document = fragment_loss.train(seed, out, data)
         if as_json:
             print_json(document)
         else:

@@ -106,6 +106,7 @@ void AddUnit(CLI::App& app, dpdk::UnitRunOptions& options) {
       "unit", "a packet dynamics unit between the host at the first port and the network at the second");
   unit->add_option("link", options.link, "own end, peer and keys (JSON)")->required();
   unit->add_option("--key-log", options.key_log, "append the keys to this file: who has it reads everything");
+  unit->add_option("--trace", options.trace, "write the messages that it opens to this HDF5 file");
   AddPair(*unit, options.pair);
 }
 

@@ -11,6 +11,7 @@ namespace foreflow::dpdk {
 struct UnitRunOptions {
   std::string link;     // as ParseUnitLink has it
   std::string key_log;  // file to which keys are appended, or empty
+  std::string trace;    // file of the messages that it opens, or empty
   PairRunOptions pair;
 };
 

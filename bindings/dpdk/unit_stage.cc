@@ -42,7 +42,7 @@ MutableBytes BytesOf(rte_mbuf* frame) { return {rte_pktmbuf_mtod(frame, std::uin
 }  // namespace
 
 UnitStage::UnitStage(const UnitStageConfig& config)
-    : own_(config.own), peer_(config.peer), unit_(config.unit) {
+    : own_(config.own), peer_(config.peer), unit_(config.unit), trace_(config.trace) {
   static std::atomic<unsigned> made{0};
   const std::string number = std::to_string(made.fetch_add(1));
   constexpr unsigned kOneToOne = RING_F_SP_ENQ | RING_F_SC_DEQ;
@@ -109,12 +109,25 @@ void UnitStage::FromNetwork(rte_mbuf* frame, Nanos now) {
     }
     const shard::Received received = unit_.Receive(payload, datagram.ecn, now, *this, work_);
     ++verdicts_from_network_[static_cast<std::size_t>(received.verdict)];
+    if (trace_ != nullptr && shard::IsOpened(received.verdict)) Trace(payload, now);
   } else {
     static constexpr std::array<FrameFate, wire::kDatagramStatuses> kFates = {
         kFrameFates, kArpAnswered, kOther, kFrameMalformed, kIpFragment, kBadChecksum};
     ++fates_[kFates[static_cast<std::size_t>(status)]];
   }
   rte_pktmbuf_free(frame);
+}
+
+// It was opened: its header is there, and the peer's.
+void UnitStage::Trace(BytesView datagram, Nanos now) {
+  wire::ShardHeader header;
+  wire::Decode(datagram.begin(), datagram.end(), header);
+  trace::MessageRow row;
+  row.arrival_ns = now.count();
+  row.number = header.number;
+  row.session = header.session;
+  row.type = static_cast<std::uint8_t>(static_cast<unsigned>(header.type) - 1);
+  trace_->Add(row);
 }
 
 void UnitStage::OnDatagram(const shard::UnitDatagram& datagram) {

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "bindings/dpdk/message_trace.h"
 #include "bindings/dpdk/port_pair.h"
 #include "bindings/dpdk/ring_port.h"
 #include "models/crypto/key_agreement.h"
@@ -19,9 +20,10 @@
 namespace foreflow::dpdk {
 
 struct UnitStageConfig {
-  shard::UnitConfig unit;  // of one peer
-  wire::DatagramEnd own;   // the outer port's
-  wire::DatagramEnd peer;  // where datagrams go to
+  shard::UnitConfig unit;         // of one peer
+  wire::DatagramEnd own;          // the outer port's
+  wire::DatagramEnd peer;         // where datagrams go to
+  MessageTrace* trace = nullptr;  // of what it opens, which must outlive it; nullptr: none
 };
 
 // What the host has its unit do: with sessions and keys, and nothing else.
@@ -95,12 +97,14 @@ class UnitStage final : public PairStage, private shard::UnitSink {
   void OnPacket(const shard::UnitPacket& packet) override;
   void FromHost(rte_mbuf* frame, Nanos now);
   void FromNetwork(rte_mbuf* frame, Nanos now);
+  void Trace(BytesView datagram, Nanos now);
   void ServeHost(Nanos now);
   bool Obey(const UnitOrder& order, Nanos now);
 
   wire::DatagramEnd own_;
   wire::DatagramEnd peer_;
   shard::Unit unit_;
+  MessageTrace* trace_;
   shard::UnitWork work_;
   PairLink* link_ = nullptr;  // during a call
   Nanos now_;

@@ -4,12 +4,14 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cstdio>
 #include <future>
 #include <memory>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "bindings/dpdk/test_messages.h"
 #include "bindings/dpdk/test_pair_link.h"
 #include "bindings/dpdk/unit_link.h"
 #include "models/base/refusal.h"
@@ -27,7 +29,8 @@ const wire::DatagramEnd kB = {{2, 0, 0, 0, 0, 2}, {10, 0, 0, 2}, 6901};
 // Two stages, joined at port 1, with keys that are known.
 class Pair {
  public:
-  Pair() : a_(Config(kA, kB)), b_(Config(kB, kA)) {
+  explicit Pair(MessageTrace* trace_of_b = nullptr)
+      : a_(Config(kA, kB, nullptr)), b_(Config(kB, kA, trace_of_b)) {
     Order(a_, a_link_, UnitOrder::Kind::kBegin, 7, 9);
     Order(b_, b_link_, UnitOrder::Kind::kBegin, 9, 7);
     for (UnitStage* stage : {&a_, &b_}) {
@@ -55,10 +58,12 @@ class Pair {
   std::size_t FramesOut() const { return a_link_.Out() + b_link_.Out(); }
 
  private:
-  static UnitStageConfig Config(const wire::DatagramEnd& own, const wire::DatagramEnd& peer) {
+  static UnitStageConfig Config(const wire::DatagramEnd& own, const wire::DatagramEnd& peer,
+                                MessageTrace* trace) {
     UnitStageConfig config;
     config.own = own;
     config.peer = peer;
+    config.trace = trace;
     return config;
   }
   // The stage obeys in its own time, so somebody has to give it some.
@@ -132,6 +137,38 @@ TEST(UnitStage, ADatagramSaysWhereItGoesAndTakesTheMarkAlong) {
                    .Build();
   pair.FromNetwork(marked);
   EXPECT_EQ(pair.ToHost(), std::vector<Raw>{HostFrame(100, 3)});
+}
+
+TEST(UnitStage, WhatItOpensIsARowOfItsTraceAndNothingElseIs) {
+  const std::string file = ::testing::TempDir() + "unit_stage_test.h5";
+  TestEal();
+  MessageTrace trace(file);
+  Pair pair(&trace);
+  std::vector<Raw> frames;
+  for (std::size_t i = 0; i < 4; ++i) {
+    pair.FromHost(HostFrame(100 + i));
+    for (const Raw& frame : pair.FromAToNetwork()) frames.push_back(frame);
+  }
+  ASSERT_EQ(frames.size(), 4u);
+  Raw forged = frames[1];
+  forged.back() ^= 1;
+  forged[40] = forged[41] = 0;  // no checksum
+  // The second is lost; the first comes last, and again.
+  for (const Raw& frame : {frames[2], forged, frames[3], frames[0], frames[0]}) pair.FromNetwork(frame);
+  EXPECT_EQ(RowOf(pair.b(), "from_port_1", "forged"), 1u);
+  EXPECT_EQ(RowOf(pair.b(), "from_port_1", "replayed"), 1u);
+  trace.End();
+  const std::vector<trace::MessageRow> rows = MessagesOf(file);
+  std::vector<std::uint64_t> numbers;
+  for (const trace::MessageRow& row : rows) {
+    numbers.push_back(row.number);
+    EXPECT_EQ(row.session, 7u);
+    EXPECT_EQ(row.type, 0u) << "data";
+    EXPECT_EQ(row.arrival_ns, Millis(1).count());
+  }
+  EXPECT_EQ(numbers, (std::vector<std::uint64_t>{2, 3, 0}));
+  EXPECT_EQ(trace.lost(), 0u);
+  std::remove(file.c_str());
 }
 
 TEST(UnitStage, WithoutKeysNothingLeaves) {

@@ -162,6 +162,23 @@ template <>
 inline constexpr Table kTable<AlertRow> = {
     "alerts", "One row for each tag that failed its check.", sizeof(AlertRow), kAlertRowColumns, 4};
 
+// One row for each message of the peer that a live packet dynamics unit opened, in order of arrival.
+struct MessageRow {
+  std::int64_t arrival_ns{};  // ns: Time of arrival since the start of the run.
+  std::uint64_t number{};  // index: The message's number in its session.
+  std::uint32_t session{};  // id: Session of the message, a direction between two units.
+  std::uint8_t type{};  // enum: What the message is.
+};
+inline constexpr Column kMessageRowColumns[] = {
+    {"arrival_ns", ColumnType::kI64, offsetof(MessageRow, arrival_ns), 1, "ns", "Time of arrival since the start of the run.", nullptr},
+    {"number", ColumnType::kU64, offsetof(MessageRow, number), 1, "index", "The message's number in its session.", nullptr},
+    {"session", ColumnType::kU32, offsetof(MessageRow, session), 1, "id", "Session of the message, a direction between two units.", nullptr},
+    {"type", ColumnType::kU8, offsetof(MessageRow, type), 1, "enum", "What the message is.", "data,repair,feedback,probe"},
+};
+template <>
+inline constexpr Table kTable<MessageRow> = {
+    "messages", "One row for each message of the peer that a live packet dynamics unit opened, in order of arrival.", sizeof(MessageRow), kMessageRowColumns, 4};
+
 // One row for each stage, written at the end of the run. The columns after cycles are the items of Work.
 struct WorkRow {
   std::array<char, 16> stage{};  // text: Name of the stage.
@@ -213,6 +230,7 @@ inline constexpr const Table* kTables[] = {
     &kTable<FlowRow>,
     &kTable<StationRow>,
     &kTable<AlertRow>,
+    &kTable<MessageRow>,
     &kTable<WorkRow>,
 };
 

@@ -40,7 +40,7 @@ TEST(TraceEvents, ColumnsTileTheRow) {
     EXPECT_EQ(table->row_bytes, (end + alignment - 1) / alignment * alignment);
   }
   EXPECT_EQ(tables, (std::set<std::string>{"packets", "decisions", "predictions", "flows", "stations",
-                                           "alerts", "work"}));
+                                           "alerts", "messages", "work"}));
 }
 
 TEST(TraceEvents, ColumnDescribesItsMember) {

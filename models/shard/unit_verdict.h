@@ -51,6 +51,11 @@ constexpr std::size_t kUnitVerdicts = static_cast<std::size_t>(UnitVerdict::kEcn
 // The snake_case name; nullptr out of range.
 const char* Name(UnitVerdict verdict);
 
+// Of a verdict on a datagram: whether it was opened, so that its header is what the peer wrote.
+constexpr bool IsOpened(UnitVerdict verdict) {
+  return verdict < UnitVerdict::kMalformed || verdict > UnitVerdict::kForged;
+}
+
 // Of what is not opened: not kOpened.
 UnitVerdict VerdictOf(OpenStatus status);
 // Of what Reassembler::Input says.

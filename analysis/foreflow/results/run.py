@@ -16,7 +16,7 @@ from foreflow.errors import Refused
 from foreflow.traces.kept import read_document
 from tools import trace_events
 
-TABLES = ("packets", "decisions", "predictions", "flows", "stations", "alerts", "work")
+TABLES = ("packets", "decisions", "predictions", "flows", "stations", "alerts", "messages", "work")
 
 
 class Run:
@@ -94,6 +94,11 @@ class Run:
     def alerts(self) -> pandas.DataFrame:
         """A row a tag that failed its check."""
         return self.table("alerts")
+
+    @cached_property
+    def messages(self) -> pandas.DataFrame:
+        """A row a message that a live packet dynamics unit opened."""
+        return self.table("messages")
 
     @cached_property
     def work(self) -> pandas.DataFrame:
