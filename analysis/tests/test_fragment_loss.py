@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ core = pytest.importorskip("foreflow_core")
 metrics = pytest.importorskip("sklearn.metrics")
 
 from foreflow import cli  # noqa: E402
-from foreflow.learning import fragment_loss  # noqa: E402
+from foreflow.errors import Refused  # noqa: E402
+from foreflow.learning import fragment_loss, loss_recordings  # noqa: E402
 from foreflow.places import TRAINED  # noqa: E402
 
 LATE = {"delay": 1_000_000, "late": 0.02, "late_least": 300_000, "late_most": 900_000}
@@ -44,6 +46,82 @@ def test_the_filter_knows_nothing_where_losses_come_one_by_one() -> None:
     posterior = trace(loss=0.03).rows()["posterior"]
     assert posterior.std() < 1e-12
     assert abs(posterior.mean() - 0.03 / (0.03 + 0.97 * 0.02)) < 0.02
+
+
+def test_a_trace_that_was_recorded_gives_the_rows_of_the_trace() -> None:
+    """Three paths, a queue and others' bursts: what came, and nothing else, is handed on."""
+    law = [{"delay": delay, "rate": 200_000_000, "queue_bytes": 60_000, "loss": 0.01, "to_bad": 0.004, "to_good": 0.2} for delay in (1_000_000, 1_400_000, 2_000_000)]
+    simulated = core.LossTrace(law, 5, 3000, 4, 390, gap=300_000, round_trip=4_000_000, cross_gap=4_000_000, cross_burst=40.0)
+    rows, again = simulated.rows(), core.LossTrace([], simulated.arrivals(), 4_000_000).rows()
+    first = [numbers.min() for _, numbers in simulated.arrivals()]  # those before are not known to have been sent
+    known = rows[rows["number"] >= np.array(first)[rows["path"]]]
+    assert len(known) >= 300 and set(rows["path"]) == {0, 1, 2}
+    for name in ("found_ns", "late_ns", "path", "run", "is_lost"):
+        assert (known[name] == again[name]).all(), name
+    one = trace(loss=0.03)
+    if min(one.arrivals()[0][1]) == 0:
+        assert core.LossTrace([{**LATE, "loss": 0.03}], one.arrivals(), 2_000_000).rows().tobytes() == one.rows().tobytes()
+
+
+def test_a_number_is_missing_once_a_later_one_of_its_path_came() -> None:
+    """Against a scan of all arrivals of each path."""
+    law = [{"delay": delay, "loss": 0.02, "jitter": 300_000} for delay in (1_000_000, 1_700_000)]
+    made = core.LossTrace(law, 8, 400, 3, 300, gap=200_000, round_trip=4_000_000)
+    wanted = []
+    for path, (times, numbers) in enumerate(made.arrivals()):
+        came = dict(zip(numbers.tolist(), times.tolist()))
+        for number in range(numbers.max()):
+            found = min(time for later, time in came.items() if later > number)
+            if came.get(number, math.inf) > found:
+                wanted.append((found, path, number, number not in came))
+    rows = made.rows()
+    assert sorted(zip(rows["found_ns"].tolist(), rows["path"].tolist(), rows["number"].tolist(), (rows["is_lost"] == 1).tolist())) == sorted(wanted)
+    assert (np.diff(rows["found_ns"]) >= 0).all() and rows["is_lost"].any() and not rows["is_lost"].all()
+
+
+def test_what_cannot_have_been_recorded_is_refused() -> None:
+    for times, numbers in (([1, 2], [5]), ([], []), ([2, 1], [5, 6]), ([1, 2], [5, 5]), ([1, 2], [0, 2**40])):
+        with pytest.raises(core.Refusal):
+            core.LossTrace([], [(np.array(times, np.int64), np.array(numbers, np.uint64))], 1000)
+
+
+def test_a_file_gives_the_recordings_that_were_written(tmp_path: Path) -> None:
+    wanted = [
+        loss_recordings.Recording("one by one", "live, somewhere", [{"delay": 5}], 4_000_000, *trace(packets=200, loss=0.03).arrivals()[0]),
+        loss_recordings.Recording("bursts", "live, elsewhere", [], 1, *trace(packets=50).arrivals()[0]),
+    ]
+    path = tmp_path / "some.h5"
+    loss_recordings.write(path, wanted)
+    for found, one in zip(loss_recordings.read(path), wanted):
+        assert (found.process, found.topology, found.paths, found.round_trip_ns) == (one.process, one.topology, one.paths, one.round_trip_ns)
+        for one_way, back in ((one.arrival_ns, found.arrival_ns), (one.number, found.number)):
+            assert (one_way == back).all() and one_way.dtype == back.dtype
+    other = tmp_path / "other.h5"
+    loss_recordings.write(other, wanted)
+    assert other.read_bytes() == path.read_bytes()
+    for text in (b"no HDF5", path.read_bytes()[:3000]):
+        other.write_bytes(text)
+        with pytest.raises(Refused, match="is no file of loss recordings"):
+            loss_recordings.read(other)
+    with pytest.raises(Refused, match="nowhere.h5"):
+        fragment_loss.rows_of(1, (str(tmp_path / "nowhere.h5"),))
+
+
+def test_the_recording_is_of_the_networks_that_are_named() -> None:
+    found = loss_recordings.read(fragment_loss.RECORDING_FILE)
+    named = {
+        (process, topology): fragment_loss.network_of(loss, paths)[0]
+        for held_out in (False, True)
+        for process, loss in fragment_loss.LOSSES[held_out].items()
+        for topology, paths in fragment_loss.LIVE_TOPOLOGIES[held_out].items()
+    }
+    assert {(each.process, each.topology): each.paths for each in found} == named and len(found) == len(named)
+    for each in found:
+        least = 2 * min(path["delay"] for path in each.paths)
+        assert least < each.round_trip_ns < least + 30_000_000, each.topology
+        assert len(each.number) > 5000
+    sources = [{(process, topology) for process, topology, _ in fragment_loss.recorded(held_out)} for held_out in (False, True)]
+    assert not sources[0] & sources[1] and sources[0] | sources[1] == set(named)
 
 
 def counted(rows: np.ndarray, upto: int) -> tuple[int, int]:
@@ -86,7 +164,7 @@ def test_a_table_has_the_shares_of_its_rows() -> None:
 
 
 def test_the_split_is_by_process_and_topology() -> None:
-    for learnt, judged in (fragment_loss.LOSSES, fragment_loss.TOPOLOGIES):
+    for learnt, judged in (fragment_loss.LOSSES, fragment_loss.TOPOLOGIES, fragment_loss.LIVE_TOPOLOGIES):
         assert not set(learnt) & set(judged)
         assert not {json.dumps(each) for each in learnt.values()} & {json.dumps(each) for each in judged.values()}
 
@@ -101,13 +179,22 @@ def test_the_committed_table_is_what_its_command_gives() -> None:
     assert digest == committed["data_sha256"]
     # The last digit may be another processor's.
     assert np.abs(table.astype(int) - np.array(committed["share"])).max() <= 1
-    judged = fragment_loss.judge(table, fragment_loss.base_rate, range(seed + 1, seed + 2), 10_000)
-    gain = {group: {name: scores["gain_over_base_rate"]["mean"] for name, scores in models.items()} for group, models in judged.items()}
+
+    def gains(networks: Any) -> dict[str, dict[str, float]]:
+        judged = fragment_loss.judge(table, fragment_loss.base_rate, networks)
+        return {group: {name: scores["gain_over_base_rate"]["mean"] for name, scores in models.items()} for group, models in judged.items()}
+
+    gain = gains(fragment_loss.simulated_networks(range(seed + 1, seed + 2), 10_000))
     assert gain["all networks"]["predictor, trained"] > 0.1
     assert gain["one path, known law"]["HMM filter, true parameters"] > gain["one path, known law"]["predictor, trained"] > 0.2
     start = gain[f"their first {fragment_loss.BEGINNING} missing numbers"]
     assert start["predictor, trained"] > start["predictor, untrained"]
     assert gain["control: one by one"]["predictor, trained"] < 0.01
+    live = gains(fragment_loss.recorded_networks())
+    assert live["all networks"]["predictor, trained"] > 0.1
+    start = live[f"their first {fragment_loss.BEGINNING} missing numbers"]
+    assert start["predictor, trained"] > start["predictor, untrained"]
+    assert live["control: one by one"]["predictor, trained"] < 0.02
 
 
 def test_options_of_other_tasks_are_refused() -> None:

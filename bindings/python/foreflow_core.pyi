@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """foreflow's cores: the object code that also runs in the simulator and on a NIC."""
 
-from typing import Any, Optional, Sequence, TypedDict, TypeVar
+from typing import Any, Optional, Sequence, TypedDict, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -167,10 +167,16 @@ def seal_aead(cipher: str, key: bytes, nonce: bytes, associated: bytes, text: by
 LOSS_ROW: np.dtype[np.void]
 
 class LossTrace:
+    @overload
     def __init__(
         self, paths: Sequence[dict[str, Any]], seed: int, packets: int, fragments: int, bytes: int, gap: int, round_trip: int,
         cross_gap: int = 0, cross_burst: float = 1.0,
     ) -> None: ...
+    @overload
+    def __init__(
+        self, paths: Sequence[dict[str, Any]], recorded: Sequence[tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64]]], round_trip: int
+    ) -> None: ...
+    def arrivals(self) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64]]]: ...
     def rows(self, trained: Sequence[int] = ...) -> _Records: ...
 
 def serialise_loss_table(share: Sequence[int], data_sha256: bytes, seed: int, command: str) -> bytes: ...

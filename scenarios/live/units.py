@@ -8,18 +8,23 @@ Units and network are runners, each in a namespace of its own and started as a u
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
+import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from datasets.record.namespaces import Namespaces
+from datasets.record.namespaces import Namespaces, stop
 from foreflow.live import control
 from scenarios.live.runner import Program
 
 NETWORK = "network"
 LEFT, RIGHT = "left", "right"
 ADDRESSES = {LEFT: "10.78.0.1", RIGHT: "10.78.0.2"}
+HOST_MACS = {LEFT: "02:00:00:00:78:a1", RIGHT: "02:00:00:00:78:b1"}
 PORT = 6900
 ENDS = {
     "a": {"mac": "02:00:00:00:78:0a", "address": "192.0.2.1", "port": PORT},
@@ -40,10 +45,11 @@ def _ports(*interfaces: str) -> list[str]:
 
 class Units(Namespaces):
     """A context: hosts, and between them two units and a network, none of them started. Without units the hosts are at
-    the network itself."""
+    the network itself. Traced, each unit writes down what it opens."""
 
-    def __init__(self, folder: Path, has_units: bool = True) -> None:
+    def __init__(self, folder: Path, has_units: bool = True, is_traced: bool = False) -> None:
         super().__init__(folder)
+        self.is_traced = is_traced
         self.folder = folder
         self.units = {name: Program(self, unit_place(name), f"unit-{name}", folder) for name in ENDS if has_units}
         self.network = Program(self, NETWORK, "network", folder)
@@ -59,7 +65,7 @@ class Units(Namespaces):
                 if self.units:
                     self.add(place)
                     self._wire(place, OUTSIDE, NETWORK, f"to_{unit}")
-                self.join(place, interface, host, f"02:00:00:00:78:{unit}1")
+                self.join(place, interface, host, HOST_MACS[host])
                 self.silence(place, interface)
                 self.ip(host, "address", "add", f"{ADDRESSES[host]}/24", "dev", "eth0")
                 self.ip(host, "link", "set", "eth0", "up")
@@ -85,17 +91,18 @@ class Units(Namespaces):
         """Starts one; `link` is added to its file."""
         path = self.folder / f"link-{name}.yaml"
         path.write_text(json.dumps({**self._links[name], **link}))  # which is YAML
-        self.units[name].begin(["unit", str(path), "--key-log", str(self.folder / "keys.log")], _ports(INSIDE, OUTSIDE))
+        options = ["--key-log", str(self.folder / "keys.log"), *(["--trace"] if self.is_traced else [])]
+        self.units[name].begin(["unit", str(path), *options], _ports(INSIDE, OUTSIDE))
 
-    def begin_network(self, path: dict[str, Any], seed: int = 1) -> None:
-        """One whose path is alike in both directions, as bindings/dpdk/README.md has it; {} passes everything."""
+    def begin_network(self, *paths: dict[str, Any], seed: int = 1) -> None:
+        """One whose paths are alike in both directions, as bindings/dpdk/README.md has them; {} passes everything."""
         file = self.folder / "network.yaml"
-        file.write_text(json.dumps({"seed": seed, "there": {"paths": [path]}, "back": {"paths": [path]}}))
+        file.write_text(json.dumps({"seed": seed, "there": {"paths": paths}, "back": {"paths": paths}}))
         self.network.begin(["impair", str(file)], _ports("to_a", "to_b"))
 
-    def connect(self, path: dict[str, Any], **link: Any) -> None:
+    def connect(self, *paths: dict[str, Any], seed: int = 1, **link: Any) -> None:
         """Starts all three; returns when the units have keys."""
-        self.begin_network(path)
+        self.begin_network(*paths, seed=seed)
         for name in self.units:
             self.begin_unit(name, **link)
         for program in (self.network, *self.units.values()):
@@ -112,12 +119,41 @@ class Units(Namespaces):
     def change_network(self, path: dict[str, Any], seed: int = 1) -> dict[str, Any]:
         """Another network in the place of this one; what that one counted."""
         counted = self.network.stop()
-        self.begin_network(path, seed)
+        self.begin_network(path, seed=seed)
         self.network.await_running()
         # A host that asked for its neighbour while there was none is told so, and gives up what it begins just then.
         for host, other in ((LEFT, RIGHT), (RIGHT, LEFT)):
             self.wait_for(host, "ping", "-c", "1", "-W", "1", ADDRESSES[other])
         return counted
+
+    def iperf3(self, *options: str, port: int = 5201) -> dict[str, Any]:
+        """What the left host's client reports of one test with a server at the right."""
+        server = self.start(RIGHT, "iperf3", "-s", "-1", "-p", str(port))
+        self.wait_for(RIGHT, "sh", "-c", f"ss -Hltn sport = :{port} | grep -q .")
+        said = self.run(LEFT, "iperf3", "-J", "-c", ADDRESSES[RIGHT], "-p", str(port), *options)
+        server.wait(timeout=10)  # it holds the port until then
+        end: dict[str, Any] = json.loads(said)["end"]
+        return end
+
+    @contextlib.contextmanager
+    def capture(self, place: str, interface: str, *expression: str) -> Iterator[Path]:
+        """A context: what passes an interface, in this file when it ends. Of a runner's interfaces that is what arrives: what
+        net_af_packet sends passes no tap on its way out."""
+        path = self.folder / f"{place}-{interface}-{time.monotonic_ns()}.pcap"
+        words = ["tcpdump", "-i", interface, "-n", "-s", "0", "-B", "8192", "-Z", "root", "--immediate-mode", "-U", "-w", str(path), *expression]
+        listening = self.start(place, *words, log=path.stem)
+        log = self.folder / f"{path.stem}.log"
+        while "listening on" not in log.read_text():
+            if listening.poll() is not None:
+                raise RuntimeError(f"tcpdump ended: {log.read_text()}")
+            time.sleep(0.01)
+        try:
+            yield path
+            time.sleep(0.2)
+        finally:
+            stop(listening, signal.SIGINT)
+        if "0 packets dropped by kernel" not in log.read_text():
+            raise RuntimeError(f"tcpdump missed packets: {log.read_text()}")
 
     def counts(self, name: str) -> dict[str, Any]:
         """What a unit that runs has counted, by group."""

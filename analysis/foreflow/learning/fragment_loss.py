@@ -1,23 +1,26 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """`train fragment-loss`: which numbers missing at a receiver are lost, learnt on some networks and judged on others.
 
-Rows come from the cores: `models/impair` sends numbers over a path or several, `models/shard` sees what is missing and what
-became of it. Networks are a loss process and a topology; of either, some are learnt from and others judged on. What is
-learnt is a table by the predictor's contexts, which `models/shard/loss_table.h` serves.
+Rows come from the cores: a receiver of `models/shard` sees what is missing and what became of it. What it receives was sent
+over a path or several of `models/impair`, either in the simulator or between two live units, whose recording this reads.
+Networks are a loss process and a topology; of either, some are learnt from and others judged on. What is learnt is a table
+by the predictor's contexts, which `models/shard/loss_table.h` serves.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from foreflow.errors import Refused
 from foreflow.judge import stats
+from foreflow.learning import loss_recordings
 from foreflow.live.control import core
-from foreflow.places import RUNS
+from foreflow.places import RECORDED, RUNS
 
 TASK = "fragment-loss"
 FRAGMENTS, BYTES = 4, 390  # of a packet
@@ -63,26 +66,57 @@ TOPOLOGIES: tuple[dict[str, list[dict[str, Any]]], dict[str, list[dict[str, Any]
         "three paths, 2, 2.3 and 3 ms": [{"delay": 2 * MILLI}, {"delay": 2300 * MICRO}, {"delay": 3 * MILLI}],
     },
 )
+# Of live units, with what stacks, timers and scheduler add.
+LIVE_TOPOLOGIES: tuple[dict[str, list[dict[str, Any]]], dict[str, list[dict[str, Any]]]] = (
+    {"live, 2 ms, 1 % late by 0.2 to 0.8 ms": [{"delay": 2 * MILLI, "late": 0.01, "late_least": 200 * MICRO, "late_most": 800 * MICRO}]},
+    {
+        "live, 4 ms, 2 % late by 0.3 to 1 ms": [{"delay": 4 * MILLI, "late": 0.02, "late_least": 300 * MICRO, "late_most": MILLI}],
+        "live, 3 ms, uniform jitter of 100 us": [{"delay": 3 * MILLI, "jitter": 100 * MICRO}],
+    },
+)
 # Losses and lateness one by one, of numbers alone: nothing is to be known but their shares.
-CONTROL = ("one by one, 1.5 %", "5 ms, 2 % late by 0.3 to 1 ms")
+CONTROLS = (("one by one, 1.5 %", "5 ms, 2 % late by 0.3 to 1 ms"), ("one by one, 1.5 %", "live, 4 ms, 2 % late by 0.3 to 1 ms"))
+SIMULATOR, RECORDING = "simulator", "recording"  # what can be learnt from, besides files
+RECORDING_FILE = RECORDED / "fragment-loss.h5"
+
+
+def network_of(process: dict[str, Any], paths: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The paths of a loss process on a topology, and the bursts of others' datagrams on them."""
+    own = {name: value for name, value in process.items() if not name.startswith("cross_")}
+    return [{**path, **own} for path in paths], {name: value for name, value in process.items() if name not in own}
 
 
 def traces(held_out: bool, seeds: range, packets: int) -> Iterator[tuple[str, str, Any]]:
-    """Loss process, topology and trace of every network, all of a seed together."""
+    """Loss process, topology and trace of every simulated network, all of a seed together."""
     for seed in seeds:
         for process, loss in LOSSES[held_out].items():
             for topology, paths in TOPOLOGIES[held_out].items():
-                shared = {name: value for name, value in loss.items() if not name.startswith("cross_")}
-                cross = {name: value for name, value in loss.items() if name.startswith("cross_")}
+                law, cross = network_of(loss, paths)
                 delay = max(path["delay"] for path in paths)
                 yield process, topology, core().LossTrace(
-                    [{**path, **shared} for path in paths], seed, packets, FRAGMENTS, BYTES, gap=300 * MICRO, round_trip=2 * delay, **cross
+                    law, seed, packets, FRAGMENTS, BYTES, gap=300 * MICRO, round_trip=2 * delay, **cross
                 )  # fmt: skip
 
 
-def rows_of(seed: int, packets: int = 20_000) -> list[np.ndarray]:
-    """What is learnt from: the rows of every network."""
-    return [trace.rows() for _, _, trace in traces(False, range(seed, seed + 1), packets)]
+def recorded(held_out: bool, path: Path = RECORDING_FILE) -> Iterator[tuple[str, str, Any]]:
+    """The same of a recording's networks: those that are judged on have a process and a topology of these."""
+    for each in loss_recordings.read(path):
+        if (each.process in LOSSES[True] or each.topology in LIVE_TOPOLOGIES[True]) == held_out:
+            yield each.process, each.topology, core().LossTrace(each.paths, [(each.arrival_ns, each.number)], each.round_trip_ns)
+
+
+def rows_of(seed: int, sources: tuple[str, ...] = (SIMULATOR, RECORDING), packets: int = 20_000) -> list[np.ndarray]:
+    """What is learnt from: the rows of every network of `sources`, which are SIMULATOR, RECORDING or a recording's file."""
+    found = []
+    for source in sources:
+        if source == SIMULATOR:
+            networks = traces(False, range(seed, seed + 1), packets)
+        else:
+            networks = recorded(False, RECORDING_FILE if source == RECORDING else Path(source))
+        found += [trace.rows() for _, _, trace in networks]
+    if not any(map(len, found)):
+        raise Refused(f"command line: --data {' --data '.join(sources)}: of no network that is learnt from was a number missing; allowed are simulator, recording and files with such networks")
+    return found
 
 
 def learn_from(all_rows: list[np.ndarray]) -> tuple[np.ndarray, bytes]:
@@ -183,62 +217,87 @@ def _groups(process: str, topology: str, rows: np.ndarray) -> dict[str, slice]:
     found = {"all networks": slice(None), f"their first {BEGINNING} missing numbers": slice(BEGINNING)}
     if not np.isnan(rows["posterior"]).any() and "jitter" not in topology:
         found["one path, known law"] = slice(None)
-    if (process, topology) == CONTROL:
+    if (process, topology) in CONTROLS:
         found["control: one by one"] = slice(None)
     return found
 
 
-def judge(table: np.ndarray, regression: Callable[[np.ndarray], np.ndarray], seeds: range, packets: int) -> dict[str, Any]:
-    """Scores on networks that nothing was learnt from, a mean over networks for each seed; intervals are over seeds."""
+def judge(table: np.ndarray, regression: Callable[[np.ndarray], np.ndarray], networks: Iterable[tuple[int, str, str, Any]]) -> dict[str, Any]:
+    """Scores on networks that nothing was learnt from: sample, loss process, topology and trace of each.
+
+    A score is a mean over the networks of a sample; intervals are over samples.
+    """
     scores: dict[str, dict[str, dict[int, list[tuple[float, float, np.ndarray, np.ndarray]]]]] = {}
-    for seed in seeds:
-        for process, topology, trace in traces(True, range(seed, seed + 1), packets):
-            rows = trace.rows()[:MOST_ROWS]
-            said = _said(rows, trace.rows(table)[:MOST_ROWS], regression)
-            for group, part in _groups(process, topology, rows).items():
-                lost = rows["is_lost"][part].astype(float)
-                for name, all_shares in said.items():
-                    share = all_shares[part]
-                    if not np.isnan(share).any():
-                        loss = log_loss(rows[part], share), float(((share - lost) ** 2).mean())
-                        scores.setdefault(group, {}).setdefault(name, {}).setdefault(seed, []).append((*loss, lost, share))
+    for sample, process, topology, trace in networks:
+        rows = trace.rows()[:MOST_ROWS]
+        if len(rows) == 0:
+            continue
+        said = _said(rows, trace.rows(table)[:MOST_ROWS], regression)
+        for group, part in _groups(process, topology, rows).items():
+            lost = rows["is_lost"][part].astype(float)
+            for name, all_shares in said.items():
+                share = all_shares[part]
+                if not np.isnan(share).any():
+                    loss = log_loss(rows[part], share), float(((share - lost) ** 2).mean())
+                    scores.setdefault(group, {}).setdefault(name, {}).setdefault(sample, []).append((*loss, lost, share))
     document: dict[str, Any] = {}
     for group, models in scores.items():
-        networks = {name: len(by_seed[seeds[0]]) for name, by_seed in models.items()}
-        base = [np.mean([each[0] for each in models["base rate"][seed]]) for seed in seeds]
-        for name, by_seed in models.items():
-            if networks[name] < networks["base rate"]:  # the filter, where some networks have no law that it takes
+        count = {name: sum(map(len, by_sample.values())) for name, by_sample in models.items()}
+        base = models["base rate"]
+        for name, by_sample in models.items():
+            if count[name] < count["base rate"]:  # the filter, where some networks have no law that it takes
                 continue
-            losses = [float(np.mean([each[0] for each in by_seed[seed]])) for seed in seeds]
-            calibration = [calibration_error(*(np.concatenate([each[i] for each in by_seed[seed]]) for i in (2, 3))) for seed in seeds]
+            losses = {sample: float(np.mean([each[0] for each in found])) for sample, found in by_sample.items()}
+            gains = [float(np.mean([each[0] for each in base[sample]]) - loss) for sample, loss in losses.items()]
+            calibration = [calibration_error(*(np.concatenate([each[i] for each in found]) for i in (2, 3))) for found in by_sample.values()]
             document.setdefault(group, {})[name] = {
-                "log_loss": stats.mean(losses).as_json(),
-                "gain_over_base_rate": stats.mean([float(one - loss) for one, loss in zip(base, losses)]).as_json(),
-                "brier": stats.mean([float(np.mean([each[1] for each in by_seed[seed]])) for seed in seeds]).as_json(),
-                "ece": stats.mean(calibration).as_json(),
+                "log_loss": stats.mean([*losses.values()]).as_json(),
+                "gain_over_base_rate": stats.mean([*gains]).as_json(),
+                "brier": stats.mean([float(np.mean([each[1] for each in found])) for found in by_sample.values()]).as_json(),
+                "ece": stats.mean([*calibration]).as_json(),
             }
     return document
 
 
-def train(seed: int, out: Path | None) -> dict[str, Any]:
-    """Learns from networks of `seed`, judges on others of later seeds, and writes the table."""
+def simulated_networks(seeds: range, packets: int) -> Iterator[tuple[int, str, str, Any]]:
+    """Those that are judged on: a seed is a sample."""
+    for seed in seeds:
+        for network in traces(True, range(seed, seed + 1), packets):
+            yield (seed, *network)
+
+
+def recorded_networks(path: Path = RECORDING_FILE) -> Iterator[tuple[int, str, str, Any]]:
+    """Those that are judged on: a network is a sample."""
+    for number, network in enumerate(recorded(True, path)):
+        yield (number, *network)
+
+
+def train(seed: int, out: Path | None, sources: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Learns from the networks of `sources` (all there are), those simulated of `seed`; judges on others, those simulated of
+    later seeds; and writes the table. `sources` as rows_of has them."""
     out = (out or RUNS / "models" / f"{TASK}.table").absolute()
     out.parent.mkdir(parents=True, exist_ok=True)
-    learnt = rows_of(seed)
+    learnt = rows_of(seed, sources or (SIMULATOR, RECORDING))
     table, digest = learn_from(learnt)
-    out.write_bytes(core().serialise_loss_table(table.tolist(), digest, seed, f"./foreflow train {TASK} --seed {seed}"))
-    judged = judge(table, logistic(learnt), range(seed + 1, seed + 1 + JUDGED_SEEDS), JUDGED_PACKETS)
+    command = " ".join(["./foreflow train", TASK, *(f"--data {source}" for source in sources), f"--seed {seed}"])
+    out.write_bytes(core().serialise_loss_table(table.tolist(), digest, seed, command))
+    regression = logistic(learnt)
+    judged = {
+        SIMULATOR: judge(table, regression, simulated_networks(range(seed + 1, seed + 1 + JUDGED_SEEDS), JUDGED_PACKETS)),
+        RECORDING: judge(table, regression, recorded_networks()),
+    }
     return {"task": TASK, "model": "table", "rows": sum(map(len, learnt)), "networks": len(learnt), "judged": judged, "outputs": {"model": str(out)}}
 
 
 def text_of(document: dict[str, Any]) -> str:
     lines = [f"{TASK}: a table of {CONTEXTS} contexts from {document['rows']} numbers missing on {document['networks']} networks; judged on others:"]
-    for group, models in document["judged"].items():
-        lines += ["", f"{group:32s} {'log loss [bits]':>18s} {'gain over base rate':>20s} {'Brier':>16s} {'ECE':>16s}"]
-        for name, scores in models.items():
-            cells = []
-            for key, width in (("log_loss", 18), ("gain_over_base_rate", 20), ("brier", 16), ("ece", 16)):
-                score = scores[key]
-                cells.append(f"{score['mean']:.4f} ± {(score['ci95'][1] or score['mean']) - score['mean']:.4f}".rjust(width))
-            lines.append(f"  {name:30s} {' '.join(cells)}")
+    for source, groups in document["judged"].items():
+        for group, models in groups.items():
+            lines += ["", f"{f'{source}, {group}':45s} {'log loss [bits]':>18s} {'gain over base rate':>20s} {'Brier':>16s} {'ECE':>16s}"]
+            for name, scores in models.items():
+                cells = []
+                for key, width in (("log_loss", 18), ("gain_over_base_rate", 20), ("brier", 16), ("ece", 16)):
+                    score = scores[key]
+                    cells.append(f"{score['mean']:.4f} ± {(score['ci95'][1] or score['mean']) - score['mean']:.4f}".rjust(width))
+                lines.append(f"  {name:43s} {' '.join(cells)}")
     return "\n".join([*lines, "", f"Model    {document['outputs']['model']}"])
