@@ -194,10 +194,13 @@ def test_what_units_send_is_a_capture_that_wireshark_reads(capture: Path, tmp_pa
     assert keys.stat().st_mode & 0o077 == 0 and len(keys.read_text().splitlines()) == 2
     sent = sum(sum(count for name, count in unit["sent"].items() if name not in ("bytes", "resent")) for unit in answer["shard"]["units"])
     command = ["tshark", "-n", "-r", wire, "-X", f"lua_script:{DISSECTOR}", "-o", "foreflow.shard.ports:7800", "-o", f"foreflow.shard.keys:{keys}"]
-    shown = subprocess.run([*command, "-T", "fields", "-e", "foreflow.shard.tag.status", "-e", "foreflow.shard.reassembled.length"], capture_output=True, text=True, check=True)
+    shown = subprocess.run([*command, "-T", "fields", "-e", "foreflow.shard.tag.status", "-e", "foreflow.shard.reassembled.data"], capture_output=True, text=True, check=True)
     rows = [line.split("\t") for line in shown.stdout.splitlines()]
     assert {row[0] for row in rows} == {"good"}
-    assert sum(1 for row in rows if row[1]) == 60, "each frame, from the datagrams of both directions"
+    whole = sorted(row[1].replace(":", "") for row in rows if row[1])
+    assert whole == sorted(bytes(packet).hex() for packet in scapy.rdpcap(str(capture))), "each frame, from the datagrams of both directions"
+    wrong = " || ".join(f"foreflow.shard.{name}" for name in ("fault", "forged", "repeated", "conflict", "mixed_epoch", "cut"))
+    assert subprocess.run([*command, "-Y", wrong], capture_output=True, text=True, check=True).stdout == ""
     assert len(rows) == sent
     alone = replay(capture, "--wire", wire)
     assert alone.returncode == 2 and "are for configurations with packet dynamics units" in alone.stderr
