@@ -32,7 +32,7 @@ def test_a_trace_has_all_that_was_sent_less_what_the_network_lost(folder: Path) 
     lost = sum(fates.values()) - fates["passed"]
     missing = int(rows["number"].max()) + 1 - len(rows)
     assert lost - AGREED <= missing <= lost, (lost, missing)
-    assert 3_000_000 < round_trip < 30_000_000
+    assert round_trip > 4_000_000
 
     found = core().LossTrace([], [(rows["arrival_ns"], rows["number"])], round_trip).rows()
     assert missing - AGREED <= found["is_lost"].sum() <= missing < len(found), "some are late"

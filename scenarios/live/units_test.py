@@ -193,7 +193,7 @@ def test_keys_are_replaced_by_volume_under_iperf3(by_volume: Units) -> None:
     lost = {way: lost_of(network[way], units.network.ask("/foreflow/stage")[way]) for way in ("from_port_0", "from_port_1")}
     assert min(lost.values()) > 0.01, lost
     for end in (tcp, back):
-        assert end["sum_received"]["bytes"] >= 3_000_000
+        assert end["sum_received"]["bytes"] > 2_500_000, "less what was on its way when the client stopped counting"
     assert udp["sum"]["packets"] > 800 and udp["sum"]["lost_percent"] < 0.5, udp["sum"]
     for name in ENDS:
         sealed = after[name]["to_network"]["bytes"] - before[name]["to_network"]["bytes"]
