@@ -471,7 +471,7 @@ std::vector<Row> MeasureAll() {
   std::vector<Comparison> comparisons;
   const std::string dpdk = rte_version();
   const auto few = std::make_shared<Buffers>(512), many = std::make_shared<Buffers>(32'768);
-  for (const std::size_t parts : {4, 2}) {
+  for (const std::size_t parts : {std::size_t{4}, std::size_t{2}}) {
     for (const auto& [name, arrivals] : {std::pair("16", Arrivals{few, parts, 16, 40}),
                                          std::pair("16_uncached", Arrivals{many, parts, 16, 1}),
                                          std::pair("8192", Arrivals{many, parts, 8192, 1})}) {
