@@ -37,12 +37,21 @@ constexpr std::array<const char*, 8> kFrameFateNames = {"arp_answered", "other_f
                                                         "ip_fragment",  "bad_checksum",  "segmented",
                                                         "agreement",    "agreement_full"};
 
+// Of a unit with several paths.
+constexpr std::array<const char*, shard::PathChooser::kMost> kPathNames = {
+    "path_0", "path_1", "path_2",  "path_3",  "path_4",  "path_5",  "path_6",  "path_7",
+    "path_8", "path_9", "path_10", "path_11", "path_12", "path_13", "path_14", "path_15"};
+
 MutableBytes BytesOf(rte_mbuf* frame) { return {rte_pktmbuf_mtod(frame, std::uint8_t*), frame->data_len}; }
 
 }  // namespace
 
 UnitStage::UnitStage(const UnitStageConfig& config)
-    : own_(config.own), peer_(config.peer), unit_(config.unit), trace_(config.trace) {
+    : own_(config.own),
+      peer_(config.peer),
+      unit_(config.unit),
+      rows_(RowsOf(unit_.paths())),
+      trace_(config.trace) {
   static std::atomic<unsigned> made{0};
   const std::string number = std::to_string(made.fetch_add(1));
   constexpr unsigned kOneToOne = RING_F_SP_ENQ | RING_F_SC_DEQ;
@@ -242,39 +251,41 @@ void UnitStage::Clear() {
   while (rte_mbuf* frame = TakeAgreement()) rte_pktmbuf_free(frame);
 }
 
-const std::vector<PairRow>& UnitStage::rows() const {
-  static const std::vector<PairRow> kRows = [] {
-    static_assert(kFrameFateNames.size() == kFrameFates, "a name a fate");
-    std::vector<PairRow> rows;
-    for (std::size_t i = 0; i < kHostVerdicts; ++i) {
-      rows.push_back({kFrom[kHost], Name(static_cast<UnitVerdict>(i))});
-    }
-    rows.push_back({kFrom[kHost], "segmented"});
-    for (const char* name : kFrameFateNames) rows.push_back({kFrom[kNetwork], name});
-    for (std::size_t i = 0; i < shard::kUnitVerdicts; ++i) {
-      const auto verdict = static_cast<UnitVerdict>(i);
-      if (i >= kHostVerdicts || verdict == UnitVerdict::kTooLong)
-        rows.push_back({kFrom[kNetwork], Name(verdict)});
-    }
-    for (const char* name : {"given", "unmarkable", "no_memory"}) rows.push_back({"to_host", name});
-    for (const char* name :
-         {"data", "resent", "repairs", "feedback", "probes", "mtu_probes", "bytes", "no_memory"}) {
-      rows.push_back({"to_network", name});
-    }
-    for (std::size_t i = 0; i < shard::kFragmentFates; ++i) {
-      rows.push_back({"fragments", Name(static_cast<shard::FragmentFate>(i))});
-    }
-    for (const char* name : {"missing", "asked", "requests", "late", "spurious"})
-      rows.push_back({"gaps", name});
-    for (const char* name : {"latency_us", "loss_ppm", "severity", "path_mtu", "fragments"}) {
-      rows.push_back({"path", name});
-    }
-    for (const char* name : {"ready", "begun", "rekeyed", "sealed", "sealed_bytes"})
-      rows.push_back({"key", name});
-    for (const char* name : {"packets_under_way", "packets_kept"}) rows.push_back({"unit_holds", name});
-    return rows;
-  }();
-  return kRows;
+// Of a unit with so many paths.
+std::vector<PairRow> UnitStage::RowsOf(std::size_t paths) {
+  static_assert(kFrameFateNames.size() == kFrameFates, "a name a fate");
+  std::vector<PairRow> rows;
+  for (std::size_t i = 0; i < kHostVerdicts; ++i) {
+    rows.push_back({kFrom[kHost], Name(static_cast<UnitVerdict>(i))});
+  }
+  rows.push_back({kFrom[kHost], "segmented"});
+  for (const char* name : kFrameFateNames) rows.push_back({kFrom[kNetwork], name});
+  for (std::size_t i = 0; i < shard::kUnitVerdicts; ++i) {
+    const auto verdict = static_cast<UnitVerdict>(i);
+    if (i >= kHostVerdicts || verdict == UnitVerdict::kTooLong)
+      rows.push_back({kFrom[kNetwork], Name(verdict)});
+  }
+  for (const char* name : {"given", "unmarkable", "no_memory"}) rows.push_back({"to_host", name});
+  for (const char* name :
+       {"data", "resent", "repairs", "feedback", "probes", "mtu_probes", "bytes", "no_memory"}) {
+    rows.push_back({"to_network", name});
+  }
+  for (std::size_t i = 0; i < shard::kFragmentFates; ++i) {
+    rows.push_back({"fragments", Name(static_cast<shard::FragmentFate>(i))});
+  }
+  for (const char* name : {"missing", "asked", "requests", "late", "spurious"})
+    rows.push_back({"gaps", name});
+  for (std::size_t path = 0; path < paths; ++path) {
+    const char* const of = paths == 1 ? "path" : kPathNames[path];
+    for (const char* name : {"latency_us", "loss_ppm", "severity", "path_mtu", "fragments"})
+      rows.push_back({of, name});
+    if (paths == 1) continue;
+    for (const char* name : {"datagrams", "bytes", "lost"}) rows.push_back({of, name});
+  }
+  for (const char* name : {"ready", "begun", "rekeyed", "sealed", "sealed_bytes"})
+    rows.push_back({"key", name});
+  for (const char* name : {"packets_under_way", "packets_kept"}) rows.push_back({"unit_holds", name});
+  return rows;
 }
 
 void UnitStage::Count(std::uint64_t* at) const {
@@ -296,12 +307,17 @@ void UnitStage::Count(std::uint64_t* at) const {
   for (const std::uint64_t count : {gaps.missing, gaps.asked, gaps.requests, gaps.late, gaps.spurious}) {
     *at++ = count;
   }
-  const shard::CongestionReport report = unit_.Report(kPeer, now_);
-  *at++ = static_cast<std::uint64_t>(report.latency.count() / 1000);
-  *at++ = static_cast<std::uint64_t>(report.loss * 1e6);
-  *at++ = report.severity;
-  *at++ = unit_.path_mtu(kPeer);
-  *at++ = unit_.Choice(kPeer).fragments;
+  for (std::size_t path = 0; path < unit_.paths(); ++path) {
+    const shard::CongestionReport report = unit_.Report(kPeer, now_, path);
+    *at++ = static_cast<std::uint64_t>(report.latency.count() / 1000);
+    *at++ = static_cast<std::uint64_t>(report.loss * 1e6);
+    *at++ = report.severity;
+    *at++ = unit_.path_mtu(kPeer, path);
+    *at++ = unit_.Choice(kPeer, path).fragments;
+    if (unit_.paths() == 1) continue;
+    const shard::PathUse use = unit_.path_use(kPeer, path);
+    for (const std::uint64_t count : {use.datagrams, use.bytes, use.lost}) *at++ = count;
+  }
   const shard::Unit::KeyUse use = unit_.key_use(kPeer);
   for (const std::uint64_t count :
        {std::uint64_t{unit_.IsReady(kPeer)}, begun_, rekeyed_, use.messages, use.bytes}) {

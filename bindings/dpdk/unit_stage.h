@@ -55,7 +55,7 @@ class UnitStage final : public PairStage, private shard::UnitSink {
                PairLink& link) override;
   void Advance(Nanos now, PairLink& link) override;
   void Clear() override;
-  const std::vector<PairRow>& rows() const override;
+  const std::vector<PairRow>& rows() const override { return rows_; }
   void Count(std::uint64_t* values) const override;
   std::size_t held() const override { return 0; }  // it keeps copies of its own
   std::string Imbalance() const override;
@@ -95,6 +95,7 @@ class UnitStage final : public PairStage, private shard::UnitSink {
 
   void OnDatagram(const shard::UnitDatagram& datagram) override;
   void OnPacket(const shard::UnitPacket& packet) override;
+  static std::vector<PairRow> RowsOf(std::size_t paths);
   void FromHost(rte_mbuf* frame, Nanos now);
   void FromNetwork(rte_mbuf* frame, Nanos now);
   void Trace(BytesView datagram, Nanos now);
@@ -104,6 +105,7 @@ class UnitStage final : public PairStage, private shard::UnitSink {
   wire::DatagramEnd own_;
   wire::DatagramEnd peer_;
   shard::Unit unit_;
+  std::vector<PairRow> rows_;
   MessageTrace* trace_;
   shard::UnitWork work_;
   PairLink* link_ = nullptr;  // during a call

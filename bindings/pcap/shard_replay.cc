@@ -32,6 +32,19 @@ config::Json Named(const Counts& counts, Enum) {
 config::Json UnitJson(const shard::Unit& unit, Nanos now) {
   const shard::Unit::Sent& sent = unit.sent();
   const shard::CongestionReport report = unit.Report(0, now);
+  config::Json paths = config::Json::array();
+  for (std::size_t path = 0; path < unit.paths(); ++path) {
+    const shard::CongestionReport of = unit.Report(0, now, path);
+    const shard::PathUse use = unit.path_use(0, path);
+    paths.push_back({{"datagrams", use.datagrams},
+                     {"bytes", use.bytes},
+                     {"lost", use.lost},
+                     {"path_mtu", unit.path_mtu(0, path)},
+                     {"round_trip_us", static_cast<double>(of.latency.count()) / 1e3},
+                     {"loss", of.loss},
+                     {"severity", of.severity / 65'535.0},
+                     {"fragments", unit.Choice(0, path).fragments}});
+  }
   return {{"verdicts", Named(unit.counts(), shard::UnitVerdict())},
           {"fragments", Named(unit.fragments(), shard::FragmentFate())},
           {"sent",
@@ -46,6 +59,7 @@ config::Json UnitJson(const shard::Unit& unit, Nanos now) {
           {"spurious_requests", unit.gaps(0).counts().spurious},
           {"path_mtu", unit.path_mtu(0)},
           {"round_trip_us", static_cast<double>(report.latency.count()) / 1e3},
+          {"paths", paths},
           {"bytes", unit.bytes()}};
 }
 

@@ -52,7 +52,8 @@ crypto::AeadAlgorithm CipherOf(const std::string& name, const std::string& key) 
 // The sending end of one session, and the last packet that it cut.
 class ShardSender {
  public:
-  ShardSender(std::uint32_t session, bool has_uuid) : sharder_(session, has_uuid) {}
+  ShardSender(std::uint32_t session, bool has_uuid, bool has_paths)
+      : sharder_(session, has_uuid, has_paths) {}
 
   void InstallKey(std::int64_t epoch, const std::string& cipher, const py::bytes& key) {
     const std::string bytes = key;
@@ -60,7 +61,9 @@ class ShardSender {
     if (!sharder_.keys().Install(InRange<std::uint8_t>("epoch", epoch, 255), algorithm, ViewOf(bytes).data))
       throw Refusal("argument", "epoch", std::to_string(epoch), "another one than those that live");
   }
-  std::vector<py::bytes> Split(const py::bytes& packet, std::int64_t most_bytes, std::int64_t now) {
+  std::vector<py::bytes> Split(const py::bytes& packet, std::int64_t most_bytes, std::int64_t now,
+                               std::int64_t path) {
+    const unsigned by = PathOf(path);
     RequireKey();
     packet_ = Bytes(packet);
     if (packet_.empty() || packet_.size() > 65'535)
@@ -70,35 +73,40 @@ class ShardSender {
     std::vector<py::bytes> datagrams;
     for (std::size_t i = 0; i < cut_->total; ++i) {
       datagrams.push_back(Sealed([&](MutableBytes room) {
-        return sharder_.Seal(*cut_, i, ViewOf(packet_), Nanos(now), room, work_);
+        return sharder_.Seal(*cut_, i, ViewOf(packet_), Nanos(now), room, work_, by);
       }));
     }
     return datagrams;
   }
-  py::bytes Again(std::int64_t index, std::int64_t now) {
+  py::bytes Again(std::int64_t index, std::int64_t now, std::int64_t path) {
+    const unsigned by = PathOf(path);
     RequirePacket();
     const auto which = InRange<std::size_t>("index", index, cut_->total - 1);
     return Sealed([&](MutableBytes room) {
-      return sharder_.SealAgain(*cut_, which, ViewOf(packet_), Nanos(now), room, work_);
+      return sharder_.SealAgain(*cut_, which, ViewOf(packet_), Nanos(now), room, work_, by);
     });
   }
-  py::bytes Repair(std::int64_t now) {
+  py::bytes Repair(std::int64_t now, std::int64_t path) {
+    const unsigned by = PathOf(path);
     RequirePacket();
     return Sealed([&](MutableBytes room) {
-      return sharder_.SealRepair(*cut_, ViewOf(packet_), Nanos(now), room, work_);
+      return sharder_.SealRepair(*cut_, ViewOf(packet_), Nanos(now), room, work_, by);
     });
   }
-  py::bytes Message(const std::string& type, const py::bytes& text) {
+  py::bytes Message(const std::string& type, const py::bytes& text, std::int64_t path) {
+    const unsigned by = PathOf(path);
     RequireKey();
     const std::string bytes = text;
     const auto kind = IndexOf({"feedback", "probe"}, type, "type") == 0 ? wire::ShardType::kFeedback
                                                                         : wire::ShardType::kProbe;
-    return Sealed([&](MutableBytes room) { return sharder_.SealMessage(kind, ViewOf(bytes), room, work_); },
-                  bytes.size());
+    return Sealed(
+        [&](MutableBytes room) { return sharder_.SealMessage(kind, ViewOf(bytes), room, work_, by); },
+        bytes.size());
   }
   std::uint64_t NextNumber() const { return sharder_.next_number(); }
 
  private:
+  static unsigned PathOf(std::int64_t path) { return InRange<unsigned>("path", path, wire::kMostPaths - 1); }
   void RequireKey() {
     if (!sharder_.keys().IsReady()) throw Refusal("shard sender: install_key says first what seals");
   }
@@ -107,7 +115,8 @@ class ShardSender {
   }
   template <typename Seal>
   py::bytes Sealed(const Seal& seal, std::size_t text = 0) {
-    std::string room(wire::ShardDatagramBytes(wire::ShardType::kData, true, packet_.size() + text), '\0');
+    std::string room(wire::ShardDatagramBytes(wire::ShardType::kData, true, packet_.size() + text, true),
+                     '\0');
     const std::size_t bytes = seal(RoomOf(room));
     if (bytes == 0) throw Refusal("shard sender: the packet's key is gone");
     return {room.data(), bytes};
@@ -151,6 +160,8 @@ class Units final : public shard::UnitPairTap {
     config.back = config.forth;
     config.seed = seed;
     config.unit.has_uuid = has_uuid;
+    config.unit.path_weights.assign(paths.size(), 1);
+    config.unit.path_rule = shard::PathRule::kFragment;
     if (is_robust) config.unit.preference = shard::Preference::kRobustness;
     return config;
   }
@@ -174,6 +185,10 @@ py::dict ReadMessage(const py::bytes& datagram) {
   said["epoch"] = header.epoch;
   said["session"] = header.session;
   said["number"] = header.number;
+  if (header.has_path) {
+    said["path"] = message.path.path;
+    said["same"] = message.path.same;
+  }
   said["sealed"] = ToPython(message.sealed);
   said["tag"] = ToPython({message.tag, wire::kShardTagBytes});
   if (message.fragment.total == 0) return said;
@@ -218,14 +233,20 @@ std::optional<py::dict> ReadFeedback(const py::bytes& text) {
   said["spurious"] = feedback.spurious;
   said["held_us"] = feedback.held_us;
   said["sent_us"] = feedback.sent_us;
-  py::list words, gaps;
+  py::list words, gaps, paths;
   for (std::size_t i = 0; i < feedback.words; ++i) words.append(rows.Word(i));
   for (std::size_t i = 0; i < feedback.gaps; ++i) {
     const wire::FragmentGap gap = rows.Gap(i);
     gaps.append(py::make_tuple(gap.first, gap.count));
   }
+  for (std::size_t i = 0; i < feedback.paths; ++i) {
+    const wire::PathCounts counts = rows.Path(i);
+    paths.append(py::make_tuple(counts.path, counts.highest, counts.received, counts.received_bytes,
+                                counts.marked, counts.held_us));
+  }
   said["words"] = words;
   said["gaps"] = gaps;
+  said["paths"] = paths;
   return said;
 }
 
@@ -258,24 +279,29 @@ py::bytes SealAead(const std::string& cipher, const py::bytes& key, const py::by
 void BindShard(py::module_& module) {
   py::class_<ShardSender>(module, "ShardSender",
                           "The sending end of one session between packet dynamics units: packets in, sealed "
-                          "datagrams out. Times in nanoseconds.")
-      .def(py::init<std::uint32_t, bool>(), py::arg("session"), py::arg("has_uuid") = false)
+                          "datagrams out. Times in nanoseconds. With has_paths each says by which of 16 "
+                          "paths it goes.")
+      .def(py::init<std::uint32_t, bool, bool>(), py::arg("session"), py::arg("has_uuid") = false,
+           py::arg("has_paths") = false)
       .def("install_key", &ShardSender::InstallKey, py::arg("epoch"), py::arg("cipher"), py::arg("key"),
            "cipher is aes_128_gcm, aes_256_gcm or chacha20_poly1305; its key has 16, 32 or 32 bytes.")
       .def("split", &ShardSender::Split, py::arg("packet"), py::arg("most_bytes"), py::arg("now") = 0,
+           py::arg("path") = 0,
            "The datagrams of a packet of 1 to 65535 bytes, in fragments of at most most_bytes.")
-      .def("again", &ShardSender::Again, py::arg("index"), py::arg("now") = 0,
+      .def("again", &ShardSender::Again, py::arg("index"), py::arg("now") = 0, py::arg("path") = 0,
            "A fragment of the last packet, under a number of its own.")
-      .def("repair", &ShardSender::Repair, py::arg("now") = 0,
+      .def("repair", &ShardSender::Repair, py::arg("now") = 0, py::arg("path") = 0,
            "From which any single lost fragment of the last packet is computed.")
-      .def("message", &ShardSender::Message, py::arg("type"), py::arg("text"), "type is feedback or probe.")
+      .def("message", &ShardSender::Message, py::arg("type"), py::arg("text"), py::arg("path") = 0,
+           "type is feedback or probe.")
       .def_property_readonly("next_number", &ShardSender::NextNumber);
   py::class_<Units>(module, "Units",
                     "Two packet dynamics units and an impaired network between them: frames in at the first, "
                     "out at the second. Times in nanoseconds.")
       .def(py::init<const std::vector<py::dict>&, std::uint64_t, bool, bool>(), py::arg("paths"),
            py::arg("seed") = 1, py::arg("has_uuid") = false, py::arg("is_robust") = false,
-           "paths as in LossTrace, for either direction; is_robust: packets are split and have repairs.")
+           "paths as in LossTrace, for either direction, by which fragments go in turn; is_robust: packets "
+           "are split and have repairs.")
       .def("input", &Units::Input, py::arg("frame"), py::arg("now"), "Times ascend from 0.")
       .def("finish", &Units::Finish)
       .def_property_readonly("datagrams", &Units::datagrams,

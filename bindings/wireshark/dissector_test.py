@@ -31,8 +31,8 @@ def key_of(cipher: str, epoch: int = 0) -> bytes:
     return bytes((11 * i + 7 * epoch + 3) % 256 for i in range(CIPHERS[cipher]))
 
 
-def sender(session: int = 0x01020304, has_uuid: bool = False, cipher: str = "aes_256_gcm", epoch: int = 0):
-    made = core.ShardSender(session, has_uuid)
+def sender(session: int = 0x01020304, has_uuid: bool = False, cipher: str = "aes_256_gcm", epoch: int = 0, has_paths: bool = False):
+    made = core.ShardSender(session, has_uuid, has_paths)
     made.install_key(epoch, cipher, key_of(cipher, epoch))
     return made
 
@@ -124,6 +124,8 @@ def expect_headers(tree: Fields, datagram: bytes) -> None:
         assert [int(value) for value in found(tree, f"foreflow.shard.{name}")] == ([said[name]] if name in said else []), name
     for name in ("sealed", "tag"):
         assert bytes.fromhex("".join(found(tree, f"foreflow.shard.{name}")).replace(":", "")) == said[name], name
+    for name, field in (("path", "path"), ("same", "path.same")):
+        assert [int(value, 0) for value in found(tree, f"foreflow.shard.{field}")] == ([said[name]] if name in said else []), name
     if said["has_uuid"]:
         assert one(tree, "foreflow.shard.uuid").replace("-", "") == said["uuid"].hex()
 
@@ -158,6 +160,27 @@ def test_every_type_says_what_the_codec_says(cipher: str, has_uuid: bool, tmp_pa
     assert [int(one(feedback, f"foreflow.shard.feedback.gap.{name}")) for name in ("first", "count")] == list(said["gaps"][0])
     assert one(told[pieces + 3], "foreflow.shard.probe.sent_us") == str(0xABCDEF)
     assert one(told[pieces + 3], "foreflow.shard.probe.bytes") == str(len(datagrams[pieces + 3]))
+
+
+@pytest.mark.parametrize("has_uuid", [False, True], ids=["compact", "explicit"])
+def test_of_several_paths_each_message_says_its_own(has_uuid: bool, tmp_path: Path) -> None:
+    at = sender(has_uuid=has_uuid, has_paths=True)
+    rows = struct.pack(">QQQIII", 1000, 995, 348_250, 3, 1, 25) + bytes.fromhex("123456") + bytes([1, 0, 2, 0, 0])
+    rows += struct.pack(">Q", 2**64 - 1) + struct.pack(">IQIII", 25, 1000, 500, 174_125, 3) + struct.pack(">IQIII", 15 << 24 | 325, 999, 495, 174_125, 0)
+    datagrams = [*at.split(FRAME, 300, path=3), at.repair(path=15), at.message("feedback", rows, path=3), at.message("probe", bytes(100)), *at.split(FRAME, 300, path=15)]
+    told = layers(capture(tmp_path / "paths.pcap", datagrams), keys=log(tmp_path, (0x01020304, 0, "aes_256_gcm")))
+    for tree, datagram in zip(told, datagrams):
+        expect_headers(tree, datagram)
+        assert faults(tree) == set() and one(tree, "foreflow.shard.tag.status") == "good"
+    # Of the 28 numbers before each: 4 fragments, 0 to 3, and feedback, 5, by path 3; 4 and 7 to 10 by path 15.
+    same = [int(one(tree, "foreflow.shard.path.same"), 0) for tree in told]
+    assert same[:6] == [0, 1 << 27, 3 << 26, 7 << 25, 0, 0b01111 << 23]
+    assert same[6:] == [0, 1 << 25, 0b1001 << 24, 0b11001 << 23, 0b111001 << 22]
+    assert len(found(told[-1], "tcp.dstport")) == 1
+    said = core.read_shard_feedback(rows)
+    feedback = told[5]
+    names = ("number", "highest", "received", "received_bytes", "marked", "held_us")
+    assert said["paths"] == list(zip(*([int(value) for value in found(feedback, f"foreflow.shard.feedback.path.{name}")] for name in names)))
 
 
 def test_without_keys_the_headers_are_read_and_packets_are_followed(tmp_path: Path) -> None:
@@ -230,7 +253,9 @@ def test_plaintexts_that_contradict_themselves_are_flagged(tmp_path: Path) -> No
     at = sender()
     rows = struct.pack(">QQQIII", 1000, 995, 348_250, 3, 1, 25) + bytes.fromhex("123456") + bytes([1, 2, 0, 0, 0])
     rows += struct.pack(">QQHQH", 2**64 - 1, 985, 1, 1001, 64)
-    texts = [rows, rows[:-1], rows + b"\0", rows[:43], rows[:-2] + b"\0\0", rows[:-2] + b"\0\x41", rows[:-10] + b"\xff" * 10, rows[:41] + b"\1" + rows[42:]]
+    of_path = rows[:41] + b"\1" + rows[42:] + struct.pack(">IQIII", 0, 2**64 - 2, 1, 1, 0)
+    texts = [of_path, of_path[:-24] + b"\x10" + of_path[-23:], of_path[:7] + b"\0" + of_path[8:], rows[:41] + b"\x11" + rows[42:] + bytes(17 * 24)]
+    texts += [rows, rows[:-1], rows + b"\0", rows[:43], rows[:-2] + b"\0\0", rows[:-2] + b"\0\x41", rows[:-10] + b"\xff" * 10, rows[:41] + b"\1" + rows[42:]]
     for _ in range(100):
         changed = bytearray(rows)
         changed[rng.randrange(len(rows))] = rng.randrange(256)
@@ -240,7 +265,7 @@ def test_plaintexts_that_contradict_themselves_are_flagged(tmp_path: Path) -> No
     told = layers(capture(tmp_path / "plain.pcap", datagrams), keys=log(tmp_path, (0x01020304, 0, "aes_256_gcm")))
     wanted = [{"feedback"} if core.read_shard_feedback(text) is None else set() for text in texts] + [set(), {"probe"}, {"probe"}, set()]
     assert [faults(tree) for tree in told] == wanted, f"seed {seed}"
-    assert 5 < wanted.count({"feedback"}) < 105
+    assert 5 < wanted.count({"feedback"}) < 109
 
 
 def test_what_is_forged_repeated_or_mixed_takes_no_part(tmp_path: Path) -> None:
@@ -296,12 +321,12 @@ def test_a_fragment_tells_the_port_and_a_cut_capture_is_said(tmp_path: Path) -> 
     assert [int(one(tree, "foreflow.shard.index")) for tree in told[:4]] == [0, 1, 2, 3]
 
 
-@pytest.mark.parametrize("has_uuid", [False, True], ids=["compact", "explicit"])
-def test_what_two_units_say_over_a_bad_network_is_read_whole(has_uuid: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("has_uuid", "ways"), [(False, 1), (True, 1), (False, 2)], ids=["compact", "explicit", "paths"])
+def test_what_two_units_say_over_a_bad_network_is_read_whole(has_uuid: bool, ways: int, tmp_path: Path) -> None:
     """Recorded frames through two units, with repairs, feedback, probes and requests: every frame comes out of tshark as it went in."""
     recorded = core.Capture(str(ROOT / "datasets" / "recorded" / "recorded.pcapng"))
     frames = [frame for frame in (recorded.bytes(i) for i in range(2000, 2200)) if len(frame) <= 1514][:100]
-    paths = [{"delay": 2_000_000, "loss": 0.05, "late": 0.05, "late_least": 300_000, "late_most": 900_000}]
+    paths = [{"delay": 2_000_000 + 300_000 * way, "loss": 0.05, "late": 0.05, "late_least": 300_000, "late_most": 900_000} for way in range(ways)]
     units = core.Units(paths, seed=4, has_uuid=has_uuid, is_robust=True)
     for number, frame in enumerate(frames):
         units.input(frame, number * 400_000)
@@ -314,6 +339,8 @@ def test_what_two_units_say_over_a_bad_network_is_read_whole(has_uuid: bool, tmp
     assert all(faults(tree) == set() and not has(tree, "repeated") and not has(tree, "conflict") for tree in told)
     said = [core.read_shard_message(datagram) for _, _, datagram in units.datagrams]
     assert {each["type"] for each in said} == {"data", "repair", "feedback", "probe"}
+    assert {each.get("path", 0) for each in said} == set(range(ways)) and has(told[-1], "path") == (ways > 1)
+    assert any(has(tree, "feedback.path") for tree in told) == (ways > 1)
     assert any(has(tree, "asks") for tree in told) and any(value in ("1", "True") for tree in told for value in found(tree, "foreflow.shard.sent_again"))
     whole = {one(tree, "foreflow.shard.base"): bytes.fromhex(value.replace(":", "")) for tree in told for value in found(tree, "foreflow.shard.reassembled.data")}
     assert [whole[base] for base in sorted(whole, key=int)] == frames

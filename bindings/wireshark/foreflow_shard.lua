@@ -5,7 +5,8 @@ local here = debug.getinfo(1, "S").source:match("^@(.*[/\\])") or ""
 local aead = dofile(here .. "foreflow_aead.lua")
 
 local kHeaderBytes, kFragmentBytes, kUuidBytes, kTagBytes = 14, 10, 16, 16
-local kFeedbackBytes, kWordBytes, kGapBytes, kProbeBytes = 44, 8, 10, 4
+local kPathBytes, kMostPaths = 4, 16
+local kFeedbackBytes, kWordBytes, kGapBytes, kCountsBytes, kProbeBytes = 44, 8, 10, 24, 4
 local kVersion, kMostFragments = 1, 64
 local kChannel = { "first message of the handshake", "second message of the handshake", "cookie", "record" }
 local kTypes = { [1] = "data", [2] = "repair", [3] = "feedback", [4] = "probe" }
@@ -15,7 +16,8 @@ shard.prefs.ports = Pref.range("UDP ports", "", "Ports at which units receive. O
 shard.prefs.keys = Pref.string("Key log", "", "File with lines SHARD_KEY session epoch cipher key, numbers in hexadecimal")
 
 local f = {
-  version = ProtoField.uint8("foreflow.shard.version", "Version", base.DEC, nil, 0xf0),
+  version = ProtoField.uint8("foreflow.shard.version", "Version", base.DEC, nil, 0x70),
+  has_path = ProtoField.bool("foreflow.shard.has_path", "Path", 8, { "one of several", "the only one" }, 0x80),
   has_uuid = ProtoField.bool("foreflow.shard.has_uuid", "UUID", 8, { "explicit", "derived" }, 0x08),
   type = ProtoField.uint8("foreflow.shard.type", "Type", base.DEC, kTypes, 0x07),
   epoch = ProtoField.uint8("foreflow.shard.epoch", "Key epoch"),
@@ -28,6 +30,8 @@ local f = {
   length = ProtoField.uint16("foreflow.shard.length", "Bytes of the packet"),
   sent_us = ProtoField.uint24("foreflow.shard.sent_us", "Sent at (us modulo 2^24)"),
   uuid = ProtoField.guid("foreflow.shard.uuid", "Packet"),
+  path = ProtoField.uint32("foreflow.shard.path", "Path", base.DEC, nil, 0xf0000000),
+  same = ProtoField.uint32("foreflow.shard.path.same", "Numbers before it by the same path", base.HEX, nil, 0x0fffffff),
   sealed = ProtoField.bytes("foreflow.shard.sealed", "Sealed"),
   tag = ProtoField.bytes("foreflow.shard.tag", "Tag"),
   verdict = ProtoField.string("foreflow.shard.tag.status", "Status of the tag"),
@@ -47,6 +51,14 @@ local f = {
   gap = ProtoField.none("foreflow.shard.feedback.gap", "Asked for again"),
   gap_first = ProtoField.uint64("foreflow.shard.feedback.gap.first", "First"),
   gap_count = ProtoField.uint16("foreflow.shard.feedback.gap.count", "Count"),
+  paths = ProtoField.uint8("foreflow.shard.feedback.paths", "Paths"),
+  counts = ProtoField.none("foreflow.shard.feedback.path", "By path"),
+  counts_path = ProtoField.uint8("foreflow.shard.feedback.path.number", "Path"),
+  counts_held = ProtoField.uint24("foreflow.shard.feedback.path.held_us", "Held (us)"),
+  counts_highest = ProtoField.uint64("foreflow.shard.feedback.path.highest", "Greatest number received"),
+  counts_received = ProtoField.uint32("foreflow.shard.feedback.path.received", "Messages received, modulo 2^32"),
+  counts_bytes = ProtoField.uint32("foreflow.shard.feedback.path.received_bytes", "Bytes received, modulo 2^32"),
+  counts_marked = ProtoField.uint32("foreflow.shard.feedback.path.marked", "Marked congestion experienced"),
   probe_us = ProtoField.uint24("foreflow.shard.probe.sent_us", "Sent at (us modulo 2^24)"),
   probe_bytes = ProtoField.uint32("foreflow.shard.probe.bytes", "Bytes tried"),
   fragments = ProtoField.none("foreflow.shard.fragments", "Fragments in this capture"),
@@ -184,11 +196,12 @@ local function read(tvb, size)
     return message, nil
   end
   local first = tvb(0, 1):uint()
-  if math.floor(first / 16) ~= kVersion then
+  if math.floor(first / 16) % 8 ~= kVersion then
     return message, "version"
   end
   local type = first % 8
   message.has_uuid = math.floor(first / 8) % 2 == 1
+  message.has_path = first >= 128
   message.is_fragment = type == 1 or type == 2
   if not kTypes[type] or (message.has_uuid and not message.is_fragment) then
     return message, "type"
@@ -198,12 +211,14 @@ local function read(tvb, size)
   message.nonce = tvb:raw(2, 12)
   message.name = tostring(tvb(2, 4):bytes()):lower() .. tostring(tvb(1, 1):bytes()):lower()
   message.clear = kHeaderBytes
-  if not message.is_fragment then
-    return message, nil
-  end
-  message.clear = kHeaderBytes + kFragmentBytes + (message.has_uuid and kUuidBytes or 0)
+    + (message.is_fragment and kFragmentBytes or 0)
+    + (message.has_uuid and kUuidBytes or 0)
+    + (message.has_path and kPathBytes or 0)
   if size < message.clear + kTagBytes then
     return message, "short"
+  end
+  if not message.is_fragment then
+    return message, nil
   end
   if tvb:len() < message.clear then
     message.is_fragment = false
@@ -332,7 +347,7 @@ local function add_feedback(tvb, tree, root)
     root:add_proto_expert_info(e.feedback)
     root:add(f.fault, "feedback"):set_generated()
   end
-  if tvb:len() < kFeedbackBytes or tvb(41, 3):uint() ~= 0 then
+  if tvb:len() < kFeedbackBytes or tvb(42, 2):uint() ~= 0 then
     return wrong()
   end
   local highest = tvb(0, 8):uint64()
@@ -345,8 +360,10 @@ local function add_feedback(tvb, tree, root)
   tree:add(f.echo_us, tvb(36, 3))
   tree:add(f.words, tvb(39, 1))
   tree:add(f.gaps, tvb(40, 1))
-  local words, gaps = tvb(39, 1):uint(), tvb(40, 1):uint()
-  if tvb:len() ~= kFeedbackBytes + words * kWordBytes + gaps * kGapBytes then
+  tree:add(f.paths, tvb(41, 1))
+  local words, gaps, paths = tvb(39, 1):uint(), tvb(40, 1):uint(), tvb(41, 1):uint()
+  local rows = kFeedbackBytes + words * kWordBytes + gaps * kGapBytes
+  if tvb:len() ~= rows + paths * kCountsBytes or paths > kMostPaths then
     return wrong()
   end
   for i = 0, words - 1 do
@@ -361,6 +378,19 @@ local function add_feedback(tvb, tree, root)
     local first, count = row(0, 8):uint64(), row(8, 2):uint()
     local last = first + count - 1
     if count == 0 or last < first or (reach >= highest and last > reach) then
+      return wrong()
+    end
+  end
+  for i = 0, paths - 1 do
+    local row = tvb(rows + i * kCountsBytes, kCountsBytes)
+    local counts = tree:add(f.counts, row)
+    counts:add(f.counts_path, row(0, 1))
+    counts:add(f.counts_held, row(1, 3))
+    counts:add(f.counts_highest, row(4, 8))
+    counts:add(f.counts_received, row(12, 4))
+    counts:add(f.counts_bytes, row(16, 4))
+    counts:add(f.counts_marked, row(20, 4))
+    if row(0, 1):uint() >= kMostPaths or row(4, 8):uint64() > highest then
       return wrong()
     end
   end
@@ -411,12 +441,17 @@ local function add_headers(tvb, tree, message)
       tree:add(field, tvb(at, size))
     end
   end
+  add(f.has_path, 0, 1)
   add(f.version, 0, 1)
   add(f.has_uuid, 0, 1)
   add(f.type, 0, 1)
   add(f.epoch, 1, 1)
   add(f.session, 2, 4)
   add(f.number, 6, 8)
+  if message.has_path and message.clear then
+    add(f.path, message.clear - kPathBytes, kPathBytes)
+    add(f.same, message.clear - kPathBytes, kPathBytes)
+  end
   if not message.is_fragment then
     return
   end

@@ -13,6 +13,7 @@
 #include "models/shard/channel_model.h"
 #include "models/shard/loss_filter.h"
 #include "models/shard/loss_predictor.h"
+#include "models/wire/fragment.h"
 
 namespace foreflow::shard {
 
@@ -35,25 +36,38 @@ struct GapDetectorConfig {
   Nanos wait = Millis(1);      // of kFixed
   Nanos tick = Micros(1);      // grain of time
   unsigned asks = 3;           // for a number at most: 1 .. 15
+  std::size_t paths = 1;       // of the sender, 1 .. 16; further ones are taken for the last
   Nanos start;
   LossPredictorConfig predictor;
-  ChannelModel channel;  // of kBayes
+  ChannelModel channel;  // of kBayes, and of each path
+};
+
+// By which path of its sender a message came.
+struct SentBy {
+  bool is_only = true;  // it has no other
+  wire::PathHeader path;
 };
 
 // Finds at the receiver, for one session, which numbers were lost, and says when to ask for them. A number is
-// missing when a later one comes; it is asked for when it has been missing for a time (see GapRule), and
-// again, up to `asks` times, a round trip and a window later, twice that, and so on. RFC 8985's window: a
-// quarter of the least round trip, as much more for every round trip in which something asked for came after
-// all, at most a smoothed round trip; back to a quarter after 16 round trips without.
+// missing when a later one comes by its own path, since paths may take unequal times; it is asked for when it
+// has been missing for a time (see GapRule), and again, up to `asks` times, a round trip and a window later,
+// twice that, and so on. RFC 8985's window: a quarter of the least round trip, as much more for every round
+// trip in which something asked for came after all, at most a smoothed round trip; back to a quarter after 16
+// round trips without.
 //
 // The numbers after the last that came are missing too if a packet has them: its fragments tell how many
 // there are. They are asked for when nothing has come for two windows and a quarter of the round trip (the
 // tail).
 //
+// Messages say which numbers before them went by their path. What no message speaks of, since many in a row
+// were lost, is taken for missing once the slowest path would have brought it, and a window has passed. Each
+// path has a window, a predictor and a filter of its own.
+//
 // kBayes and kClairvoyant know what no receiver can: they are there to measure the others by.
 //
-// Memory: 5 B a number, 56 B a gap, taken at set-up. What is missing beyond `gaps` is not watched and left to
-// the sender's own probes; it is counted. One thread. Work: an update each number found missing or asked for.
+// Memory: 5 B a number, 56 B a gap, 2 KiB a path, taken at set-up; of kThree 16 B more a gap and path. What
+// is missing beyond `gaps` is not watched and left to the sender's own probes; it is counted. One thread.
+// Work: an update each number found missing or asked for.
 class GapDetector {
  public:
   // Throws Refusal on values outside the ranges above.
@@ -62,11 +76,11 @@ class GapDetector {
   // A session begins: nothing came. What the predictor learnt of the path stays, and so do the counts.
   void Clear();
 
-  // The least and the smoothed round trip; 1 ms each until then.
-  void SetRoundTrip(Nanos least, Nanos smoothed);
+  // The least and the smoothed round trip by a path; 1 ms each until then.
+  void SetRoundTrip(Nanos least, Nanos smoothed, std::size_t path = 0);
 
   // A verified message with this number came. Calls must be in order of time.
-  void OnNumber(std::uint64_t number, Nanos now, Work& work);
+  void OnNumber(std::uint64_t number, Nanos now, Work& work, const SentBy& by = {});
   // A fragment with the number `original` came under another number: it need not be asked for any more, and
   // had been lost, or delayed until now.
   void OnSentAgain(std::uint64_t original, Nanos now);
@@ -83,7 +97,7 @@ class GapDetector {
   bool HasAny() const { return has_any_; }
   // Bit i: number highest - 64 * word - i came. Beyond what is remembered: 0.
   std::uint64_t ReceivedWord(std::size_t word) const;
-  Nanos window() const { return window_; }
+  Nanos window(std::size_t path = 0) const { return paths_[path].window; }
 
   struct Counts {
     std::uint64_t received = 0;
@@ -100,18 +114,39 @@ class GapDetector {
  private:
   using Gap = std::uint32_t;
   static constexpr Gap kNone = 0xffffffffu;
+  static constexpr std::uint8_t kNoPath = 255;  // it is not known
   struct Watched {
     std::uint64_t number = 0;
     Nanos found;
     std::uint8_t asks = 0;
     std::uint8_t context = 0;
+    std::uint8_t path = 0;
+    bool is_open = false;  // it may still come in its turn, by a slower path
     bool took_token = false;
     Gap next_free = kNone;
   };
 
   struct InOrder {
     std::uint64_t number = 0;
-    std::uint64_t received = 0;  // numbers that had come when it was found
+    std::uint64_t received = 0;  // numbers that had come by its path when it was found
+  };
+
+  struct Path {
+    bool IsUsed() const { return has_any || is_measured; }
+
+    std::uint64_t received = 0;
+    std::uint64_t next = 0;  // numbers below came by it, or were found missing, or went elsewhere
+    bool has_any = false;
+    bool is_measured = false;  // its round trip is known
+    std::uint64_t run = 0;     // numbers since the last gap
+    Nanos least = Millis(1), smoothed = Millis(1), window = Millis(1) / 4;
+    unsigned quarters = 1;      // of the least round trip: the window
+    Nanos widened;              // when the window last grew
+    Nanos lateness, deviation;  // of kEwma
+    bool has_lateness = false;
+    std::optional<LossFilter> filter;  // of kBayes
+    std::vector<InOrder> in_order;     // of kThree: a ring of what was found
+    std::uint64_t order_first = 0, order_last = 0;
   };
 
   std::size_t PlaceOf(std::uint64_t number) const { return number & (received_.size() * 64 - 1); }
@@ -119,41 +154,49 @@ class GapDetector {
     return (received_[PlaceOf(number) / 64] >> number % 64 & 1) != 0;
   }
   void Advance(std::uint64_t next);
-  void AskAfterThree(Nanos now);
+  void AskAfterThree(Path& path, Nanos now);
   void Find(std::uint64_t first, std::uint64_t last, Nanos now, bool is_tail, Work& work);
+  void Await(std::uint64_t first, std::uint64_t last, Nanos now, Nanos wait, Work& work);
+  void Overtake(std::uint64_t number, std::size_t path, std::uint32_t same, Nanos now, Work& work);
+  void Came(Gap gap, Nanos now);
+  GapSigns SignsOf(Path& path, std::uint64_t run, Nanos now);
+  void AskLater(Watched& watched, std::uint64_t back, Nanos now, Work& work);
+  std::uint32_t ReceivedBefore(std::uint64_t number) const;
+  Nanos OpenWait() const;
+  void Compare();
   // A place to watch `number` from; nullptr where all are taken.
   Watched* Watch(std::uint64_t number, Nanos now, Work& work);
   Nanos WaitFor(Watched& watched, std::uint64_t back, Work& work);
-  void SmoothLateness(Nanos lateness);
+  static void SmoothLateness(Path& path, Nanos lateness);
   void Release(Gap gap);
-  void Widen(Nanos now);
+  void Widen(Path& path, Nanos now);
+  static void SetWindow(Path& path);
   Gap GapOf(std::uint64_t number) const;
 
   GapRule rule_;
   Nanos wait_;
   unsigned asks_;
   LossPredictor predictor_;
-  std::optional<LossFilter> filter_;  // of kBayes
   double certainty_;
   std::vector<std::uint64_t> received_;
   std::vector<Gap> gap_of_;  // a number's place: the gap that watches it
   std::vector<Watched> watched_;
-  std::vector<InOrder> in_order_;  // of kThree: a ring of what was found
-  std::uint64_t order_first_ = 0;
-  std::uint64_t order_last_ = 0;
+  std::vector<Path> paths_;
+  bool has_paths_ = false;  // the sender has several
+  std::size_t slowest_ = 0;
+  Nanos apart_;  // how much longer the slowest path takes than the fastest
+  Nanos quiet_;  // so long after the last arrival the tail is asked for
+  // What may still come in its turn, in order of numbers: a ring. Some have come since.
+  std::vector<std::uint64_t> open_;
+  std::uint64_t open_first_ = 0, open_last_ = 0;
+  std::vector<Gap> overtaken_;  // of Overtake
   flow::ExpiryWheel wheel_;
   Gap free_ = 0;
   std::uint64_t next_ = 0;  // numbers below came, or were found missing
   std::uint64_t highest_ = 0;
   bool has_any_ = false;
-  std::uint64_t expected_ = 0;      // numbers below were sent
-  Nanos quiet_until_;               // the tail is asked for then
-  std::uint64_t received_run_ = 0;  // numbers since the last gap
-  Nanos least_, smoothed_, window_;
-  unsigned quarters_ = 1;       // of the least round trip: the window
-  Nanos widened_;               // when the window last grew
-  Nanos lateness_, deviation_;  // of kEwma
-  bool has_lateness_ = false;
+  std::uint64_t expected_ = 0;  // numbers below were sent
+  Nanos quiet_until_;           // the tail is asked for then
   Counts counts_;
 };
 

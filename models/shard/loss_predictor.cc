@@ -19,19 +19,20 @@ unsigned Magnitude(std::uint32_t value) { return 31u - static_cast<unsigned>(__b
 
 }  // namespace
 
-LossPredictor::LossPredictor(const LossPredictorConfig& config)
-    : config_(config), tokens_(std::uint64_t{config.spurious_burst} * kOne) {}
+LossPredictor::LossPredictor(const LossPredictorConfig& config, std::size_t paths)
+    : config_(config), seen_(paths), tokens_(std::uint64_t{config.spurious_burst} * kOne) {}
 
 // Lengths of the run: 1, 2 or 3, 4 to 7, more. Numbers since the last gap: below 8, 64, 512, more. Recent
 // fates: unknown, or how many of 32 were lost (none, up to 4, 16, 27, 31, all) and the last.
-std::uint8_t LossPredictor::ContextOf(const GapSigns& signs) const {
+std::uint8_t LossPredictor::ContextOf(const GapSigns& signs, std::size_t path) const {
+  const Seen& seen = seen_[path];
   const unsigned run = std::min(Magnitude(signs.run), 3u);
   const unsigned since = std::min(Magnitude(signs.since) / 3, 3u);
   unsigned recent = 0;
-  if (known_ >= kFewest) {
-    const auto lost = static_cast<unsigned>(__builtin_popcount(recent_)) * kRecent / known_;
+  if (seen.known >= kFewest) {
+    const auto lost = static_cast<unsigned>(__builtin_popcount(seen.recent)) * kRecent / seen.known;
     const unsigned level = (lost > 0) + (lost > 4) + (lost > 16) + (lost > 27) + (lost > 31);
-    recent = 1 + level * 2 + (recent_ & 1);
+    recent = 1 + level * 2 + (seen.recent & 1);
   }
   return static_cast<std::uint8_t>((run * 4 + since) * 16 + recent);
 }
@@ -52,20 +53,22 @@ Nanos LossPredictor::EndOf(std::size_t bin) {
 
 // (1 - q) S(t) falls as t grows; both sides of posterior >= certainty are kept as integers:
 // q (1 - certainty) late_in_all >= (1 - q) certainty late S-count.
-Nanos LossPredictor::Wait(std::uint8_t context, Nanos window, bool& took_token, Work& work) {
+Nanos LossPredictor::Wait(std::uint8_t context, Nanos window, bool& took_token, Work& work,
+                          std::size_t path) {
   took_token = false;
-  const Fates& half = halves_[context / 16];
+  const Seen& seen = seen_[path];
+  const Fates& half = seen.halves[context / 16];
   const bool is_known = !config_.trained.empty() || half.lost + half.late >= kEnough;
   if (!config_.is_on || tokens_ < kOne || !is_known) return window;
-  const std::uint64_t share = LossShare(context);
-  const std::uint64_t lost = share * (kOne - config_.certainty) * (late_ + 1u);
+  const std::uint64_t share = LossShare(context, path);
+  const std::uint64_t lost = share * (kOne - config_.certainty) * (seen.late + 1u);
   const std::uint64_t late = (kOne - share) * config_.certainty;
-  std::uint64_t later = late_ + 1u;
+  std::uint64_t later = seen.late + 1u;
   Nanos wait;
   for (std::size_t bin = 0; lost < late * later; ++bin) {
     work.Add(WorkItem::kTableStep);
     if (bin == kBins || EndOf(bin) >= window) return window;
-    later -= lateness_[bin];
+    later -= seen.lateness[bin];
     wait = EndOf(bin);
   }
   if (wait >= window) return window;
@@ -75,18 +78,20 @@ Nanos LossPredictor::Wait(std::uint8_t context, Nanos window, bool& took_token, 
   return wait;
 }
 
-void LossPredictor::OnLost(std::uint8_t context, bool took_token) {
-  Settle(context, true);
+void LossPredictor::OnLost(std::uint8_t context, bool took_token, std::size_t path) {
+  Settle(context, true, seen_[path]);
   const std::uint64_t most = std::uint64_t{config_.spurious_burst} * kOne;
   if (took_token) tokens_ = std::min(most, tokens_ + kOne + config_.spurious_share);
 }
 
-void LossPredictor::OnLate(std::uint8_t context, Nanos lateness, bool took_token, bool was_asked) {
-  Settle(context, false);
-  ++lateness_[BinOf(lateness)];
-  if (++late_ == kMostLate) {
-    late_ = 0;
-    for (std::uint32_t& count : lateness_) late_ += count /= 2;
+void LossPredictor::OnLate(std::uint8_t context, Nanos lateness, bool took_token, bool was_asked,
+                           std::size_t path) {
+  Seen& seen = seen_[path];
+  Settle(context, false, seen);
+  ++seen.lateness[BinOf(lateness)];
+  if (++seen.late == kMostLate) {
+    seen.late = 0;
+    for (std::uint32_t& count : seen.lateness) seen.late += count /= 2;
   }
   if (!took_token) return;
   if (was_asked) {
@@ -97,11 +102,11 @@ void LossPredictor::OnLate(std::uint8_t context, Nanos lateness, bool took_token
   }
 }
 
-void LossPredictor::Settle(std::uint8_t context, bool is_lost) {
-  Count(is_lost, fates_[context]);
-  Count(is_lost, halves_[context / 16]);
-  recent_ = recent_ << 1 | (is_lost ? 1 : 0);
-  known_ = std::min(known_ + 1, kRecent);
+void LossPredictor::Settle(std::uint8_t context, bool is_lost, Seen& seen) {
+  Count(is_lost, seen.fates[context]);
+  Count(is_lost, seen.halves[context / 16]);
+  seen.recent = seen.recent << 1 | (is_lost ? 1 : 0);
+  seen.known = std::min(seen.known + 1, kRecent);
 }
 
 void LossPredictor::Count(bool is_lost, Fates& fates) {
@@ -113,14 +118,15 @@ void LossPredictor::Count(bool is_lost, Fates& fates) {
 
 // The share of a context's fates; what its upper half shows counts as kWeight more of them, and of those,
 // what was trained as kWeight, or one of either: certain of nothing.
-std::uint32_t LossPredictor::LossShare(std::uint8_t context) const {
+std::uint32_t LossPredictor::LossShare(std::uint8_t context, std::size_t path) const {
   const auto share = [](const Fates& fates, std::uint64_t before, std::uint32_t weight) {
     return (std::uint64_t{fates.lost} * kOne + before * weight) / (fates.lost + fates.late + weight);
   };
-  const Fates& half = halves_[context / 16];
+  const Seen& seen = seen_[path];
+  const Fates& half = seen.halves[context / 16];
   const std::uint64_t before =
       config_.trained.empty() ? share(half, kOne / 2, 2) : share(half, config_.trained[context], kWeight);
-  return static_cast<std::uint32_t>(share(fates_[context], before, kWeight));
+  return static_cast<std::uint32_t>(share(seen.fates[context], before, kWeight));
 }
 
 }  // namespace foreflow::shard

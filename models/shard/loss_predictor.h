@@ -41,6 +41,8 @@ struct GapSigns {
 // spurious_burst + spurious_share x those proved right, whatever the network or an adversary does; without
 // tokens, and until it has seen enough, it says the window.
 //
+// Of several paths each is learnt for itself; the tokens are for all of them together.
+//
 // Integers only. Work: a table_step for each bin of S looked at.
 class LossPredictor {
  public:
@@ -48,20 +50,21 @@ class LossPredictor {
   static constexpr std::size_t kContexts = 256;
   static constexpr std::size_t kBins = 128;
 
-  explicit LossPredictor(const LossPredictorConfig& config);
+  // `paths`: 1 .. , of which the functions below name one.
+  explicit LossPredictor(const LossPredictorConfig& config, std::size_t paths = 1);
 
   // Upper half: length of the run and numbers since the last gap; lower half: what was lost lately.
-  std::uint8_t ContextOf(const GapSigns& signs) const;
+  std::uint8_t ContextOf(const GapSigns& signs, std::size_t path = 0) const;
   // How long to wait with the request, 0 .. window. `took_token` tells whether that is ahead of the window;
   // OnLost or OnLate must then be told so.
-  Nanos Wait(std::uint8_t context, Nanos window, bool& took_token, Work& work);
+  Nanos Wait(std::uint8_t context, Nanos window, bool& took_token, Work& work, std::size_t path = 0);
   // The number proved lost.
-  void OnLost(std::uint8_t context, bool took_token);
+  void OnLost(std::uint8_t context, bool took_token, std::size_t path = 0);
   // It came after all, `lateness` after it was found missing. `was_asked`: after it had been asked for.
-  void OnLate(std::uint8_t context, Nanos lateness, bool took_token, bool was_asked);
+  void OnLate(std::uint8_t context, Nanos lateness, bool took_token, bool was_asked, std::size_t path = 0);
 
   // How likely a number missing in this context is lost, 65536 = 1; 32768 where nothing is known.
-  std::uint32_t LossShare(std::uint8_t context) const;
+  std::uint32_t LossShare(std::uint8_t context, std::size_t path = 0) const;
   std::uint64_t early() const { return early_; }      // requests ahead of the window
   std::uint64_t in_vain() const { return in_vain_; }  // of these, not lost
 
@@ -70,18 +73,22 @@ class LossPredictor {
     std::uint16_t lost = 0;
     std::uint16_t late = 0;
   };
+  // What it has seen of a path.
+  struct Seen {
+    std::array<Fates, kContexts> fates{};
+    std::array<Fates, kContexts / 16> halves{};  // by the upper half of a context
+    std::uint32_t recent = 0;                    // fates, newest in bit 0: lost is 1
+    std::uint32_t known = 0;                     // of these, 0 .. 32
+    std::array<std::uint32_t, kBins> lateness{};
+    std::uint32_t late = 0;  // sum of lateness
+  };
   static std::size_t BinOf(Nanos lateness);
   static Nanos EndOf(std::size_t bin);
   static void Count(bool is_lost, Fates& fates);
-  void Settle(std::uint8_t context, bool is_lost);
+  static void Settle(std::uint8_t context, bool is_lost, Seen& seen);
 
   LossPredictorConfig config_;
-  std::array<Fates, kContexts> fates_{};
-  std::array<Fates, kContexts / 16> halves_{};  // by the upper half of a context
-  std::uint32_t recent_ = 0;                    // fates, newest in bit 0: lost is 1
-  std::uint32_t known_ = 0;                     // of these, 0 .. 32
-  std::array<std::uint32_t, kBins> lateness_{};
-  std::uint32_t late_ = 0;  // sum of lateness_
+  std::vector<Seen> seen_;  // by path
   std::uint64_t tokens_;    // 65536 = 1
   std::uint64_t early_ = 0;
   std::uint64_t in_vain_ = 0;

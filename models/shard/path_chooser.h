@@ -45,9 +45,14 @@ class PathChooser {
     }
     return Next();
   }
-  // Of what is sent later: again, or as a repair.
-  unsigned Later(PathRule rule, std::uint16_t flow) {
-    return rule == PathRule::kFlow ? OfFlow(flow) : Next();
+  // Of what is sent later: again, or as a repair. In turn, but for paths that do not carry it where another
+  // does: `carries` says whether a path, given as a number, does.
+  template <typename Carries>
+  unsigned Later(PathRule rule, std::uint16_t flow, const Carries& carries) {
+    if (rule == PathRule::kFlow) return OfFlow(flow);
+    unsigned path = Next();
+    for (std::size_t i = 1; i < count_ && !carries(path); ++i) path = Next();
+    return path;
   }
   // Of feedback and probes.
   unsigned Message() { return Next(); }

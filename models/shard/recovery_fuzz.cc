@@ -37,6 +37,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   config.numbers = 128;
   config.gaps = 1 + data[0] / 5;
   config.asks = 2;
+  config.paths = 2;
   GapDetector gaps(config);
   FeedbackWriter writer{FeedbackConfig{}};
   FeedbackReader reader;
@@ -45,8 +46,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   holding.packets = 8;
   holding.resend_burst = 3000;
   RetransmissionBuffer buffer(holding);
-  CongestionMonitor monitor{CongestionMonitorConfig{}};
-  PathMtu mtu{PathMtuConfig{}};
+  std::vector<KnownPath> paths(2, KnownPath(CongestionMonitorConfig{}, PathMtuConfig{}));
   Sink sink;
   std::map<std::uint64_t, unsigned> asked;
   std::uint64_t sent = 0, feedback = 0, number = 0;
@@ -76,13 +76,18 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       case 3:
       case 4:
         if (sent > back) {
-          gaps.OnNumber(sent - 1 - back, now, work);
-          writer.OnMessage(sent - 1 - back, 140, SentStamp(now), operation[2] == 0, operation[3] == 7, now);
+          SentBy by;
+          by.is_only = operation[0] < 128;
+          by.path.path = operation[3] % 4;
+          by.path.same = operation[2] * 0x1010101u & wire::PathHeader::kAll;
+          gaps.OnNumber(sent - 1 - back, now, work, by);
+          writer.OnMessage(sent - 1 - back, 140, SentStamp(now), operation[2] == 0, operation[3] == 7, now,
+                           by);
         }
         if (operation[2] > 128 && sent > 0) gaps.Expect(sent - 1 + operation[3], now);
         break;
       case 5:
-        gaps.SetRoundTrip(Micros(operation[1]), Micros(operation[2] * 10));
+        gaps.SetRoundTrip(Micros(operation[1]), Micros(operation[2] * 10), operation[3] % 2);
         if (sent > back) gaps.OnSentAgain(sent - 1 - back, now);
         break;
       case 6: {
@@ -91,7 +96,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         wire::FeedbackRows rows;
         if (bytes != 0) Require(wire::ReadFeedback({text.data(), bytes}, rows));
         if (bytes != 0 && operation[3] != 0) text[operation[1] % bytes] = operation[2];
-        reader.Read(++feedback, {text.data(), bytes}, sent, now, buffer, monitor, mtu, sink, sink, work);
+        reader.Read(++feedback, {text.data(), bytes}, sent, now, buffer, paths, sink, sink, work);
         for (const RetransmissionBuffer::Resend& resend : sink.resends)
           buffer.OnSent(sent++, SentKind::kFragment, resend.packet, resend.index, 140, now, work);
         sink.resends.clear();

@@ -81,6 +81,198 @@ TEST(GapDetector, AsksAsAListOfEverythingWould) {
   }
 }
 
+// ---- gaps, by several paths
+
+// What a sender says of its paths, from a list of all that it sent.
+class Paths {
+ public:
+  wire::PathHeader Send(unsigned path) {
+    wire::PathHeader header;
+    header.path = static_cast<std::uint8_t>(path);
+    for (std::size_t back = 1; back <= std::min<std::size_t>(28, sent_.size()); ++back)
+      if (sent_[sent_.size() - back] == path) header.same |= std::uint32_t{1} << (28 - back);
+    sent_.push_back(path);
+    return header;
+  }
+
+ private:
+  std::vector<unsigned> sent_;
+};
+
+TEST(Sharder, SaysWhatWentByThePathBefore) {
+  Rng rng(8, "paths");
+  Sharder sharder(1, false, true);
+  sharder.keys().Install(0, kTestCipher, TestKey(0).data());
+  Paths paths;
+  Work work;
+  Raw out(200);
+  for (std::size_t i = 0; i < 5000; ++i) {
+    const unsigned path = i < 2000 ? rng.Below(2) : rng.Below(16) * rng.Below(2);
+    const std::size_t bytes =
+        sharder.SealMessage(wire::ShardType::kProbe, View(Raw(4)), {out.data(), out.size()}, work, path);
+    wire::ShardMessage message;
+    ASSERT_EQ(wire::ReadShardMessage({out.data(), bytes}, message), wire::ShardFault::kNone);
+    const wire::PathHeader wanted = paths.Send(path);
+    ASSERT_EQ(message.path.path, wanted.path);
+    ASSERT_EQ(message.path.same, wanted.same) << i;
+  }
+}
+
+// Where only one path is used, however it is said, numbers are asked for at the same times.
+TEST(GapDetector, OfOnePathOfSeveralKnowsWhatItKnowsOfTheOnly) {
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    for (const GapRule rule :
+         {GapRule::kFixed, GapRule::kThree, GapRule::kRack, GapRule::kLearned, GapRule::kEwma}) {
+      SCOPED_TRACE(seed);
+      Rng rng(seed, "one of several");
+      GapDetectorConfig config;
+      config.rule = rule;
+      GapDetector only(config);
+      config.paths = 3;
+      GapDetector several(config);
+      only.SetRoundTrip(Micros(400), Micros(500));
+      several.SetRoundTrip(Micros(400), Micros(500), 1);
+      Paths paths;
+      std::multimap<Nanos, std::pair<std::uint64_t, wire::PathHeader>> wire;
+      for (std::uint64_t number = 0; number < 600; ++number) {
+        const wire::PathHeader header = paths.Send(1);
+        if (number > 0 && rng.Below(8) == 0) continue;
+        const Nanos late = Nanos(rng.Below(rng.Below(10) == 0 ? 300'000 : 1'000));
+        wire.emplace(Micros(10) * static_cast<std::int64_t>(number) + late, std::pair(number, header));
+      }
+      Work work;
+      for (const auto& [now, each] : wire) {
+        ASSERT_EQ(Asked(only, now), Asked(several, now)) << now.count();
+        only.OnNumber(each.first, now, work);
+        several.OnNumber(each.first, now, work, {false, each.second});
+      }
+      ASSERT_EQ(Asked(only, Seconds(1)), Asked(several, Seconds(1)));
+      EXPECT_EQ(only.counts().missing, several.counts().missing);
+      EXPECT_EQ(only.counts().late, several.counts().late);
+      EXPECT_EQ(only.counts().spurious, several.counts().spurious);
+    }
+  }
+}
+
+// Paths of unequal delays, which keep their own order and lose in bursts: whichever path numbers go by,
+// nothing is asked for in vain, and all that was lost is asked for; where its path says so, when that path is
+// a window past it.
+TEST(GapDetector, UnequalDelaysAreNoLoss) {
+  std::uint64_t lost_in_all = 0, told_in_all = 0;
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    SCOPED_TRACE(seed);
+    Rng rng(seed, "unequal delays");
+    GapDetectorConfig config;
+    config.tick = Nanos(1);
+    config.asks = 1;
+    config.paths = 2 + rng.Below(3);
+    GapDetector gaps(config);
+    std::vector<Nanos> delay;
+    for (std::size_t path = 0; path < config.paths; ++path) {
+      delay.push_back(Micros(500 + rng.Below(3000)));
+      gaps.SetRoundTrip(delay[path] * 2, delay[path] * 2, path);
+    }
+    const unsigned rule = rng.Below(3);
+    const std::size_t burst = 1 + rng.Below(4);
+    Paths paths;
+    struct Sent {
+      unsigned path;
+      Nanos arrives;
+      wire::PathHeader header;
+    };
+    std::vector<Sent> sent;
+    std::vector<std::size_t> losing(config.paths);
+    std::set<std::uint64_t> lost;
+    std::multimap<Nanos, std::uint64_t> wire;
+    unsigned path = 0;
+    for (std::uint64_t number = 0; number < 2000; ++number) {
+      // In turn, at random, or some by one and then some by another.
+      path = rule == 0           ? static_cast<unsigned>(number % config.paths)
+             : rule == 1         ? rng.Below(static_cast<std::uint32_t>(config.paths))
+             : rng.Below(4) == 0 ? rng.Below(static_cast<std::uint32_t>(config.paths))
+                                 : path;
+      const Nanos now = Micros(20) * static_cast<std::int64_t>(number);
+      sent.push_back({path, now + delay[path], paths.Send(path)});
+      if (losing[path] == 0 && number > 100 && number < 1900 && rng.Below(50) == 0) losing[path] = burst;
+      if (losing[path] > 0) {
+        --losing[path];
+        lost.insert(number);
+      } else {
+        wire.emplace(now + delay[path], number);
+      }
+    }
+    // When the first number after it came by its own path, and whether that speaks of it.
+    std::map<std::uint64_t, Nanos> told;
+    for (const std::uint64_t number : lost) {
+      std::uint64_t next = number + 1;
+      while (lost.count(next) != 0 || sent[next].path != sent[number].path) ++next;
+      if (next - number <= 28) told[number] = sent[next].arrives;
+    }
+    std::map<std::uint64_t, Nanos> asked;
+    Work work;
+    const auto ask = [&](Nanos now) {
+      for (std::uint64_t number = 0; gaps.NextAsk(now, number, work);) {
+        ASSERT_TRUE(lost.count(number) != 0) << number << " was not lost";
+        ASSERT_TRUE(asked.emplace(number, now).second);
+      }
+    };
+    std::map<std::uint64_t, Nanos> due;
+    for (const auto& [now, number] : wire) {
+      ask(now);
+      gaps.OnNumber(number, now, work, {false, sent[number].header});
+      for (const auto& [gone, at] : told)
+        if (at == now && sent[gone].path == sent[number].path)
+          due.emplace(gone, at + gaps.window(sent[gone].path));
+    }
+    for (Nanos now = Millis(40); now < Millis(60); now += Micros(20)) ask(now);
+    EXPECT_EQ(asked.size(), lost.size());
+    EXPECT_EQ(gaps.counts().spurious, 0u);
+    for (const auto& [number, at] : asked) {
+      const auto it = due.find(number);
+      if (it == due.end()) continue;
+      // It is asked for at the first arrival that is not before: one each 20 us or so.
+      EXPECT_LT(at, it->second + Millis(1)) << number;
+    }
+    lost_in_all += lost.size();
+    told_in_all += told.size();
+  }
+  EXPECT_GT(lost_in_all, 3000u);
+  EXPECT_GT(told_in_all, lost_in_all * 9 / 10);
+}
+
+// A path that has died tells of nothing: what it lost is asked for once it would have come.
+TEST(GapDetector, WhatADeadPathLostIsAskedForInTime) {
+  GapDetectorConfig config;
+  config.paths = 2;
+  GapDetector gaps(config);
+  gaps.SetRoundTrip(Millis(4), Millis(4), 0);
+  gaps.SetRoundTrip(Millis(6), Micros(6500), 1);
+  Paths paths;
+  Work work;
+  std::uint64_t number = 0;
+  for (; number < 100; ++number)
+    gaps.OnNumber(number, Micros(100) * static_cast<std::int64_t>(number), work,
+                  {false, paths.Send(number % 2)});
+  // The second path is silent from now on.
+  std::map<std::uint64_t, Nanos> asked;
+  for (; number < 400; ++number) {
+    const Nanos now = Micros(100) * static_cast<std::int64_t>(number);
+    const wire::PathHeader header = paths.Send(number % 2);
+    if (number % 2 == 0) gaps.OnNumber(number, now, work, {false, header});
+    for (const std::uint64_t each : Asked(gaps, now)) asked.emplace(each, now);
+  }
+  ASSERT_GT(asked.size(), 100u);
+  for (const auto& [each, at] : asked) {
+    EXPECT_EQ(each % 2, 1u);
+    // 2.5 ms that the second path takes longer, and its window of 1.5 ms, from the first later number on.
+    const Nanos found = Micros(100) * static_cast<std::int64_t>(each + 1);
+    EXPECT_GE(at, found + Millis(4));
+    if (asked.begin()->first + 20 > each) {
+      EXPECT_LE(at, found + Millis(4) + Micros(100));
+    }
+  }
+}
+
 TEST(GapDetector, ThreeLaterNumbersAskWhateverTheTime) {
   GapDetectorConfig config;
   config.rule = GapRule::kThree;
@@ -388,13 +580,13 @@ TEST(RetransmissionBuffer, ProbesTheTailOnce) {
   const auto packet = buffer.Hold(CutOf(0, 3), 7, Nanos(), released, work);
   for (std::size_t i = 0; i < 3; ++i) buffer.OnSent(i, SentKind::kFragment, packet, i, 100, Nanos(), work);
   RetransmissionBuffer::Resend resend;
-  EXPECT_FALSE(buffer.TailProbe(Millis(1), Micros(1999), resend, work));
-  ASSERT_TRUE(buffer.TailProbe(Millis(1), Millis(2), resend, work));
+  EXPECT_FALSE(buffer.TailProbe(Millis(2), Micros(1999), resend, work));
+  ASSERT_TRUE(buffer.TailProbe(Millis(2), Millis(2), resend, work));
   EXPECT_EQ(resend.index, 2u);
   buffer.OnSent(3, SentKind::kFragment, packet, 2, 100, Millis(2), work);
-  EXPECT_FALSE(buffer.TailProbe(Millis(1), Millis(3), resend, work)) << "the probe was sent just now";
-  ASSERT_TRUE(buffer.TailProbe(Millis(1), Millis(4), resend, work)) << "and may be lost too";
-  EXPECT_FALSE(buffer.TailProbe(Millis(1), Millis(9), resend, work)) << "for each number once";
+  EXPECT_FALSE(buffer.TailProbe(Millis(2), Millis(3), resend, work)) << "the probe was sent just now";
+  ASSERT_TRUE(buffer.TailProbe(Millis(2), Millis(4), resend, work)) << "and may be lost too";
+  EXPECT_FALSE(buffer.TailProbe(Millis(2), Millis(9), resend, work)) << "for each number once";
   EXPECT_EQ(buffer.resent_bytes(), 100u);
 }
 
@@ -482,8 +674,7 @@ TEST(Recovery, LearnedAsksEarlierWhereThereIsSomethingToLearn) {
 
 TEST(Feedback, IsNotBelievedWhereItCannotBeTrue) {
   RetransmissionBuffer buffer(RetransmissionConfig{});
-  CongestionMonitor monitor(CongestionMonitorConfig{});
-  PathMtu mtu(PathMtuConfig{});
+  std::vector<KnownPath> paths(1, KnownPath(CongestionMonitorConfig{}, PathMtuConfig{}));
   Released released;
   Work work;
   struct Resends final : ResendSink {
@@ -504,16 +695,89 @@ TEST(Feedback, IsNotBelievedWhereItCannotBeTrue) {
   };
   FeedbackReader reader;
   const auto read = [&](std::uint64_t number, BytesView bytes) {
-    return reader.Read(number, bytes, 4, Millis(3), buffer, monitor, mtu, released, resends, work);
+    return reader.Read(number, bytes, 4, Millis(3), buffer, paths, released, resends, work);
   };
   EXPECT_FALSE(read(1, write(4, ~std::uint64_t{0}, {0, 1}))) << "4 was never sent";
   EXPECT_FALSE(read(1, {text.data(), 10}));
   EXPECT_TRUE(read(5, write(3, 1, {0, 60})));
   EXPECT_EQ(resends.count, 3u) << "what is there to be sent again, and once";
-  EXPECT_EQ(monitor.smoothed(), Millis(3));
-  EXPECT_FALSE(read(5, write(3, ~std::uint64_t{0}, {0, 1}))) << "an older feedback says nothing new";
+  EXPECT_EQ(paths[0].monitor.smoothed(), Millis(3));
   EXPECT_TRUE(read(6, write(3, 15, {0, 1})));
   EXPECT_EQ(released.packets.size(), 1u);
+}
+
+// Two paths, one 3 ms longer than the other, which loses each fourth number: what each end knows of either.
+TEST(Feedback, TellsEachPathOfItself) {
+  Sharder sharder(1, false, true);
+  sharder.keys().Install(0, kTestCipher, TestKey(0).data());
+  GapDetectorConfig config;
+  config.paths = 2;
+  GapDetector gaps(config);
+  FeedbackWriter writer(FeedbackConfig{});
+  RetransmissionBuffer buffer(RetransmissionConfig{});
+  std::vector<KnownPath> paths(2, KnownPath(CongestionMonitorConfig{}, PathMtuConfig{}));
+  FeedbackReader reader;
+  Released released;
+  Work work;
+  struct Nothing final : ResendSink {
+    void OnResend(const RetransmissionBuffer::Resend&) override {}
+  } resends;
+  struct Arriving {
+    std::uint64_t number;
+    SentBy by;
+  };
+  std::multimap<Nanos, Arriving> wire;
+  std::uint64_t feedback_number = 0;
+  Raw out(2000), text(1000);
+  const auto run_until = [&](Nanos until) {
+    for (; !wire.empty() && wire.begin()->first <= until; wire.erase(wire.begin())) {
+      const auto& [now, arriving] = *wire.begin();
+      gaps.OnNumber(arriving.number, now, work, arriving.by);
+      writer.OnMessage(arriving.number, 118, 0, arriving.by.path.path == 1, false, now, arriving.by);
+      const std::size_t bytes = writer.Write(gaps, now, {text.data(), text.size()}, work);
+      // It comes back at once.
+      if (bytes != 0) {
+        ASSERT_TRUE(reader.Read(++feedback_number, {text.data(), bytes}, sharder.next_number(), now, buffer,
+                                paths, released, resends, work));
+      }
+    }
+  };
+  for (std::uint64_t i = 0; i < 4000; ++i) {
+    const Nanos now = Micros(100) * static_cast<std::int64_t>(i);
+    run_until(now);
+    const unsigned path = i % 2 == 0 ? 0 : 1;
+    const std::uint64_t number = sharder.next_number();
+    const std::size_t bytes =
+        sharder.SealMessage(wire::ShardType::kProbe, View(Raw(84)), {out.data(), out.size()}, work, path);
+    ASSERT_EQ(bytes, 118u);
+    buffer.OnSent(number, SentKind::kProbe, 0, 0, bytes, now, work, path);
+    wire::ShardMessage message;
+    ASSERT_EQ(wire::ReadShardMessage({out.data(), bytes}, message), wire::ShardFault::kNone);
+    if (path == 1 && i % 8 == 1) continue;
+    wire.emplace(now + (path == 0 ? Millis(2) : Millis(5)), Arriving{number, {false, message.path}});
+  }
+  run_until(Seconds(1));
+  const CongestionReport first = paths[0].monitor.Report(Seconds(1)),
+                         second = paths[1].monitor.Report(Seconds(1));
+  EXPECT_NEAR(static_cast<double>(first.latency.count()), 2e6, 2e3);
+  EXPECT_NEAR(static_cast<double>(second.latency.count()), 5e6, 2e3);
+  EXPECT_EQ(first.loss, 0);
+  EXPECT_NEAR(second.loss, 0.25, 0.05);
+  EXPECT_EQ(first.marks, 0);
+  EXPECT_GT(second.marks, 0.99);
+  // 184 B on the wire each 200 us, of the second three in four.
+  EXPECT_NEAR(static_cast<double>(first.bandwidth.count()), 7.36e6, 0.3e6);
+  EXPECT_NEAR(static_cast<double>(second.bandwidth.count()), 5.52e6, 0.3e6);
+  EXPECT_EQ(paths[0].lost, 0u);
+  EXPECT_NEAR(static_cast<double>(paths[1].lost), 500, 40);
+  // A row of a path that the sender does not have.
+  paths.pop_back();
+  wire::ShardFeedback feedback;
+  feedback.paths = 1;
+  std::uint8_t* at = wire::Encode(text.data(), text.data() + text.size(), feedback);
+  at = wire::Encode(at, text.data() + text.size(), wire::PathCounts{1, 0, 0, 0, 0, 0});
+  EXPECT_FALSE(reader.Read(1'000'000, {text.data(), static_cast<std::size_t>(at - text.data())}, 5000,
+                           Seconds(1), buffer, paths, released, resends, work));
 }
 
 TEST(Feedback, SaysWhatCameAndWhatIsAskedFor) {

@@ -58,7 +58,7 @@ RetransmissionBuffer::Packet RetransmissionBuffer::Hold(const PacketCut& cut, Fr
 }
 
 void RetransmissionBuffer::OnSent(std::uint64_t number, SentKind kind, Packet packet, std::size_t index,
-                                  std::size_t bytes, Nanos now, Work& work) {
+                                  std::size_t bytes, Nanos now, Work& work, unsigned path) {
   work.Add(WorkItem::kUpdate);
   Record& record = RecordOf(number);
   record.number = number;
@@ -66,6 +66,7 @@ void RetransmissionBuffer::OnSent(std::uint64_t number, SentKind kind, Packet pa
   record.at = now;
   record.bytes = static_cast<std::uint16_t>(std::min<std::size_t>(bytes, 65'535));
   record.index = static_cast<std::uint8_t>(index);
+  record.path = static_cast<std::uint8_t>(path);
   record.kind = kind;
   record.is_received = record.was_sent_again = false;
   next_number_ = number + 1;
@@ -87,7 +88,7 @@ const RetransmissionBuffer::Held* RetransmissionBuffer::HeldOf(Packet packet) co
 RetransmissionBuffer::Sent RetransmissionBuffer::Find(std::uint64_t number) const {
   const Record& record = RecordOf(number);
   if (record.number != number) return {};
-  return {record.kind, record.bytes, record.at, record.is_received};
+  return {record.kind, record.path, record.bytes, record.at, record.is_received};
 }
 
 bool RetransmissionBuffer::OnReceived(std::uint64_t number, PacketSink& sink, Work& work) {
@@ -133,10 +134,10 @@ AskVerdict RetransmissionBuffer::Ask(std::uint64_t number, Nanos round_trip, Nan
   return verdict;
 }
 
-bool RetransmissionBuffer::TailProbe(Nanos round_trip, Nanos now, Resend& resend, Work& work) {
+bool RetransmissionBuffer::TailProbe(Nanos patience, Nanos now, Resend& resend, Work& work) {
   if (next_number_ == 0 || held_ == 0) return false;
   const std::uint64_t last = next_number_ - 1;
-  if (RecordOf(last).number != last || now - RecordOf(last).at < round_trip * 2) return false;
+  if (RecordOf(last).number != last || now - RecordOf(last).at < patience) return false;
   // No further back than a packet's fragments: what is before leaves a gap, and is asked for.
   for (std::size_t back = 0; back < wire::kMostFragments && last >= probed_ + back; ++back) {
     work.Add(WorkItem::kProbe);

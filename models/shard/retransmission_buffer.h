@@ -67,12 +67,13 @@ class RetransmissionBuffer {
   // Holds a packet that is about to be sent; may release the oldest.
   Packet Hold(const PacketCut& cut, FragmentHandle handle, Nanos now, PacketSink& sink, Work& work);
   // A fragment of a packet, or a repair (index 0), or another message (packet 0), was sent under this number.
-  // Every number that is drawn must be told, in order.
+  // Every number that is drawn must be told, in order. By path `path` of several, 0 .. 255.
   void OnSent(std::uint64_t number, SentKind kind, Packet packet, std::size_t index, std::size_t bytes,
-              Nanos now, Work& work);
+              Nanos now, Work& work, unsigned path = 0);
 
   struct Sent {
     SentKind kind = SentKind::kNone;
+    std::uint8_t path = 0;
     std::uint32_t bytes = 0;  // of the datagram's payload
     Nanos at;
     bool is_received = false;
@@ -90,10 +91,10 @@ class RetransmissionBuffer {
   };
   // kResend: the fragment is to be sent again, and OnSent told. `round_trip` is the smoothed one.
   AskVerdict Ask(std::uint64_t number, Nanos round_trip, Nanos now, Resend& resend, Work& work);
-  // Where nothing has been heard of the newest fragments for so long: the last one not received is to be sent
-  // again, since what is lost at the end of a burst leaves no gap (RFC 8985, section 7.3). Once for each
-  // number.
-  bool TailProbe(Nanos round_trip, Nanos now, Resend& resend, Work& work);
+  // Where nothing was sent for `patience`, in which its receiver should have been heard of: the last fragment
+  // not received is to be sent again, since what is lost at the end of a burst leaves no gap (RFC 8985,
+  // section 7.3). Once for each number.
+  bool TailProbe(Nanos patience, Nanos now, Resend& resend, Work& work);
 
   // A packet that is still held: all of `found` but the index. False where it is not.
   bool FindHeld(Packet packet, Resend& found) const;
@@ -118,6 +119,7 @@ class RetransmissionBuffer {
     Nanos at;  // when it was sent, or what was in it again
     std::uint16_t bytes = 0;
     std::uint8_t index = 0;
+    std::uint8_t path = 0;
     SentKind kind = SentKind::kNone;
     bool is_received = false;
     bool was_sent_again = false;

@@ -31,12 +31,23 @@ bool Sharder::MayNumber(const PacketCut& cut) const {
   return next_ - cut.base <= wire::kMost24 && keys_.Find(cut.epoch) != nullptr;
 }
 
+wire::PathHeader Sharder::NextBy(unsigned path, std::uint64_t number) {
+  Went& went = went_[path];
+  wire::PathHeader header;
+  header.path = static_cast<std::uint8_t>(path);
+  if (const std::uint64_t back = number - went.last; went.has_any && back <= wire::PathHeader::kReach)
+    header.same = went.same >> back | std::uint32_t{1} << (wire::PathHeader::kReach - back);
+  went = {number, header.same, true};
+  return header;
+}
+
 std::size_t Sharder::Write(wire::ShardType type, const PacketCut& cut, std::size_t index,
-                           std::uint64_t number, BytesView text, Nanos now, MutableBytes out,
-                           Work& work) const {
+                           std::uint64_t number, BytesView text, Nanos now, MutableBytes out, Work& work,
+                           unsigned path) {
   wire::ShardHeader header;
   header.type = type;
   header.has_uuid = has_uuid_;
+  header.has_path = has_paths_;
   header.epoch = cut.epoch;
   header.session = session_;
   header.number = number;
@@ -49,6 +60,7 @@ std::size_t Sharder::Write(wire::ShardType type, const PacketCut& cut, std::size
   std::uint8_t* at = wire::Encode(out.begin(), out.end(), header);
   at = wire::Encode(at, out.end(), fragment);
   if (has_uuid_) at = wire::Encode(at, out.end(), wire::UuidOf(session_, cut.base));
+  if (has_paths_) at = wire::Encode(at, out.end(), NextBy(path, number));
   keys_.Find(cut.epoch)->Seal(ShardNonce(session_, number),
                               {out.data, static_cast<std::size_t>(at - out.data)}, text, at, at + text.size);
   work.Add(WorkItem::kHeader);
@@ -56,43 +68,47 @@ std::size_t Sharder::Write(wire::ShardType type, const PacketCut& cut, std::size
 }
 
 std::size_t Sharder::Seal(const PacketCut& cut, std::size_t index, BytesView packet, Nanos now,
-                          MutableBytes out, Work& work) {
+                          MutableBytes out, Work& work, unsigned path) {
   const BytesView text =
       packet.From(index * cut.unit()).First(wire::FragmentBytes(cut.length, cut.total, index));
-  return Write(wire::ShardType::kData, cut, index, cut.base + index, text, now, out, work);
+  return Write(wire::ShardType::kData, cut, index, cut.base + index, text, now, out, work, path);
 }
 
 std::size_t Sharder::SealAgain(const PacketCut& cut, std::size_t index, BytesView packet, Nanos now,
-                               MutableBytes out, Work& work) {
+                               MutableBytes out, Work& work, unsigned path) {
   if (!MayNumber(cut)) return 0;
   const BytesView text =
       packet.From(index * cut.unit()).First(wire::FragmentBytes(cut.length, cut.total, index));
-  return Write(wire::ShardType::kData, cut, index, next_++, text, now, out, work);
+  return Write(wire::ShardType::kData, cut, index, next_++, text, now, out, work, path);
 }
 
 std::size_t Sharder::SealRepair(const PacketCut& cut, BytesView packet, Nanos now, MutableBytes out,
-                                Work& work) {
+                                Work& work, unsigned path) {
   if (!MayNumber(cut)) return 0;
   const std::size_t unit = cut.unit();
-  const MutableBytes sum = {out.data + wire::ShardClearBytes(wire::ShardType::kRepair, has_uuid_), unit};
+  const MutableBytes sum = {out.data + wire::ShardClearBytes(wire::ShardType::kRepair, has_uuid_, has_paths_),
+                            unit};
   std::memcpy(sum.data, packet.data, unit);
   for (std::size_t at = unit; at < packet.size; at += unit) AddInto(sum, packet.From(at).First(unit));
   work.Add(WorkItem::kByteCopied, cut.length);
-  return Write(wire::ShardType::kRepair, cut, 0, next_++, sum, now, out, work);
+  return Write(wire::ShardType::kRepair, cut, 0, next_++, sum, now, out, work, path);
 }
 
-std::size_t Sharder::SealMessage(wire::ShardType type, BytesView text, MutableBytes out, Work& work) {
+std::size_t Sharder::SealMessage(wire::ShardType type, BytesView text, MutableBytes out, Work& work,
+                                 unsigned path) {
   wire::ShardHeader header;
   header.type = type;
+  header.has_path = has_paths_;
   header.epoch = keys_.epoch();
   header.session = session_;
   header.number = next_++;
-  std::uint8_t* const at = wire::Encode(out.begin(), out.end(), header);
+  std::uint8_t* at = wire::Encode(out.begin(), out.end(), header);
+  if (has_paths_) at = wire::Encode(at, out.end(), NextBy(path, header.number));
+  const auto clear = static_cast<std::size_t>(at - out.data);
   keys_.Find(header.epoch)
-      ->Seal(ShardNonce(session_, header.number), {out.data, wire::ShardHeader::kBytes}, text, at,
-             at + text.size);
+      ->Seal(ShardNonce(session_, header.number), {out.data, clear}, text, at, at + text.size);
   work.Add(WorkItem::kHeader);
-  return wire::ShardHeader::kBytes + text.size + wire::kShardTagBytes;
+  return clear + text.size + wire::kShardTagBytes;
 }
 
 }  // namespace foreflow::shard

@@ -43,8 +43,10 @@ constexpr Nanos SinceStamp(std::uint32_t sent_us, Nanos now) {
 // No allocation, one thread. Work: a header each message.
 class Sharder {
  public:
-  // In explicit mode fragments carry the packet's UUID, 16 B each.
-  Sharder(std::uint32_t session, bool has_uuid) : session_(session), has_uuid_(has_uuid) {}
+  // In explicit mode fragments carry the packet's UUID, 16 B each. With several paths each message says by
+  // which it goes, 4 B (wire::PathHeader).
+  Sharder(std::uint32_t session, bool has_uuid, bool has_paths = false)
+      : session_(session), has_uuid_(has_uuid), has_paths_(has_paths) {}
 
   EpochKeys& keys() { return keys_; }
   const EpochKeys& keys() const { return keys_; }
@@ -56,41 +58,55 @@ class Sharder {
     keys_.Clear();
     session_ = session;
     next_ = 0;
+    went_ = {};
   }
 
   // Begins a packet: 1..65535 bytes, in fragments of at most `most_bytes`. Its fragments' numbers are taken
   // now: they are to be sent next, in order. The newest key must be there.
   PacketCut Cut(std::size_t length, std::size_t most_bytes);
-  // The first sending of fragment `index`. Returns the datagram's bytes, which `out` has to have room for:
-  // FragmentDatagramBytes(cut, index). `packet` is the whole packet.
+  // The first sending of fragment `index`, by path `path` of several, 0 .. wire::kMostPaths - 1. Returns the
+  // datagram's bytes, which `out` has to have room for: FragmentDatagramBytes(cut, index). `packet` is the
+  // whole packet.
   std::size_t Seal(const PacketCut& cut, std::size_t index, BytesView packet, Nanos now, MutableBytes out,
-                   Work& work);
+                   Work& work, unsigned path = 0);
   // Any later sending: another number. 0, and nothing is sent: the packet's key is gone, or too many numbers
   // lie between (2^24).
   std::size_t SealAgain(const PacketCut& cut, std::size_t index, BytesView packet, Nanos now,
-                        MutableBytes out, Work& work);
+                        MutableBytes out, Work& work, unsigned path = 0);
   // One more fragment, from which any single one of the others can be computed. 0 as above.
-  std::size_t SealRepair(const PacketCut& cut, BytesView packet, Nanos now, MutableBytes out, Work& work);
+  std::size_t SealRepair(const PacketCut& cut, BytesView packet, Nanos now, MutableBytes out, Work& work,
+                         unsigned path = 0);
   // A feedback or a probe around `text`, sealed by the newest key.
-  std::size_t SealMessage(wire::ShardType type, BytesView text, MutableBytes out, Work& work);
+  std::size_t SealMessage(wire::ShardType type, BytesView text, MutableBytes out, Work& work,
+                          unsigned path = 0);
 
   std::size_t FragmentDatagramBytes(const PacketCut& cut, std::size_t index) const {
-    return wire::ShardDatagramBytes(wire::ShardType::kData, has_uuid_,
-                                    wire::FragmentBytes(cut.length, cut.total, index));
+    return overhead() + wire::FragmentBytes(cut.length, cut.total, index);
   }
   // What a datagram of this session adds to the bytes of the packet that are in it.
-  std::size_t overhead() const { return wire::ShardDatagramBytes(wire::ShardType::kData, has_uuid_, 0); }
+  std::size_t overhead() const {
+    return wire::ShardDatagramBytes(wire::ShardType::kData, has_uuid_, 0, has_paths_);
+  }
 
  private:
+  // What went by a path.
+  struct Went {
+    std::uint64_t last = 0;  // number
+    std::uint32_t same = 0;  // that it said
+    bool has_any = false;
+  };
+  wire::PathHeader NextBy(unsigned path, std::uint64_t number);
   // Writes what is in clear, and seals `text`, which may lie at its place in `out` already.
   std::size_t Write(wire::ShardType type, const PacketCut& cut, std::size_t index, std::uint64_t number,
-                    BytesView text, Nanos now, MutableBytes out, Work& work) const;
+                    BytesView text, Nanos now, MutableBytes out, Work& work, unsigned path);
   bool MayNumber(const PacketCut& cut) const;
 
   EpochKeys keys_;
   std::uint32_t session_;
   bool has_uuid_;
+  bool has_paths_;
   std::uint64_t next_ = 0;
+  std::array<Went, wire::kMostPaths> went_{};
 };
 
 }  // namespace foreflow::shard

@@ -25,11 +25,12 @@ std::size_t PlacesFor(std::size_t peers) {
   return places;
 }
 
+bool HasPaths(const UnitConfig& config) { return config.path_weights.size() > 1; }
 std::size_t DataOverhead(const UnitConfig& config) {
-  return wire::ShardDatagramBytes(wire::ShardType::kData, config.has_uuid, 0);
+  return wire::ShardDatagramBytes(wire::ShardType::kData, config.has_uuid, 0, HasPaths(config));
 }
-constexpr std::size_t MessageOverhead(wire::ShardType type) {
-  return wire::ShardDatagramBytes(type, false, 0);
+std::size_t MessageOverhead(const UnitConfig& config, wire::ShardType type) {
+  return wire::ShardDatagramBytes(type, false, 0, HasPaths(config));
 }
 
 void Check(const char* key, std::uint64_t value, std::uint64_t least, std::uint64_t most) {
@@ -59,15 +60,16 @@ UnitConfig Resolved(UnitConfig config) {
   Check("paths", config.path_weights.size(), 1, PathChooser::kMost);
   for (const std::uint32_t weight : config.path_weights) Check("path weight", weight, 1, 65'535);
   Check("feedback.most_bytes", config.feedback.most_bytes, 128,
-        config.mtu.base - MessageOverhead(wire::ShardType::kFeedback));
+        config.mtu.base - MessageOverhead(config, wire::ShardType::kFeedback));
   Check("monitor.small_probe", config.monitor.small_probe,
-        MessageOverhead(wire::ShardType::kProbe) + wire::ShardProbe::kBytes, config.mtu.base);
+        MessageOverhead(config, wire::ShardType::kProbe) + wire::ShardProbe::kBytes, config.mtu.base);
   Check("most_key_bytes", config.most_key_bytes, 1, std::uint64_t{1} << 48);
   Check("tick", config.tick, Micros(1), Millis(10));
   config.reassembler.sessions = config.peers;
   config.reassembler.start = config.start;
   config.opener.sessions = PlacesFor(config.peers);
   config.gaps.start = config.start;
+  config.gaps.paths = config.path_weights.size();
   config.size.overhead = DataOverhead(config) + config.monitor.below_bytes;
   return config;
 }
@@ -84,15 +86,28 @@ struct Repair {
   Nanos due;
 };
 
+// How packets that go by a path are cut, and what that is chosen by.
+struct Cutting {
+  explicit Cutting(const SizeControllerConfig& config) : size(config) {}
+
+  SizeController size;
+  SizeChoice choice;
+  Nanos choose_at;
+  Nanos demand_since;
+  std::uint64_t demand_bytes = 0;
+  double demand = 0;
+  std::size_t largest = 0, largest_before = 0;  // packets of this and the last interval
+  std::uint64_t sent = 0, sent_bytes = 0;
+};
+
 struct Peer {
   explicit Peer(const UnitConfig& config)
-      : sharder(0, config.has_uuid),
+      : sharder(0, config.has_uuid, HasPaths(config)),
         gaps(config.gaps),
         writer(config.feedback),
         buffer(config.retransmission),
-        monitor(config.monitor),
-        mtu(config.mtu),
-        size(SizeOf(config, config.preference)),
+        known(config.path_weights.size(), KnownPath(config.monitor, config.mtu)),
+        cutting(config.path_weights.size(), Cutting(SizeOf(config, config.preference))),
         preference(config.preference),
         paths(config.path_weights),
         repairs(config.retransmission.packets) {}
@@ -102,10 +117,8 @@ struct Peer {
   FeedbackWriter writer;
   FeedbackReader reader;
   RetransmissionBuffer buffer;
-  CongestionMonitor monitor;
-  PathMtu mtu;
-  SizeController size;
-  SizeChoice choice;
+  std::vector<KnownPath> known;  // by path
+  std::vector<Cutting> cutting;  // by path
   Preference preference;
   PathChooser paths;
   std::vector<Repair> repairs;  // a ring, in order of time
@@ -117,12 +130,6 @@ struct Peer {
   Nanos busy_until;
   Unit::KeyUse use;
   GuestStatistics guest;
-  // What the choice of a size is made by.
-  Nanos choose_at;
-  Nanos demand_since;
-  std::uint64_t demand_bytes = 0;
-  double demand = 0;
-  std::size_t largest = 0, largest_before = 0;  // packets of this and the last interval
 };
 
 // The copy of a packet that may be sent again.
@@ -197,10 +204,13 @@ struct Unit::State final : PacketSink, FragmentSink, ResendSink {
   void Run(std::size_t index);
   void Answer(std::size_t index);
   void SendRepairs(std::size_t index);
-  void SendProbe(std::size_t index, std::size_t bytes, SentKind kind);
+  void SendProbe(std::size_t index, unsigned path, std::size_t bytes, SentKind kind);
+  unsigned LaterPath(Peer& peer, std::uint16_t flow, std::size_t bytes);
+  Nanos TailPatience(const Peer& peer) const;
 
-  std::size_t TextFor(Peer& peer, std::size_t length);
-  void Choose(Peer& peer, std::size_t length);
+  std::size_t TextFor(Peer& peer, std::size_t path, std::size_t length, double share);
+  std::size_t TextForAny(Peer& peer, std::size_t length);
+  void Choose(Peer& peer, std::size_t path, std::size_t length, double share);
   FragmentHandle TakeCopy(std::size_t index);
   void Emit(std::size_t index, wire::ShardType type, unsigned path, const Copy& of, std::size_t bytes,
             std::size_t text_bytes);
@@ -244,6 +254,8 @@ void Unit::State::Emit(std::size_t index, wire::ShardType type, unsigned path, c
   ++peer.use.messages;
   peer.use.bytes += text_bytes;
   sent.bytes += bytes;
+  ++peer.cutting[path].sent;
+  peer.cutting[path].sent_bytes += bytes;
   UnitDatagram out;
   out.peer = index;
   out.path = path;
@@ -270,40 +282,43 @@ FragmentHandle Unit::State::TakeCopy(std::size_t index) {
 }
 
 // The size is chosen for the largest packets of late, and at most once in kChooseEvery, unless a larger one
-// comes.
-void Unit::State::Choose(Peer& peer, std::size_t length) {
-  peer.demand_bytes += length;
-  const bool is_larger = length > std::max(peer.largest, peer.largest_before);
-  peer.largest = std::max(peer.largest, length);
-  if (now < peer.choose_at && !is_larger) return;
-  peer.choose_at = now + kChooseEvery;
-  const Nanos passed = now - peer.demand_since;
-  if (passed >= kDemandOver || peer.demand == 0) {
-    peer.demand = static_cast<double>(peer.demand_bytes) / ToSeconds(std::max(passed, kDemandOver));
-    peer.demand_since = now;
-    peer.demand_bytes = 0;
-    peer.largest_before = peer.largest;
-    peer.largest = length;
+// comes. `share` of the packet's bytes go by the path.
+void Unit::State::Choose(Peer& peer, std::size_t path, std::size_t length, double share) {
+  Cutting& of = peer.cutting[path];
+  const KnownPath& known = peer.known[path];
+  of.demand_bytes += length;
+  const bool is_larger = length > std::max(of.largest, of.largest_before);
+  of.largest = std::max(of.largest, length);
+  if (now < of.choose_at && !is_larger) return;
+  of.choose_at = now + kChooseEvery;
+  const Nanos passed = now - of.demand_since;
+  if (passed >= kDemandOver || of.demand == 0) {
+    of.demand = static_cast<double>(of.demand_bytes) * share / ToSeconds(std::max(passed, kDemandOver));
+    of.demand_since = now;
+    of.demand_bytes = 0;
+    of.largest_before = of.largest;
+    of.largest = length;
   }
-  const CongestionReport report = peer.monitor.Report(now);
+  const CongestionReport report = known.monitor.Report(now);
   SizeInputs inputs;
-  inputs.loss = peer.monitor.loss_parts();
-  inputs.demand = peer.demand;
+  inputs.loss = known.monitor.loss_parts();
+  inputs.demand = of.demand;
   inputs.delivered = static_cast<double>(report.bandwidth.count()) / 8;
-  inputs.most_text = peer.mtu.current() - DataOverhead(config);
-  inputs.packet = std::max(peer.largest, peer.largest_before);
+  inputs.most_text = known.mtu.current() - DataOverhead(config);
+  inputs.packet = std::max(of.largest, of.largest_before);
   inputs.severity = report.severity;
-  peer.choice = peer.size.Choose(inputs, now);
+  of.choice = of.size.Choose(inputs, now);
 }
 
-// Bytes of a fragment of a packet of so many bytes.
-std::size_t Unit::State::TextFor(Peer& peer, std::size_t length) {
-  Choose(peer, length);
-  const std::size_t most_text = peer.mtu.current() - DataOverhead(config);
+// Bytes of a fragment of a packet of so many bytes, by this path.
+std::size_t Unit::State::TextFor(Peer& peer, std::size_t path, std::size_t length, double share) {
+  Choose(peer, path, length, share);
+  const SizeChoice& choice = peer.cutting[path].choice;
+  const std::size_t most_text = peer.known[path].mtu.current() - DataOverhead(config);
   std::size_t text_bytes = most_text;
   // What is cut for the path's MTU alone is cut only where it does not fit.
-  if (peer.choice.reason != SizeReason::kWhole && peer.choice.reason != SizeReason::kPathMtu)
-    text_bytes = std::min(peer.choice.text, most_text);
+  if (choice.reason != SizeReason::kWhole && choice.reason != SizeReason::kPathMtu)
+    text_bytes = std::min(choice.text, most_text);
   if (peer.preference == Preference::kRobustness) {
     const std::size_t least = std::max<std::size_t>(length / config.size.least_bytes, 1);
     const std::size_t parts = std::min(config.robust_fragments, least);
@@ -314,21 +329,38 @@ std::size_t Unit::State::TextFor(Peer& peer, std::size_t length) {
   return std::max(text_bytes, (length + most - 1) / most);
 }
 
+// By whichever path: what goes by all of them is cut for the one that asks for the most.
+std::size_t Unit::State::TextForAny(Peer& peer, std::size_t length) {
+  double sum = 0;
+  for (const std::uint32_t weight : config.path_weights) sum += weight;
+  std::size_t text_bytes = length;
+  for (std::size_t path = 0; path < peer.known.size(); ++path)
+    text_bytes = std::min(text_bytes, TextFor(peer, path, length, config.path_weights[path] / sum));
+  return text_bytes;
+}
+
+// By which path that carries it something is sent later.
+unsigned Unit::State::LaterPath(Peer& peer, std::uint16_t flow, std::size_t bytes) {
+  return peer.paths.Later(config.path_rule, flow,
+                          [&](unsigned path) { return peer.known[path].mtu.current() >= bytes; });
+}
+
 void Unit::State::OnResend(const RetransmissionBuffer::Resend& resend) {
   Peer& peer = *peers[current];
   if (!CanSeal(peer)) return;
+  const Copy& copy = copies[resend.handle];
+  const unsigned path =
+      LaterPath(peer, copy.flow, peer.sharder.FragmentDatagramBytes(resend.cut, resend.index));
   const std::uint64_t number = peer.sharder.next_number();
   const std::size_t bytes =
       peer.sharder.SealAgain(resend.cut, resend.index, CopyOf(resend.handle), now,
-                             {datagram.data(), datagram.size()}, Of(UnitEngine::kSplit));
+                             {datagram.data(), datagram.size()}, Of(UnitEngine::kSplit), path);
   if (bytes == 0) return;
   peer.buffer.OnSent(number, SentKind::kFragment, resend.packet, resend.index, bytes, now,
-                     Of(UnitEngine::kTimers));
+                     Of(UnitEngine::kTimers), path);
   ++sent.data;
   ++sent.resent;
-  const Copy& copy = copies[resend.handle];
-  Emit(current, wire::ShardType::kData, peer.paths.Later(config.path_rule, copy.flow), copy, bytes,
-       bytes - DataOverhead(config));
+  Emit(current, wire::ShardType::kData, path, copy, bytes, bytes - DataOverhead(config));
 }
 
 void Unit::State::SendRepairs(std::size_t index) {
@@ -339,15 +371,16 @@ void Unit::State::SendRepairs(std::size_t index) {
     RetransmissionBuffer::Resend of;
     // Whatever the receiver has whole by now, or nobody holds, needs none.
     if (!CanSeal(peer) || !peer.buffer.FindHeld(repair.packet, of)) continue;
+    const Copy& copy = copies[of.handle];
+    const unsigned path = LaterPath(peer, copy.flow, peer.sharder.FragmentDatagramBytes(of.cut, 0));
     const std::uint64_t number = peer.sharder.next_number();
     const std::size_t bytes = peer.sharder.SealRepair(
-        of.cut, CopyOf(of.handle), now, {datagram.data(), datagram.size()}, Of(UnitEngine::kSplit));
+        of.cut, CopyOf(of.handle), now, {datagram.data(), datagram.size()}, Of(UnitEngine::kSplit), path);
     if (bytes == 0) continue;
-    peer.buffer.OnSent(number, SentKind::kRepair, repair.packet, 0, bytes, now, Of(UnitEngine::kTimers));
+    peer.buffer.OnSent(number, SentKind::kRepair, repair.packet, 0, bytes, now, Of(UnitEngine::kTimers),
+                       path);
     ++sent.repairs;
-    const Copy& copy = copies[of.handle];
-    Emit(index, wire::ShardType::kRepair, peer.paths.Later(config.path_rule, copy.flow), copy, bytes,
-         of.cut.unit());
+    Emit(index, wire::ShardType::kRepair, path, copy, bytes, of.cut.unit());
   }
 }
 
@@ -358,26 +391,40 @@ void Unit::State::Answer(std::size_t index) {
       peer.writer.Write(peer.gaps, now, {text.data(), text.size()}, Of(UnitEngine::kTimers));
   if (bytes == 0) return;
   const std::uint64_t number = peer.sharder.next_number();
+  const unsigned path = peer.paths.Message();
   const std::size_t size =
       peer.sharder.SealMessage(wire::ShardType::kFeedback, {text.data(), bytes},
-                               {datagram.data(), datagram.size()}, Of(UnitEngine::kSplit));
-  peer.buffer.OnSent(number, SentKind::kFeedback, 0, 0, size, now, Of(UnitEngine::kTimers));
+                               {datagram.data(), datagram.size()}, Of(UnitEngine::kSplit), path);
+  peer.buffer.OnSent(number, SentKind::kFeedback, 0, 0, size, now, Of(UnitEngine::kTimers), path);
   ++sent.feedback;
-  Emit(index, wire::ShardType::kFeedback, peer.paths.Message(), Copy(), size, bytes);
+  Emit(index, wire::ShardType::kFeedback, path, Copy(), size, bytes);
 }
 
-void Unit::State::SendProbe(std::size_t index, std::size_t bytes, SentKind kind) {
+void Unit::State::SendProbe(std::size_t index, unsigned path, std::size_t bytes, SentKind kind) {
   Peer& peer = *peers[index];
-  const std::size_t text_bytes = bytes - MessageOverhead(wire::ShardType::kProbe);
+  const std::size_t text_bytes = bytes - MessageOverhead(config, wire::ShardType::kProbe);
   std::memset(text.data(), 0, text_bytes);
   wire::Encode(text.data(), text.data() + text_bytes, wire::ShardProbe{SentStamp(now)});
   const std::uint64_t number = peer.sharder.next_number();
   const std::size_t size =
       peer.sharder.SealMessage(wire::ShardType::kProbe, {text.data(), text_bytes},
-                               {datagram.data(), datagram.size()}, Of(UnitEngine::kSplit));
-  peer.buffer.OnSent(number, kind, 0, 0, size, now, Of(UnitEngine::kTimers));
+                               {datagram.data(), datagram.size()}, Of(UnitEngine::kSplit), path);
+  peer.buffer.OnSent(number, kind, 0, 0, size, now, Of(UnitEngine::kTimers), path);
   ++(kind == SentKind::kMtuProbe ? sent.mtu_probes : sent.probes);
-  Emit(index, wire::ShardType::kProbe, peer.paths.Message(), Copy(), size, text_bytes);
+  Emit(index, wire::ShardType::kProbe, path, Copy(), size, text_bytes);
+}
+
+// How long after the last sending the receiver must have been heard of, if that came: twice the smoothed
+// round trip, but no less than a round trip, its deviation, and what the receiver, which is taken to be
+// configured as this end, waits with feedback (RFC 8985, section 7.2). 0: nothing was heard yet.
+Nanos Unit::State::TailPatience(const Peer& peer) const {
+  Nanos patience;
+  for (const KnownPath& path : peer.known) {
+    if (path.monitor.smoothed() == Nanos()) continue;
+    const Nanos answered = path.monitor.probe_timeout() + config.feedback.every + config.tick * 2;
+    patience = std::max({patience, path.monitor.smoothed() * 2, answered});
+  }
+  return patience;
 }
 
 // All that is due for a peer at `now`, a time of the grid.
@@ -388,15 +435,17 @@ void Unit::State::Run(std::size_t index) {
   SendRepairs(index);
   Answer(index);
   RetransmissionBuffer::Resend resend;
-  if (config.has_tail_probe && peer.monitor.smoothed() > Nanos() &&
-      peer.buffer.TailProbe(peer.monitor.smoothed(), now, resend, timers))
-    OnResend(resend);
+  const Nanos patience = config.has_tail_probe ? TailPatience(peer) : Nanos();
+  if (patience > Nanos() && peer.buffer.TailProbe(patience, now, resend, timers)) OnResend(resend);
   peer.buffer.Expire(now, *this);
   if (!CanSeal(peer)) return;
-  if (const std::size_t bytes = peer.mtu.NextProbe(now); bytes != 0)
-    SendProbe(index, bytes, SentKind::kMtuProbe);
-  if (const std::size_t bytes = peer.monitor.NextProbe(peer.mtu.current(), now); bytes != 0)
-    SendProbe(index, bytes, SentKind::kProbe);
+  for (unsigned path = 0; path < peer.known.size(); ++path) {
+    KnownPath& of = peer.known[path];
+    if (const std::size_t bytes = of.mtu.NextProbe(now); bytes != 0)
+      SendProbe(index, path, bytes, SentKind::kMtuProbe);
+    if (const std::size_t bytes = of.monitor.NextProbe(of.mtu.current(), now); bytes != 0)
+      SendProbe(index, path, bytes, SentKind::kProbe);
+  }
 }
 
 // Peers that packets came or went to of late are looked after at every tick, others now and then.
@@ -510,14 +559,19 @@ UnitVerdict Unit::State::Assemble(std::size_t index, const wire::ShardMessage& m
 UnitVerdict Unit::State::ReadFeedback(std::size_t index, const wire::ShardMessage& message) {
   Peer& peer = *peers[index];
   current = index;
-  if (peer.reader.IsOld(message.header.number)) return UnitVerdict::kOldFeedback;
+  const bool is_old = peer.reader.IsOld(message.header.number);
   if (!peer.reader.Read(message.header.number, message.sealed, peer.sharder.next_number(), now, peer.buffer,
-                        peer.monitor, peer.mtu, *this, *this, Of(UnitEngine::kTimers)))
+                        peer.known, *this, *this, Of(UnitEngine::kTimers)))
     return UnitVerdict::kWrongFeedback;
-  if (peer.monitor.smoothed() > Nanos()) {
-    peer.gaps.SetRoundTrip(peer.monitor.least(), peer.monitor.smoothed());
-    reassembler.SetTime(index, peer.monitor.probe_timeout() * 4);
+  if (is_old) return UnitVerdict::kOldFeedback;
+  Nanos timeout;
+  for (std::size_t path = 0; path < peer.known.size(); ++path) {
+    const CongestionMonitor& monitor = peer.known[path].monitor;
+    if (monitor.smoothed() == Nanos()) continue;
+    peer.gaps.SetRoundTrip(monitor.least(), monitor.smoothed(), path);
+    timeout = std::max(timeout, monitor.probe_timeout());
   }
+  if (timeout > Nanos()) reassembler.SetTime(index, timeout * 4);
   return UnitVerdict::kFeedback;
 }
 
@@ -550,7 +604,7 @@ void Unit::End(std::size_t index, Nanos now, UnitSink& sink, UnitWork& work) {
   peer.buffer.Clear(*state_);
   peer.gaps.Clear();
   // What is known of the path stays; counts that the peer begins anew do not.
-  peer.monitor.Restart();
+  for (KnownPath& path : peer.known) path.monitor.Restart();
   peer.writer = FeedbackWriter(state_->config.feedback);
   peer.reader = FeedbackReader();
   peer.first_repair = peer.next_repair;
@@ -588,9 +642,11 @@ void Unit::SetPreference(std::size_t index, Preference preference) {
   Peer& peer = *state_->peers[index];
   if (peer.preference == preference) return;
   peer.preference = preference;
-  peer.size = SizeController(SizeOf(state_->config, preference));
-  peer.choice = {};
-  peer.choose_at = Nanos();
+  for (Cutting& cutting : peer.cutting) {
+    cutting.size = SizeController(SizeOf(state_->config, preference));
+    cutting.choice = {};
+    cutting.choose_at = Nanos();
+  }
 }
 
 UnitVerdict Unit::Send(const HostPacket& packet, Nanos now, UnitSink& sink, UnitWork& work) {
@@ -617,7 +673,13 @@ UnitVerdict Unit::Send(const HostPacket& packet, Nanos now, UnitSink& sink, Unit
   peer.guest.sent_bytes += packet.bytes.size;
   state.Touch(peer);
   Work& split = work[UnitEngine::kSplit];
-  const PacketCut cut = peer.sharder.Cut(packet.bytes.size, state.TextFor(peer, packet.bytes.size));
+  const PathRule path_rule = state.config.path_rule;
+  peer.paths.Packet(path_rule);
+  const bool is_spread = path_rule == PathRule::kFragment && peer.known.size() > 1;
+  unsigned path = is_spread ? 0 : peer.paths.Fragment(path_rule, packet.flow);
+  const std::size_t text_bytes =
+      is_spread ? state.TextForAny(peer, packet.bytes.size) : state.TextFor(peer, path, packet.bytes.size, 1);
+  const PacketCut cut = peer.sharder.Cut(packet.bytes.size, text_bytes);
   const FragmentHandle handle = state.TakeCopy(packet.peer);
   Copy& copy = state.copies[handle];
   copy.length = static_cast<std::uint16_t>(packet.bytes.size);
@@ -628,14 +690,14 @@ UnitVerdict Unit::Send(const HostPacket& packet, Nanos now, UnitSink& sink, Unit
   split.Add(WorkItem::kByteCopied, copy.length);
   const RetransmissionBuffer::Packet held = peer.buffer.Hold(cut, handle, now, state, split);
   const Copy of = copy;
-  peer.paths.Packet(state.config.path_rule);
   for (std::size_t i = 0; i < cut.total; ++i) {
-    const std::size_t bytes =
-        peer.sharder.Seal(cut, i, packet.bytes, now, {state.datagram.data(), state.datagram.size()}, split);
-    peer.buffer.OnSent(cut.base + i, SentKind::kFragment, held, i, bytes, now, split);
+    if (is_spread) path = peer.paths.Fragment(path_rule, packet.flow);
+    const std::size_t bytes = peer.sharder.Seal(cut, i, packet.bytes, now,
+                                                {state.datagram.data(), state.datagram.size()}, split, path);
+    peer.buffer.OnSent(cut.base + i, SentKind::kFragment, held, i, bytes, now, split, path);
     ++state.sent.data;
-    state.Emit(packet.peer, wire::ShardType::kData, peer.paths.Fragment(state.config.path_rule, packet.flow),
-               of, bytes, wire::FragmentBytes(cut.length, cut.total, i));
+    state.Emit(packet.peer, wire::ShardType::kData, path, of, bytes,
+               wire::FragmentBytes(cut.length, cut.total, i));
   }
   const RepairRule rule = state.config.repair;
   const bool is_robust = peer.preference == Preference::kRobustness && rule != RepairRule::kNever;
@@ -670,7 +732,10 @@ Received Unit::Receive(MutableBytes datagram, std::uint8_t ecn, Nanos now, UnitS
   const wire::ShardType type = message.header.type;
   const std::uint64_t number = message.header.number;
   Work& timers = work[UnitEngine::kTimers];
-  peer.gaps.OnNumber(number, now, timers);
+  SentBy by;
+  by.is_only = !message.header.has_path;
+  by.path = message.path;
+  peer.gaps.OnNumber(number, now, timers, by);
   std::uint32_t sent_us = 0;
   wire::ShardProbe probe;
   const bool is_fragment = type == wire::ShardType::kData || type == wire::ShardType::kRepair;
@@ -681,7 +746,7 @@ Received Unit::Receive(MutableBytes datagram, std::uint8_t ecn, Nanos now, UnitS
     sent_us = probe.sent_us & wire::kMost24;
   }
   peer.writer.OnMessage(number, datagram.size, sent_us, (ecn & 3) == kCongestionExperienced,
-                        type == wire::ShardType::kFeedback, now);
+                        type == wire::ShardType::kFeedback, now, by);
   UnitVerdict verdict = UnitVerdict::kProbe;
   if (is_fragment) {
     const std::uint64_t base = message.base();
@@ -717,11 +782,20 @@ void Unit::Advance(Nanos now, UnitSink& sink, UnitWork& work) {
 Nanos Unit::NextTick() const { return state_->next_tick; }
 
 GuestStatistics Unit::Statistics(std::size_t peer) const { return state_->peers[peer]->guest; }
-CongestionReport Unit::Report(std::size_t peer, Nanos now) const {
-  return state_->peers[peer]->monitor.Report(now);
+std::size_t Unit::paths() const { return state_->config.path_weights.size(); }
+CongestionReport Unit::Report(std::size_t peer, Nanos now, std::size_t path) const {
+  return state_->peers[peer]->known[path].monitor.Report(now);
 }
-const SizeChoice& Unit::Choice(std::size_t peer) const { return state_->peers[peer]->choice; }
-std::size_t Unit::path_mtu(std::size_t peer) const { return state_->peers[peer]->mtu.current(); }
+const SizeChoice& Unit::Choice(std::size_t peer, std::size_t path) const {
+  return state_->peers[peer]->cutting[path].choice;
+}
+std::size_t Unit::path_mtu(std::size_t peer, std::size_t path) const {
+  return state_->peers[peer]->known[path].mtu.current();
+}
+PathUse Unit::path_use(std::size_t peer, std::size_t path) const {
+  const Peer& of = *state_->peers[peer];
+  return {of.cutting[path].sent, of.cutting[path].sent_bytes, of.known[path].lost};
+}
 const Unit::Counts& Unit::counts() const { return state_->counts; }
 const Unit::Sent& Unit::sent() const { return state_->sent; }
 const Reassembler::Counts& Unit::fragments() const { return state_->reassembler.counts(); }
@@ -741,7 +815,8 @@ std::size_t Unit::bytes() const {
   const State& state = *state_;
   const UnitConfig& config = state.config;
   const std::size_t peer_bytes = sizeof(Peer) + config.gaps.numbers * 5 + config.gaps.gaps * 56 +
-                                 config.retransmission.numbers * 32 + config.retransmission.packets * 64;
+                                 config.retransmission.numbers * 32 + config.retransmission.packets * 64 +
+                                 config.path_weights.size() * (sizeof(KnownPath) + sizeof(Cutting) + 2048);
   return sizeof(State) + state.copied.size() + state.fragments.size() + state.copies.size() * sizeof(Copy) +
          (state.free_copies.capacity() + state.free_fragments.capacity()) * sizeof(FragmentHandle) +
          state.assembled.size() + state.datagram.size() + state.text.size() + state.reassembler.bytes() +

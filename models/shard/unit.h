@@ -62,9 +62,9 @@ struct UnitConfig {
   OpenerConfig opener;  // sessions is set to peers, rounded up to a power of two
 
   RetransmissionConfig retransmission;  // of each peer, as is all that follows
-  GapDetectorConfig gaps;
+  GapDetectorConfig gaps;               // paths is set to their number
   FeedbackConfig feedback;
-  CongestionMonitorConfig monitor;
+  CongestionMonitorConfig monitor;  // of each path to a peer, as are
   PathMtuConfig mtu;
   SizeControllerConfig size;  // overhead is set to what a datagram adds on the wire
   bool has_tail_probe = true;
@@ -74,7 +74,9 @@ struct UnitConfig {
   std::size_t robust_fragments = 4;  // of packets of peers that prefer robustness, where least_bytes allows
   Preference preference = Preference::kBandwidth;  // until SetPreference
 
-  std::vector<std::uint32_t> path_weights = {1};  // a path each, 1 .. 16 of them: 1 .. 65535
+  // A path each, 1 .. 16 of them: 1 .. 65535. The peer has as many. Where there are several, each datagram
+  // carries 4 B more (wire::PathHeader).
+  std::vector<std::uint32_t> path_weights = {1};
   PathRule path_rule = PathRule::kFlow;
 
   // A key that has sealed so much is not used any more (verdict key_spent): 1 .. 2^48 bytes of text.
@@ -125,6 +127,13 @@ struct HostPacket {
 struct Received {
   UnitVerdict verdict = UnitVerdict::kMalformed;
   std::size_t peer = 0;
+};
+
+// What went by one path to a peer, in this session and those before.
+struct PathUse {
+  std::uint64_t datagrams = 0, bytes = 0;  // of payload
+  std::uint64_t lost =
+      0;  // datagrams of which the peer's feedback says so; none of its own and of the MTU's probes
 };
 
 // What a guest may know of its channel: nothing of keys, fragments or probes.
@@ -192,9 +201,12 @@ class Unit {
   Nanos NextTick() const;
 
   GuestStatistics Statistics(std::size_t peer) const;
-  CongestionReport Report(std::size_t peer, Nanos now) const;
-  const SizeChoice& Choice(std::size_t peer) const;
-  std::size_t path_mtu(std::size_t peer) const;  // bytes of UDP payload
+  // Of each path to a peer, 0 .. paths() - 1.
+  std::size_t paths() const;
+  CongestionReport Report(std::size_t peer, Nanos now, std::size_t path = 0) const;
+  const SizeChoice& Choice(std::size_t peer, std::size_t path = 0) const;
+  std::size_t path_mtu(std::size_t peer, std::size_t path = 0) const;  // bytes of UDP payload
+  PathUse path_use(std::size_t peer, std::size_t path = 0) const;
 
   // By verdict of Send and Receive: their sum is the number of calls.
   using Counts = std::array<std::uint64_t, kUnitVerdicts>;

@@ -403,6 +403,101 @@ TEST(Unit, PathsAreTakenByWeight) {
   EXPECT_EQ(shares(PathRule::kFragment, Preference::kRobustness), Most(3, 3));
 }
 
+// Two paths, of which the second is longer and narrower and loses: each has its MTU, its losses and its round
+// trip, and packets are cut for the path they go by.
+TEST(Unit, KnowsEachPathByItself) {
+  for (const PathRule rule : {PathRule::kFlow, PathRule::kPacket, PathRule::kFragment}) {
+    SCOPED_TRACE(static_cast<int>(rule));
+    UnitConfig config = Small();
+    config.held_packets = 512;
+    config.retransmission.packets = 512;
+    config.retransmission.numbers = 4096;
+    config.mtu.timeout = Millis(20);
+    config.path_weights = {1, 1};
+    config.path_rule = rule;
+    Rng rng(5, "two paths");
+    std::size_t widest[2] = {};
+    const auto network = [&](const TestUnits::Datagram& datagram, TestUnits::Arrivals& arrivals) {
+      if (datagram.path == 1 && (datagram.bytes.size() > 1300 || rng.Below(20) == 0)) return;
+      if (datagram.type == wire::ShardType::kData)
+        widest[datagram.path] = std::max(widest[datagram.path], datagram.bytes.size());
+      arrivals.emplace_back(datagram.sent + (datagram.path == 0 ? Millis(1) : Millis(3)), datagram);
+    };
+    TestUnits pair(config, network);
+    pair.Begin();
+    pair.RunUntil(Millis(500));
+    const std::size_t packets = 4000;
+    for (std::size_t i = 0; i < packets; ++i) {
+      pair.Send(0, RandomPacket(rng, 1400), 0, i % 2 == 0 ? 0 : 0xffff);
+      pair.RunUntil(pair.now + Micros(200));
+    }
+    pair.RunUntil(pair.now + Millis(200));
+    const Unit& unit = pair.units[0];
+    ASSERT_EQ(unit.paths(), 2u);
+    EXPECT_EQ(unit.path_mtu(0, 0), config.mtu.most);
+    EXPECT_LE(unit.path_mtu(0, 1), 1300u);
+    EXPECT_GT(unit.path_mtu(0, 1), 1300u - config.mtu.grain - 1);
+    // What is spread over both is cut for both.
+    EXPECT_EQ(widest[0] > 1400, rule != PathRule::kFragment);
+    EXPECT_GT(widest[1], 600u);
+    EXPECT_EQ(unit.Report(0, pair.now, 0).loss, 0);
+    EXPECT_NEAR(unit.Report(0, pair.now, 1).loss, 0.05, 0.05);
+    EXPECT_GT(unit.path_use(0, 1).lost, 50u);
+    EXPECT_EQ(unit.path_use(0, 0).lost, 0u);
+    EXPECT_EQ(unit.path_use(0, 0).datagrams + unit.path_use(0, 1).datagrams,
+              unit.sent().data + unit.sent().repairs + unit.sent().feedback + unit.sent().probes +
+                  unit.sent().mtu_probes);
+    // The way back is either: 1 or 3 ms.
+    EXPECT_NEAR(ToSeconds(unit.Report(0, pair.now, 0).latency), 3e-3, 1.1e-3);
+    EXPECT_NEAR(ToSeconds(unit.Report(0, pair.now, 1).latency), 5e-3, 1.1e-3);
+    EXPECT_GT(unit.Report(0, pair.now, 1).least_latency, unit.Report(0, pair.now, 0).least_latency);
+    // 5 % of losses in three sendings leave one packet in some thousand.
+    EXPECT_GE(pair.delivered[1].size(), packets - 5);
+    const GapDetector::Counts& gaps = pair.units[1].gaps(0).counts();
+    EXPECT_GT(gaps.asked, 50u);
+    EXPECT_EQ(gaps.spurious, 0u) << "each path keeps its order";
+  }
+}
+
+// Whatever the round trip, from a cable's to a satellite's: what is not lost is not sent again.
+TEST(Unit, WhereNothingIsLostNothingIsSentAgain) {
+  for (const std::size_t paths : {1u, 2u}) {
+    for (const Nanos one_way : {Nanos(500), Micros(5), Micros(40), Micros(120), Micros(300), Micros(700),
+                                Millis(2), Millis(20), Millis(270)}) {
+      for (const Nanos every : {Nanos(), Micros(500), Millis(5)}) {
+        SCOPED_TRACE(testing::Message()
+                     << paths << " paths, " << one_way.count() << " ns, " << every.count());
+        UnitConfig config = Small();
+        config.path_weights.assign(paths, 1);
+        config.path_rule = PathRule::kPacket;
+        config.feedback.every = every;
+        config.reassembler.slots = 4096;
+        config.gaps = GapDetectorConfig();
+        config.held_packets = config.retransmission.packets = 2048;
+        config.retransmission.numbers = 8192;
+        const auto network = [&](const TestUnits::Datagram& datagram, TestUnits::Arrivals& arrivals) {
+          arrivals.emplace_back(datagram.sent + one_way + one_way / 2 * datagram.path, datagram);
+        };
+        TestUnits pair(config, network);
+        pair.Begin();
+        pair.RunUntil(one_way * 6 + Millis(20));
+        Rng rng(3, "clean");
+        std::uint64_t sent = 0;
+        for (unsigned i = 0; i < 100; ++i) {
+          // A packet, or some in a row, then silences of all lengths.
+          for (unsigned k = rng.Below(4) == 0 ? 20 : 1; k > 0; --k, ++sent)
+            ASSERT_EQ(pair.Send(0, RandomPacket(rng, 60 + rng.Below(1400))), UnitVerdict::kSent);
+          pair.RunUntil(pair.now + Micros(std::int64_t{1} << rng.Below(13)));
+        }
+        pair.RunUntil(pair.now + one_way * 8 + Millis(50));
+        EXPECT_EQ(pair.delivered[1].size(), sent);
+        EXPECT_EQ(pair.units[0].sent().resent, 0u);
+        EXPECT_EQ(pair.units[1].gaps(0).counts().requests, 0u);
+      }
+    }
+  }
+}
+
 TEST(Unit, MarksGoThroughAndAreReported) {
   unsigned count = 0;
   const auto network = [&](const TestUnits::Datagram& datagram, TestUnits::Arrivals& arrivals) {

@@ -23,7 +23,7 @@ enum class UnitVerdict : std::uint8_t {
   kDelivered,  // it made its packet whole
   kHeld,       // kept until its packet is whole
   kFeedback,
-  kOldFeedback,  // overtaken by a newer one: nothing is done
+  kOldFeedback,  // overtaken by a newer one: what it asks for is done
   kProbe,
   // Of a datagram that did not verify: as OpenStatus.
   kMalformed,

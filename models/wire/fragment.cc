@@ -5,6 +5,7 @@ namespace foreflow::wire {
 namespace {
 
 constexpr std::uint8_t kUuidBit = 8;
+constexpr std::uint8_t kPathBit = 0x80;
 
 std::uint32_t Load24(const std::uint8_t* at) { return std::uint32_t{Load16(at)} << 8 | at[2]; }
 void Store24(std::uint8_t* at, std::uint32_t value) {
@@ -19,9 +20,10 @@ bool IsFragment(ShardType type) { return type == ShardType::kData || type == Sha
 bool Load(const std::uint8_t* at, ShardHeader& header) {
   const std::uint8_t type = at[0] & 7;
   if (type == 0 || type > kLastShardType) return false;
-  header.version = at[0] >> 4;
+  header.version = at[0] >> 4 & 7;
   header.type = static_cast<ShardType>(type);
   header.has_uuid = (at[0] & kUuidBit) != 0;
+  header.has_path = (at[0] & kPathBit) != 0;
   header.epoch = at[1];
   header.session = Load32(at + 2);
   header.number = Load64(at + 6);
@@ -45,8 +47,9 @@ const std::uint8_t* Decode(const std::uint8_t* at, const std::uint8_t* end, Shar
 
 std::uint8_t* Encode(std::uint8_t* at, const std::uint8_t* end, const ShardHeader& header) {
   if (!Holds(at, end, ShardHeader::kBytes)) return nullptr;
-  at[0] = static_cast<std::uint8_t>(header.version << 4 | (header.has_uuid ? kUuidBit : 0) |
-                                    static_cast<std::uint8_t>(header.type));
+  at[0] =
+      static_cast<std::uint8_t>(header.version << 4 | (header.has_path ? kPathBit : 0) |
+                                (header.has_uuid ? kUuidBit : 0) | static_cast<std::uint8_t>(header.type));
   at[1] = header.epoch;
   Store32(at + 2, header.session);
   Store64(at + 6, header.number);
@@ -81,6 +84,20 @@ std::uint8_t* Encode(std::uint8_t* at, const std::uint8_t* end, const PacketUuid
   return at + PacketUuid::kBytes;
 }
 
+const std::uint8_t* Decode(const std::uint8_t* at, const std::uint8_t* end, PathHeader& path) {
+  if (!Holds(at, end, PathHeader::kBytes)) return nullptr;
+  const std::uint32_t word = Load32(at);
+  path.path = static_cast<std::uint8_t>(word >> PathHeader::kReach);
+  path.same = word & PathHeader::kAll;
+  return at + PathHeader::kBytes;
+}
+
+std::uint8_t* Encode(std::uint8_t* at, const std::uint8_t* end, const PathHeader& path) {
+  if (!Holds(at, end, PathHeader::kBytes)) return nullptr;
+  Store32(at, std::uint32_t{path.path} << PathHeader::kReach | path.same);
+  return at + PathHeader::kBytes;
+}
+
 // RFC 9562, section 5.8: 48 bits of ours, version 8, 12 bits, variant 2, 62 bits.
 PacketUuid UuidOf(std::uint32_t session, std::uint64_t base) {
   PacketUuid uuid;
@@ -93,7 +110,7 @@ PacketUuid UuidOf(std::uint32_t session, std::uint64_t base) {
 
 const std::uint8_t* Decode(const std::uint8_t* at, const std::uint8_t* end, ShardFeedback& feedback) {
   if (!Holds(at, end, ShardFeedback::kBytes)) return nullptr;
-  if ((at[41] | at[42] | at[43]) != 0) return nullptr;
+  if ((at[42] | at[43]) != 0) return nullptr;
   feedback.highest = Load64(at);
   feedback.received = Load64(at + 8);
   feedback.received_bytes = Load64(at + 16);
@@ -103,6 +120,7 @@ const std::uint8_t* Decode(const std::uint8_t* at, const std::uint8_t* end, Shar
   feedback.sent_us = Load24(at + 36);
   feedback.words = at[39];
   feedback.gaps = at[40];
+  feedback.paths = at[41];
   return at + ShardFeedback::kBytes;
 }
 
@@ -117,7 +135,8 @@ std::uint8_t* Encode(std::uint8_t* at, const std::uint8_t* end, const ShardFeedb
   Store24(at + 36, feedback.sent_us);
   at[39] = feedback.words;
   at[40] = feedback.gaps;
-  Store24(at + 41, 0);
+  at[41] = feedback.paths;
+  at[42] = at[43] = 0;
   return at + ShardFeedback::kBytes;
 }
 
@@ -147,6 +166,28 @@ std::uint8_t* Encode(std::uint8_t* at, const std::uint8_t* end, const FragmentGa
   return at + FragmentGap::kBytes;
 }
 
+const std::uint8_t* Decode(const std::uint8_t* at, const std::uint8_t* end, PathCounts& counts) {
+  if (!Holds(at, end, PathCounts::kBytes) || at[0] >= kMostPaths) return nullptr;
+  counts.path = at[0];
+  counts.held_us = Load24(at + 1);
+  counts.highest = Load64(at + 4);
+  counts.received = Load32(at + 12);
+  counts.received_bytes = Load32(at + 16);
+  counts.marked = Load32(at + 20);
+  return at + PathCounts::kBytes;
+}
+
+std::uint8_t* Encode(std::uint8_t* at, const std::uint8_t* end, const PathCounts& counts) {
+  if (!Holds(at, end, PathCounts::kBytes)) return nullptr;
+  at[0] = counts.path;
+  Store24(at + 1, counts.held_us);
+  Store64(at + 4, counts.highest);
+  Store32(at + 12, counts.received);
+  Store32(at + 16, counts.received_bytes);
+  Store32(at + 20, counts.marked);
+  return at + PathCounts::kBytes;
+}
+
 const std::uint8_t* Decode(const std::uint8_t* at, const std::uint8_t* end, ShardProbe& probe) {
   if (!Holds(at, end, ShardProbe::kBytes) || at[3] != 0) return nullptr;
   probe.sent_us = Load24(at);
@@ -170,18 +211,23 @@ const char* Name(ShardFault fault) {
 ShardFault ReadShardMessage(BytesView datagram, ShardMessage& message) {
   const std::uint8_t* const at = datagram.data;
   if (datagram.size < ShardHeader::kBytes + kShardTagBytes) return ShardFault::kShort;
-  if (at[0] >> 4 != ShardHeader::kVersion) return ShardFault::kVersion;
+  if ((at[0] >> 4 & 7) != ShardHeader::kVersion) return ShardFault::kVersion;
   ShardHeader& header = message.header;
   if (!Load(at, header)) return ShardFault::kType;
+  const std::size_t clear = ShardClearBytes(header.type, header.has_uuid, header.has_path);
+  if (datagram.size < clear + kShardTagBytes) return ShardFault::kShort;
+  if (header.has_path) {
+    Decode(at + clear - PathHeader::kBytes, at + clear, message.path);
+  } else {
+    message.path = {};
+  }
   if (!IsFragment(header.type)) {
     message.fragment = {};
-    message.associated = datagram.First(ShardHeader::kBytes);
-    message.sealed = {at + ShardHeader::kBytes, datagram.size - ShardHeader::kBytes - kShardTagBytes};
+    message.associated = datagram.First(clear);
+    message.sealed = {at + clear, datagram.size - clear - kShardTagBytes};
     message.tag = datagram.end() - kShardTagBytes;
     return ShardFault::kNone;
   }
-  const std::size_t clear = ShardClearBytes(header.type, header.has_uuid);
-  if (datagram.size < clear + kShardTagBytes) return ShardFault::kShort;
   FragmentHeader& fragment = message.fragment;
   Load(at + ShardHeader::kBytes, fragment);
   if (fragment.total == 0 || fragment.total > kMostFragments || fragment.length == 0)
@@ -213,14 +259,24 @@ FragmentGap FeedbackRows::Gap(std::size_t index) const {
   return gap;
 }
 
+PathCounts FeedbackRows::Path(std::size_t index) const {
+  PathCounts counts;
+  const std::uint8_t* const at = paths + index * PathCounts::kBytes;
+  Decode(at, at + PathCounts::kBytes, counts);
+  return counts;
+}
+
 bool ReadFeedback(BytesView text, FeedbackRows& rows) {
   const std::uint8_t* const at = Decode(text.begin(), text.end(), rows.feedback);
   if (at == nullptr) return false;
   const std::size_t words = rows.feedback.words * ReceivedWord::kBytes;
   const std::size_t gaps = rows.feedback.gaps * FragmentGap::kBytes;
-  if (static_cast<std::size_t>(text.end() - at) != words + gaps) return false;
+  const std::size_t paths = rows.feedback.paths * PathCounts::kBytes;
+  if (static_cast<std::size_t>(text.end() - at) != words + gaps + paths) return false;
+  if (rows.feedback.paths > kMostPaths) return false;
   rows.words = at;
   rows.gaps = at + words;
+  rows.paths = rows.gaps + gaps;
   for (std::size_t i = 0; i < rows.feedback.gaps; ++i) {
     FragmentGap gap;
     const std::uint8_t* const row = rows.gaps + i * FragmentGap::kBytes;
@@ -229,6 +285,12 @@ bool ReadFeedback(BytesView text, FeedbackRows& rows) {
     const std::uint64_t last = gap.first + (gap.count - 1u);
     const std::uint64_t reach = rows.feedback.highest + kMostFragments;
     if (last < gap.first || (reach >= rows.feedback.highest && last > reach)) return false;
+  }
+  for (std::size_t i = 0; i < rows.feedback.paths; ++i) {
+    PathCounts counts;
+    const std::uint8_t* const row = rows.paths + i * PathCounts::kBytes;
+    if (Decode(row, row + PathCounts::kBytes, counts) == nullptr) return false;
+    if (counts.highest > rows.feedback.highest) return false;
   }
   return true;
 }

@@ -13,7 +13,8 @@ namespace foreflow::wire {
 
 // What two packet dynamics units say to each other in UDP datagrams, version 1. Each datagram is one message:
 //
-//   ShardHeader | of data and repair: FragmentHeader | with has_uuid: PacketUuid | sealed text | tag (16 B)
+//   ShardHeader | of data and repair: FragmentHeader | with has_uuid: PacketUuid | with has_path: PathHeader
+//   | sealed text | tag (16 B)
 //
 // Headers are in clear, so that switches can read them, and authenticated. All numbers are in network byte
 // order. Decode and Encode as elsewhere in this room: nullptr where there are too few bytes or no room.
@@ -37,6 +38,7 @@ struct ShardHeader {
   std::uint8_t version = kVersion;
   ShardType type = ShardType::kData;
   bool has_uuid = false;      // explicit mode: of data and repair alone
+  bool has_path = false;      // the sender has several paths
   std::uint8_t epoch = 0;     // of the key, its last 8 bits
   std::uint32_t session = 0;  // one direction between two units
   std::uint64_t number = 0;   // of the message in its session: nonce and replay index, never used twice
@@ -92,6 +94,19 @@ const std::uint8_t* Decode(const std::uint8_t* at, const std::uint8_t* end, Pack
 std::uint8_t* Encode(std::uint8_t* at, const std::uint8_t* end, const PacketUuid& uuid);
 PacketUuid UuidOf(std::uint32_t session, std::uint64_t base);
 
+// By which of several paths the message went, and which numbers before it went there too: so the receiver
+// knows the path of a number that it misses, and tells loss from unequal delays.
+struct PathHeader {
+  static constexpr std::size_t kBytes = 4;
+  static constexpr unsigned kReach = 28;
+  static constexpr std::uint32_t kAll = (std::uint32_t{1} << kReach) - 1;
+  std::uint8_t path = 0;   // 0 .. 15
+  std::uint32_t same = 0;  // bit i: number - kReach + i went by this path too; 28 bits
+};
+const std::uint8_t* Decode(const std::uint8_t* at, const std::uint8_t* end, PathHeader& path);
+std::uint8_t* Encode(std::uint8_t* at, const std::uint8_t* end, const PathHeader& path);
+constexpr std::size_t kMostPaths = 16;
+
 // What the receiver has, from the receiver to the sender. Counts are since the session began.
 struct ShardFeedback {
   static constexpr std::size_t kBytes = 44;
@@ -104,6 +119,7 @@ struct ShardFeedback {
   std::uint32_t sent_us = 0;         // of `highest`, 24 bits; 0: it has none
   std::uint8_t words = 0;  // rows of 8 B: bit i of row w, number highest - 64 w - i has been received
   std::uint8_t gaps = 0;   // FragmentGap rows, after those
+  std::uint8_t paths = 0;  // PathCounts rows, after those: 0 .. kMostPaths
 };
 const std::uint8_t* Decode(const std::uint8_t* at, const std::uint8_t* end, ShardFeedback& feedback);
 std::uint8_t* Encode(std::uint8_t* at, const std::uint8_t* end, const ShardFeedback& feedback);
@@ -124,6 +140,19 @@ struct FragmentGap {
 const std::uint8_t* Decode(const std::uint8_t* at, const std::uint8_t* end, FragmentGap& gap);
 std::uint8_t* Encode(std::uint8_t* at, const std::uint8_t* end, const FragmentGap& gap);
 
+// What came by one of several paths. Counts are since the session began, modulo 2^32.
+struct PathCounts {
+  static constexpr std::size_t kBytes = 24;
+  std::uint8_t path = 0;             // 0 .. 15
+  std::uint32_t held_us = 0;         // from the arrival of `highest` to this message, 24 bits
+  std::uint64_t highest = 0;         // the greatest number that came by it
+  std::uint32_t received = 0;        // messages
+  std::uint32_t received_bytes = 0;  // of their datagrams' payload
+  std::uint32_t marked = 0;          // messages with the mark congestion experienced
+};
+const std::uint8_t* Decode(const std::uint8_t* at, const std::uint8_t* end, PathCounts& counts);
+std::uint8_t* Encode(std::uint8_t* at, const std::uint8_t* end, const PathCounts& counts);
+
 struct ShardProbe {
   static constexpr std::size_t kBytes = 4;
   std::uint32_t sent_us = 0;  // as in FragmentHeader
@@ -135,6 +164,7 @@ std::uint8_t* Encode(std::uint8_t* at, const std::uint8_t* end, const ShardProbe
 struct ShardMessage {
   ShardHeader header;
   FragmentHeader fragment;  // of data and repair
+  PathHeader path;          // with has_path
   BytesView associated;     // all that is in clear
   BytesView sealed;
   const std::uint8_t* tag = nullptr;
@@ -162,13 +192,14 @@ const char* Name(ShardFault fault);
 ShardFault ReadShardMessage(BytesView datagram, ShardMessage& message);
 
 // Bytes in clear of a message, and of a whole datagram's payload around `text` sealed bytes.
-constexpr std::size_t ShardClearBytes(ShardType type, bool has_uuid) {
+constexpr std::size_t ShardClearBytes(ShardType type, bool has_uuid, bool has_path = false) {
   const bool is_fragment = type == ShardType::kData || type == ShardType::kRepair;
   return ShardHeader::kBytes + (is_fragment ? FragmentHeader::kBytes : 0) +
-         (has_uuid ? PacketUuid::kBytes : 0);
+         (has_uuid ? PacketUuid::kBytes : 0) + (has_path ? PathHeader::kBytes : 0);
 }
-constexpr std::size_t ShardDatagramBytes(ShardType type, bool has_uuid, std::size_t text) {
-  return ShardClearBytes(type, has_uuid) + text + kShardTagBytes;
+constexpr std::size_t ShardDatagramBytes(ShardType type, bool has_uuid, std::size_t text,
+                                         bool has_path = false) {
+  return ShardClearBytes(type, has_uuid, has_path) + text + kShardTagBytes;
 }
 
 // A feedback message's text: rows are read by index, and exist.
@@ -176,11 +207,14 @@ struct FeedbackRows {
   ShardFeedback feedback;
   const std::uint8_t* words = nullptr;
   const std::uint8_t* gaps = nullptr;
+  const std::uint8_t* paths = nullptr;
 
   std::uint64_t Word(std::size_t index) const { return Load64(words + index * ReceivedWord::kBytes); }
   FragmentGap Gap(std::size_t index) const;
+  PathCounts Path(std::size_t index) const;
 };
-// False where the text is not exactly one feedback, or a gap is empty or passes `highest` + kMostFragments.
+// False where the text is not exactly one feedback, a gap is empty or passes `highest` + kMostFragments, or a
+// path is none or its greatest number passes `highest`.
 bool ReadFeedback(BytesView text, FeedbackRows& rows);
 
 }  // namespace foreflow::wire

@@ -28,6 +28,7 @@ void ReadRows(BytesView text) {
   const std::uint8_t* at = Again(text.begin(), rows.feedback);
   for (std::size_t i = 0; i < rows.feedback.words; ++i) at = Again(at, ReceivedWord{rows.Word(i)});
   for (std::size_t i = 0; i < rows.feedback.gaps; ++i) at = Again(at, rows.Gap(i));
+  for (std::size_t i = 0; i < rows.feedback.paths; ++i) at = Again(at, rows.Path(i));
   Require(at == text.end());
 }
 
@@ -56,6 +57,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         Again(message.sealed.begin(), probe);
       break;
   }
+  if (message.header.has_path) at = Again(at, message.path);
   Require(at == message.associated.end() && at == message.sealed.begin());
   Require(message.sealed.end() == message.tag && message.tag + kShardTagBytes == data + size);
   return 0;

@@ -50,7 +50,26 @@ Raw Fragment(ShardType type, bool has_uuid, std::uint8_t index) {
   return bytes;
 }
 
-Raw Feedback() {
+// Fragment 2 of that packet, by the last but six of 16 paths.
+Raw FragmentByPath() {
+  FragmentHeader fragment;
+  fragment.base_delta = 0x010203;
+  fragment.index = 2;
+  fragment.total = 4;
+  fragment.length = 1401;
+  fragment.sent_us = 0xabcdef;
+  ShardHeader header = Header(ShardType::kData);
+  header.has_path = true;
+  Raw bytes;
+  Append(bytes, header);
+  Append(bytes, fragment);
+  Append(bytes, PathHeader{9, 0x8000005});
+  bytes.resize(bytes.size() + FragmentBytes(1401, 4, 2), 0x55);
+  bytes.resize(bytes.size() + kShardTagBytes, 0xaa);
+  return bytes;
+}
+
+Raw Feedback(bool has_paths = false) {
   ShardFeedback feedback;
   feedback.highest = 1000;
   feedback.received = 995;
@@ -61,11 +80,16 @@ Raw Feedback() {
   feedback.sent_us = 0x123456;
   feedback.words = 2;
   feedback.gaps = 1;
+  feedback.paths = has_paths ? 2 : 0;
   Raw bytes;
   Append(bytes, feedback);
   Append(bytes, ReceivedWord{0xffffffffffff7fff});
   Append(bytes, ReceivedWord{0x7fffffffffffffff});
   Append(bytes, FragmentGap{985, 1});
+  if (has_paths) {
+    Append(bytes, PathCounts{0, 25, 1000, 500, 174'125, 3});
+    Append(bytes, PathCounts{15, 0x010203, 999, 495, 174'125, 0});
+  }
   return bytes;
 }
 
@@ -76,11 +100,13 @@ ShardFault Read(const Raw& bytes) {
 
 TEST(Fragment, EncodesTheVectors) {
   auto vectors = ReadVectors("fragment.txt");
-  ASSERT_EQ(vectors.size(), 5u);
+  ASSERT_EQ(vectors.size(), 7u);
   EXPECT_EQ(Fragment(ShardType::kData, false, 0), vectors["data_compact"]);
   EXPECT_EQ(Fragment(ShardType::kData, true, 3), vectors["data_explicit"]);
   EXPECT_EQ(Fragment(ShardType::kRepair, false, 0), vectors["repair"]);
   EXPECT_EQ(Feedback(), vectors["feedback"]);
+  EXPECT_EQ(FragmentByPath(), vectors["data_path"]);
+  EXPECT_EQ(Feedback(true), vectors["feedback_paths"]);
   Raw probe;
   Append(probe, Header(ShardType::kProbe));
   Append(probe, ShardProbe{0xabcdef});
@@ -99,6 +125,34 @@ TEST(Fragment, TakesADatagramApart) {
   EXPECT_EQ(message.sealed.size, 1401u - 3 * 351);
   EXPECT_EQ(message.tag, bytes.data() + bytes.size() - kShardTagBytes);
   EXPECT_EQ(ShardClearBytes(ShardType::kData, false), 24u);
+}
+
+TEST(Fragment, SaysByWhichPathItWent) {
+  const Raw bytes = FragmentByPath();
+  ShardMessage message;
+  ASSERT_EQ(ReadShardMessage({bytes.data(), bytes.size()}, message), ShardFault::kNone);
+  EXPECT_EQ(message.path.path, 9);
+  EXPECT_EQ(message.path.same, 0x8000005u);
+  EXPECT_EQ(message.associated.size, 28u);
+  EXPECT_EQ(message.sealed.size, 351u);
+  EXPECT_EQ(ShardClearBytes(ShardType::kData, true, true), 44u);
+  EXPECT_EQ(ShardClearBytes(ShardType::kProbe, false, true), 18u);
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    const Raw cut(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size));
+    EXPECT_EQ(Read(cut), size < 44 ? ShardFault::kShort : ShardFault::kSize) << size;
+  }
+  Raw probe;
+  ShardHeader header = Header(ShardType::kProbe);
+  header.has_path = true;
+  Append(probe, header);
+  Append(probe, PathHeader{15, PathHeader::kAll});
+  Append(probe, ShardProbe{1});
+  EXPECT_EQ(Read(probe), ShardFault::kShort);
+  probe.resize(probe.size() + kShardTagBytes);
+  ASSERT_EQ(ReadShardMessage({probe.data(), probe.size()}, message), ShardFault::kNone);
+  EXPECT_EQ(message.path.path, 15);
+  EXPECT_EQ(message.path.same, PathHeader::kAll);
+  EXPECT_EQ(message.sealed.size, ShardProbe::kBytes);
 }
 
 TEST(Fragment, EveryFaultIsTold) {
@@ -162,6 +216,19 @@ TEST(Fragment, FeedbackIsExactlyItsRows) {
   EXPECT_TRUE(with_gap(1001, 64)) << "the others of a packet that is under way";
   EXPECT_FALSE(with_gap(1001, 65));
   EXPECT_FALSE(with_gap(~std::uint64_t{0}, 2)) << "past the last number";
+  const Raw by_path = Feedback(true);
+  ASSERT_TRUE(ReadFeedback({by_path.data(), by_path.size()}, rows));
+  EXPECT_EQ(rows.Path(1).path, 15);
+  EXPECT_EQ(rows.Path(1).held_us, 0x010203u);
+  EXPECT_EQ(rows.Path(0).received_bytes, 174'125u);
+  const auto with_path = [&](std::size_t at, std::uint8_t value) {
+    Raw bytes = by_path;
+    bytes[at] = value;
+    return ReadFeedback({bytes.data(), bytes.size()}, rows);
+  };
+  EXPECT_FALSE(with_path(70, 16)) << "no such path";
+  EXPECT_FALSE(with_path(80, 4)) << "more than the greatest number of all";
+  EXPECT_FALSE(with_path(41, 1)) << "a row too many";
   Raw reserved = good;
   reserved[42] = 1;
   EXPECT_FALSE(ReadFeedback({reserved.data(), reserved.size()}, rows));
@@ -210,6 +277,7 @@ TEST(Fragment, WhatIsReadIsWrittenAsItWas) {
   std::size_t accepted = 0, refused = 0;
   for (int round = 0; round < 40'000; ++round) {
     Raw bytes = Fragment(rng.Below(2) == 0 ? ShardType::kData : ShardType::kRepair, rng.Below(2) == 0, 0);
+    if (rng.Below(3) == 0) bytes = FragmentByPath();
     bytes[rng.Below(40)] = static_cast<std::uint8_t>(rng.Below(256));
     ShardMessage message;
     if (ReadShardMessage({bytes.data(), bytes.size()}, message) != ShardFault::kNone) {
@@ -219,8 +287,9 @@ TEST(Fragment, WhatIsReadIsWrittenAsItWas) {
     ++accepted;
     Raw again;
     Append(again, message.header);
-    if (message.associated.size > ShardHeader::kBytes) Append(again, message.fragment);
+    if (message.fragment.total > 0) Append(again, message.fragment);
     if (message.header.has_uuid) Append(again, UuidOf(message.header.session, message.base()));
+    if (message.header.has_path) Append(again, message.path);
     again.insert(again.end(), message.sealed.begin(), message.sealed.end());
     again.insert(again.end(), message.tag, message.tag + kShardTagBytes);
     ASSERT_EQ(again, bytes);

@@ -403,9 +403,9 @@ PduHostDriver::OnSessionEnd(std::size_t peer)
 }
 
 shard::CongestionReport
-PduHostDriver::GetReport(uint32_t peer) const
+PduHostDriver::GetReport(uint32_t peer, uint32_t path) const
 {
-    return m_unit->m_unit->Report(peer, ToNanosFloor(PicosNow()));
+    return m_unit->m_unit->Report(peer, ToNanosFloor(PicosNow()), path);
 }
 
 } // namespace foreflow

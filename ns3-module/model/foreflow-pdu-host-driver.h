@@ -220,10 +220,11 @@ class PduHostDriver : public Object, private shard::SessionKeysSink
 
     /**
      * @param peer number
-     * @return what is known of the way to it
+     * @param path to it, below PacketDynamicsUnit::GetUnit().paths()
+     * @return what is known of that way
      */
     shard::CongestionReport
-    GetReport(uint32_t peer) const;
+    GetReport(uint32_t peer, uint32_t path = 0) const;
 
     /**
      * TracedCallback signature of SendingKey.
