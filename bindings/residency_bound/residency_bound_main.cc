@@ -34,8 +34,7 @@ std::uint64_t NumberOf(const std::array<std::uint8_t, 6>& mac) {
 class Bound {
  public:
   Bound(const ScriptLaw& law, const config::RunConfig& config, bool seen_only)
-      : law_(law),
-        latency_(config.path.install_latency),
+      : latency_(config.path.install_latency),
         plan_(config.path.rules),
         held_(plan_, config.path.rule_slots),
         order_(plan_, config.path.rule_slots),
@@ -125,7 +124,6 @@ class Bound {
     rate_[rank] += rate;
   }
 
-  const ScriptLaw& law_;
   Nanos latency_;
   rules::CoverPlan plan_;
   rules::RuleTable table_;
