@@ -139,7 +139,7 @@ void PacketLives::OnArrival(const PairArrival& arrival, const Unit& unit) {
   if (arrival.to == 0) {
     heard_ = &passed_back_[arrival.datagram];
   } else {
-    window_ = unit.gaps(0).window();
+    window_ = unit.gaps(0).window(numbers_[passed_there_[arrival.datagram]].path);
   }
 }
 
@@ -169,7 +169,7 @@ void PacketLives::OnCome(std::uint64_t number, const Unit& unit, Nanos now) {
     Number& missed = numbers_[before];
     if (missed.path != path || missed.has_come) continue;
     missed.found = now;
-    missed.window = std::min(window_, unit.gaps(0).window());
+    missed.window = std::min(window_, unit.gaps(0).window(path));
   }
   looked_at = std::max(looked_at, number);
 }
