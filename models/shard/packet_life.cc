@@ -145,7 +145,7 @@ void PacketLives::OnArrival(const PairArrival& arrival, const Unit& unit) {
 
 void PacketLives::OnVerdict(const PairArrival& arrival, UnitVerdict verdict, const Unit& unit, Nanos now) {
   if (arrival.to == 0) {
-    if (verdict == UnitVerdict::kFeedback)
+    if (verdict == UnitVerdict::kFeedback || verdict == UnitVerdict::kOldFeedback)
       for (const Ask& ask : *heard_) {
         Nanos& heard = lives_[ask.life].requests[ask.request].heard;
         if (heard == PacketLife::kNever) heard = now;
