@@ -397,11 +397,17 @@ void Nic::ApplyRules(const rules::RuleBatch& batch) {
   if (!tables_) tables_.emplace(lanes_.lane(0).rules());
   tables_->Apply(batch);
   WithdrawRules();
+  PublishTable();
+  tables_->CatchUp();
+  PublishTable();
+}
+
+// Workers read what is published, and nothing else any more.
+void Nic::PublishTable() {
   for (const auto& worker : workers_) worker->OfferTable(&tables_->published());
   for (const auto& worker : workers_) {
     while (!worker->TookTable()) ::usleep(kPollMicroseconds);
   }
-  tables_->CatchUp();
 }
 
 bool Nic::RotateTagKeys(const TagKeys& keys) {

@@ -140,6 +140,7 @@ class Nic {
   void MakeFlows(const path::PathConfig& config);
   void GiveMarks(const std::vector<PortMarks>* marks);
   void WithdrawRules();
+  void PublishTable();
 
   const Eal& eal_;
   std::vector<std::string> notes_;

@@ -64,6 +64,7 @@ TEST(RuleSet, EveryPacketIsDecidedByTheRulesInUseThen) {
           pair->Apply(batch);
           path.AdoptRules(pair->published());
           pair->CatchUp();
+          if (dice.OneIn(2)) path.AdoptRules(pair->published());
         }
         ++changes;
       }

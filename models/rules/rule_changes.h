@@ -47,12 +47,15 @@ class RuleChanges {
   // known to be. Counts kRuleCompare and kCacheLine for each change looked at, kChanges at the most.
   bool Holds(const EntryKey& key, const Decision& decision, std::uint64_t generation, Work& work) const;
 
-  std::size_t bytes() const { return ring_.capacity() * sizeof(Change); }
+  std::size_t bytes() const {
+    return ring_.capacity() * sizeof(Change) + outlines_.capacity() * sizeof(Outlines) +
+           totals_.capacity() * sizeof(totals_[0]);
+  }
 
   // The rules are others from now on, of which nothing is known.
   void Restart(std::uint64_t generation);
   // Changes that come into force together: Begin, then each of them.
-  void Begin() { ++generation_; }
+  void Begin();
   void Came(const Rule& rule);
   void Went(std::uint32_t id);
 
@@ -65,11 +68,30 @@ class RuleChanges {
     std::uint32_t went = kNoRule;  // kNoRule: the rule came
     std::uint64_t generation = 0;
   };
+  // What kBlock changes side by side look at first: the first four bytes of both addresses, VM, protocol and
+  // family. Most changes are told from a key by these alone.
+  static constexpr std::size_t kBlock = 16;
+  using Column = std::array<std::uint32_t, kBlock>;
+  struct alignas(64) Outlines {
+    Column source, source_mask;
+    Column destination, destination_mask;
+    Column other, other_mask;
+    Column went;  // kNoRule: the rule came
+  };
   void Add(const Change& change);
+  // Whether one of a block's changes may concern what `rule` decided for a key of these words.
+  static bool MayConcern(const Outlines& outlines, const MatchWords& words, std::uint32_t rule);
+  static bool Concerns(const Change& change, const EntryKey& key, const MatchWords& words,
+                       std::uint32_t rule);
+  // Of the latest changes, how many are later than the generation.
+  std::size_t LaterThan(std::uint64_t generation) const;
 
   std::uint64_t generation_ = 0;
   std::uint64_t oldest_ = 0;  // changes since then are known
   std::vector<Change> ring_;
+  std::vector<Outlines> outlines_;     // of the ring, block by block
+  std::vector<std::uint64_t> totals_;  // of the latest kChanges generations: changes up to their end
+  std::uint64_t total_ = 0;            // changes up to now
   std::size_t next_ = 0;
   std::size_t count_ = 0;
 };

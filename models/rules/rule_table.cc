@@ -101,6 +101,12 @@ Pattern<kWords> PatternOf(const Rule& rule) {
   return pattern;
 }
 
+// Of the space that the rule is in.
+template <std::size_t kWords>
+Pattern<kWords> PatternOf(const Rule& rule, const TupleSpace<kWords>&) {
+  return PatternOf<kWords>(rule);
+}
+
 bool SameMatch(const Rule& a, const Rule& b) {
   const MatchWords mask = MaskOf(a);
   return a.priority == b.priority && mask == MaskOf(b) && MaskedKeyOf(a) == MaskedKeyOf(b) &&
@@ -126,6 +132,19 @@ void CheckAction(const Action& action, const std::string& where) {
   }
 }
 
+template <typename Spaces, typename Do>
+void RuleTable::WithSpaceOf(Spaces& table, const Rule& rule, const Do& act) {
+  if (VlanMaskOf(rule) != 0) {
+    act(table.vlans_);
+  } else if (rule.l3 == kIpv4) {
+    act(table.ipv4_);
+  } else if (rule.l3 == kIpv6) {
+    act(table.ipv6_);
+  } else {
+    act(table.no_addresses_);
+  }
+}
+
 void RuleTable::Load(const std::vector<Rule>& rules) {
   for (const Rule& rule : rules) CheckRule(rule);
   std::vector<std::uint32_t> ids;
@@ -139,8 +158,11 @@ void RuleTable::Load(const std::vector<Rule>& rules) {
 
   RuleTable loaded(limits_);
   std::vector<flow::VmId> vms;
+  loaded.held_.reserve(rules.size());
+  loaded.index_.Reserve(rules.size());
   for (const Rule& rule : rules) {
-    loaded.rules_[rule.id].rule = rule;
+    loaded.index_.Set(rule.id, static_cast<std::uint32_t>(loaded.held_.size()));
+    loaded.held_.push_back({rule});
     loaded.Count(rule, true);
     vms.push_back(rule.vm);
     loaded.AddToVlanMask(rule);
@@ -164,8 +186,8 @@ void RuleTable::Swap(RuleTable& other) noexcept {
 
 void RuleTable::BuildSpaces() {
   std::vector<std::pair<std::uint64_t, const Rule*>> ranked;
-  ranked.reserve(rules_.size());
-  for (const auto& [id, held] : rules_) ranked.emplace_back(PrecedenceOf(held.rule), &held.rule);
+  ranked.reserve(held_.size());
+  for (const Held& held : held_) ranked.emplace_back(PrecedenceOf(held.rule), &held.rule);
   std::sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
   std::vector<Pattern<1>> no_addresses;
   std::vector<Pattern<2>> ipv4;
@@ -182,7 +204,7 @@ void RuleTable::BuildSpaces() {
       no_addresses.push_back(PatternOf<1>(*rule));
     }
   }
-  const auto note = [this](std::uint32_t place, std::uint32_t id) { rules_.at(id).place = place; };
+  const auto note = [this](std::uint32_t place, std::uint32_t id) { held_[index_.Find(id)].place = place; };
   no_addresses_.Build(no_addresses);
   no_addresses_.ForEach(note);
   ipv4_.Build(ipv4);
@@ -232,12 +254,16 @@ void RuleTable::CheckLimits(std::size_t rules, const std::vector<flow::VmId>& vm
   }
 }
 
-void RuleTable::CheckBatch(const RuleBatch& batch) const {
+std::vector<const Rule*> RuleTable::CheckBatch(const RuleBatch& batch) const {
   if (batch.generation != generation()) {
     throw Refusal("rule batch", "generation", std::to_string(batch.generation),
                   std::to_string(generation()) + ", that of the rules in use");
   }
-  std::map<std::uint32_t, bool> is_there;  // as the changes so far leave it
+  for (const RuleChange& change : batch.changes) index_.Prefetch(change.rule.id);
+  std::vector<const Rule*> taken;
+  taken.reserve(batch.changes.size());
+  IdIndex latest;  // change of an id
+  latest.Reserve(batch.changes.size());
   for (const RuleChange& change : batch.changes) {
     if (change.operation > RuleOperation::kErase) {
       throw Refusal("rule batch", "operation", std::to_string(static_cast<unsigned>(change.operation)),
@@ -245,56 +271,62 @@ void RuleTable::CheckBatch(const RuleBatch& batch) const {
     }
     const std::uint32_t id = change.rule.id;
     if (change.operation != RuleOperation::kErase) CheckRule(change.rule);
-    const auto [place, is_new] = is_there.try_emplace(id, false);
-    if (is_new) place->second = rules_.count(id) != 0;
-    if (place->second == (change.operation == RuleOperation::kInsert)) {
+    const Rule* present = nullptr;
+    if (const IdIndex::Position earlier = latest.Find(id); earlier != IdIndex::kNone) {
+      const RuleChange& before = batch.changes[earlier];
+      if (before.operation != RuleOperation::kErase) present = &before.rule;
+    } else {
+      present = Find(id);
+    }
+    if ((present != nullptr) == (change.operation == RuleOperation::kInsert)) {
       throw Refusal(
           "rule " + std::to_string(id), "id", std::to_string(id),
-          place->second ? "an id that is not there yet, to insert" : "the id of a rule that is there");
+          present != nullptr ? "an id that is not there yet, to insert" : "the id of a rule that is there");
     }
-    place->second = change.operation != RuleOperation::kErase;
+    latest.Set(id, static_cast<std::uint32_t>(taken.size()));
+    taken.push_back(present);
   }
+  return taken;
 }
 
 void RuleTable::Apply(const RuleBatch& batch) {
-  CheckBatch(batch);
+  const std::vector<const Rule*> taken = CheckBatch(batch);
   // What goes and what comes, in order: counted first, so that a refusal leaves only counts to take back.
-  std::vector<std::pair<Rule, bool>> counted;
+  const std::vector<RuleChange>& changes = batch.changes;
   std::vector<flow::VmId> vms;
-  std::map<std::uint32_t, const Rule*> latest;
-  std::size_t size = rules_.size();
-  for (const RuleChange& change : batch.changes) {
-    const std::uint32_t id = change.rule.id;
-    if (change.operation != RuleOperation::kInsert) {
-      const auto found = latest.find(id);
-      counted.emplace_back(found != latest.end() ? *found->second : rules_.at(id).rule, false);
+  std::size_t size = held_.size();
+  for (std::size_t i = 0; i < changes.size(); ++i) {
+    if (taken[i] != nullptr) {
+      Count(*taken[i], false);
       --size;
     }
-    if (change.operation != RuleOperation::kErase) {
-      counted.emplace_back(change.rule, true);
-      vms.push_back(change.rule.vm);
-      ++size;
-    }
-    latest[id] = &change.rule;
+    if (changes[i].operation == RuleOperation::kErase) continue;
+    Count(changes[i].rule, true);
+    if (changes[i].rule.vm != kAnyVm) vms.push_back(changes[i].rule.vm);
+    ++size;
   }
-  for (const auto& [rule, is_there] : counted) Count(rule, is_there);
   try {
     CheckLimits(size, vms);
   } catch (const Refusal&) {
-    std::for_each(counted.rbegin(), counted.rend(),
-                  [this](const auto& change) { Count(change.first, !change.second); });
+    for (std::size_t i = changes.size(); i-- > 0;) {
+      if (changes[i].operation != RuleOperation::kErase) Count(changes[i].rule, false);
+      if (taken[i] != nullptr) Count(*taken[i], true);
+    }
     throw;
   }
 
+  constexpr std::size_t kAhead = 16;
   changes_.Begin();
-  for (const RuleChange& change : batch.changes) {
+  for (std::size_t i = 0; i < changes.size(); ++i) {
+    if (i % kAhead == 0) PrefetchChanges(batch, i, std::min(i + kAhead, changes.size()));
+    const RuleChange& change = changes[i];
     const std::uint32_t id = change.rule.id;
     if (change.operation == RuleOperation::kInsert) {
       changes_.Came(change.rule);
     } else if (change.operation == RuleOperation::kErase) {
       changes_.Went(id);
     } else {
-      const Rule& old = rules_.at(id).rule;
+      const Rule& old = *Find(id);
       const bool same_match = SameMatch(old, change.rule);
       if (same_match && old.action == change.rule.action) continue;
       changes_.Went(id);
@@ -304,7 +336,27 @@ void RuleTable::Apply(const RuleBatch& batch) {
     if (change.operation != RuleOperation::kErase) Insert(change.rule);
   }
   const std::size_t erased = no_addresses_.erased() + ipv4_.erased() + ipv6_.erased() + vlans_.erased();
-  if (erased > kLeastErased + rules_.size()) BuildSpaces();
+  if (erased > kLeastErased + held_.size()) BuildSpaces();
+}
+
+// Each step for all changes before the next, so that memory asked for in one has arrived in the next.
+void RuleTable::PrefetchChanges(const RuleBatch& batch, std::size_t first, std::size_t end) const {
+  const auto for_present = [&](const auto& act) {
+    for (std::size_t i = first; i < end; ++i) {
+      const IdIndex::Position at = index_.Find(batch.changes[i].rule.id);
+      if (at != IdIndex::kNone) act(held_[at]);
+    }
+  };
+  for_present([](const Held& held) {
+    __builtin_prefetch(&held.place, 1);
+    __builtin_prefetch(&held, 1);
+  });
+  for_present([this](const Held& held) {
+    WithSpaceOf(*this, held.rule, [&](const auto& space) { space.PrefetchPattern(held.place); });
+  });
+  for_present([this](const Held& held) {
+    WithSpaceOf(*this, held.rule, [&](const auto& space) { space.PrefetchBucket(held.place); });
+  });
 }
 
 void RuleTable::AddToVlanMask(const Rule& rule) {
@@ -317,43 +369,34 @@ void RuleTable::Insert(const Rule& rule) {
   destination_class_.Split(rule.destination_port.low);
   destination_class_.Split(rule.destination_port.high + 1u);
   AddToVlanMask(rule);
-  Held& held = rules_[rule.id];
-  held.rule = rule;
-  if (VlanMaskOf(rule) != 0) {
-    held.place = vlans_.Insert(PatternOf<6>(rule));
-  } else if (rule.l3 == kIpv4) {
-    held.place = ipv4_.Insert(PatternOf<2>(rule));
-  } else if (rule.l3 == kIpv6) {
-    held.place = ipv6_.Insert(PatternOf<5>(rule));
-  } else {
-    held.place = no_addresses_.Insert(PatternOf<1>(rule));
-  }
+  index_.Set(rule.id, static_cast<std::uint32_t>(held_.size()));
+  held_.push_back({rule});
+  Held& held = held_.back();
+  WithSpaceOf(*this, rule, [&](auto& space) { held.place = space.Insert(PatternOf(rule, space)); });
 }
 
 void RuleTable::Erase(std::uint32_t id) {
-  const auto found = rules_.find(id);
-  const Held& held = found->second;
-  if (VlanMaskOf(held.rule) != 0) {
-    vlans_.Erase(held.place);
-  } else if (held.rule.l3 == kIpv4) {
-    ipv4_.Erase(held.place);
-  } else if (held.rule.l3 == kIpv6) {
-    ipv6_.Erase(held.place);
-  } else {
-    no_addresses_.Erase(held.place);
+  const IdIndex::Position at = index_.Find(id);
+  Held& held = held_[at];
+  WithSpaceOf(*this, held.rule, [&](auto& space) { space.Erase(held.place); });
+  index_.Erase(id);
+  if (at + 1 < held_.size()) {
+    held = held_.back();
+    index_.Set(held.rule.id, at);
   }
-  rules_.erase(found);
+  held_.pop_back();
 }
 
 const Rule* RuleTable::Find(std::uint32_t id) const {
-  const auto found = rules_.find(id);
-  return found == rules_.end() ? nullptr : &found->second.rule;
+  const IdIndex::Position at = index_.Find(id);
+  return at == IdIndex::kNone ? nullptr : &held_[at].rule;
 }
 
 std::vector<Rule> RuleTable::Rules() const {
   std::vector<Rule> rules;
-  rules.reserve(rules_.size());
-  for (const auto& [id, held] : rules_) rules.push_back(held.rule);
+  rules.reserve(held_.size());
+  for (const Held& held : held_) rules.push_back(held.rule);
+  std::sort(rules.begin(), rules.end(), [](const Rule& a, const Rule& b) { return a.id < b.id; });
   return rules;
 }
 
@@ -368,7 +411,7 @@ std::size_t RuleTable::search_bytes() const {
 std::size_t RuleTable::bytes() const {
   constexpr std::size_t kTreeNode = 4 * sizeof(void*);  // of a map, besides what it holds
   return sizeof(*this) + search_bytes() + source_class_.bytes() + destination_class_.bytes() +
-         changes_.bytes() + rules_.size() * (kTreeNode + sizeof(*rules_.begin())) +
+         changes_.bytes() + held_.capacity() * sizeof(Held) + index_.bytes() +
          masks_.size() * (kTreeNode + sizeof(*masks_.begin())) +
          of_vm_.size() * (kTreeNode + sizeof(*of_vm_.begin()));
 }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "models/base/work.h"
+#include "models/rules/id_index.h"
 #include "models/rules/key_words.h"
 #include "models/rules/port_classes.h"
 #include "models/rules/rule.h"
@@ -68,7 +69,7 @@ class RuleTable {
   std::uint64_t generation() const { return changes_.generation(); }
   // Which decisions of earlier generations still hold.
   const RuleChanges& changes() const { return changes_; }
-  std::size_t size() const { return rules_.size(); }
+  std::size_t size() const { return held_.size(); }
   // The rule of that id, or nullptr.
   const Rule* Find(std::uint32_t id) const;
   // All of them by id.
@@ -107,7 +108,14 @@ class RuleTable {
     std::uint32_t place = 0;  // in its family's tuple space
   };
 
-  void CheckBatch(const RuleBatch& batch) const;
+  // Throws Refusal, or returns what each change takes away: null for what comes, and else in the table or in
+  // an earlier change.
+  std::vector<const Rule*> CheckBatch(const RuleBatch& batch) const;
+  // Asks for the memory that the changes from `first` up to `end` touch.
+  void PrefetchChanges(const RuleBatch& batch, std::size_t first, std::size_t end) const;
+  // Does to the rule's space: an object called with one.
+  template <typename Spaces, typename Do>
+  static void WithSpaceOf(Spaces& table, const Rule& rule, const Do& act);
   void Count(const Rule& rule, bool is_there);
   // Of so many rules in all, counted in by VM.
   void CheckLimits(std::size_t rules, const std::vector<flow::VmId>& vms) const;
@@ -118,7 +126,8 @@ class RuleTable {
 
   RuleLimits limits_;
   RuleChanges changes_;
-  std::map<std::uint32_t, Held> rules_;
+  std::vector<Held> held_;                                           // in no order
+  IdIndex index_;                                                    // into held_, by id
   std::map<std::pair<flow::VmId, MatchWords>, std::size_t> masks_;   // rules of a VM by mask
   std::map<flow::VmId, std::pair<std::size_t, std::size_t>> of_vm_;  // rules and masks
   std::size_t metered_traps_ = 0;

@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "models/base/refusal.h"
 #include "models/rules/flow_cache.h"
+#include "models/rules/id_index.h"
 #include "models/rules/rule_table.h"
 #include "models/rules/test_rules.h"
 
@@ -172,6 +174,55 @@ TEST(RuleUpdates, ManyRulesComeAndGo) {
   EXPECT_EQ(Ids(table.Rules()), Ids(Sorted(rules)));
 }
 
+// Against a list of all changes, judged one after the other by the linear scan: what holds, and how many are
+// looked at.
+TEST(RuleUpdates, ChangesConcernWhatTheyDoOneByOne) {
+  struct Seen {
+    std::uint64_t generation;
+    bool came;
+    Rule rule;
+  };
+  std::size_t concerned = 0, unconcerned = 0, unknown = 0;
+  for (std::uint64_t seed = 1; seed <= 6; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    RuleDice dice(seed);
+    RuleChanges changes;
+    std::vector<Seen> all;
+    for (int round = 0; round < 1500; ++round) {
+      changes.Begin();
+      for (std::uint64_t n = dice.Below(5); n > 0; --n) {
+        Seen seen{changes.generation(), dice.OneIn(2),
+                  dice.RandomRule(static_cast<std::uint32_t>(dice.Below(2000)))};
+        seen.came ? changes.Came(seen.rule) : changes.Went(seen.rule.id);
+        all.push_back(seen);
+      }
+      for (int check = 0; check < 4; ++check) {
+        const EntryKey key{dice.Key(), dice.Vlan()};
+        Decision decision;
+        if (!dice.OneIn(4)) decision.rule = static_cast<std::uint32_t>(dice.Below(2000));
+        const std::uint64_t since =
+            changes.generation() - dice.Below(std::min<std::uint64_t>(changes.generation(), 600) + 1);
+        constexpr std::size_t kKept = RuleChanges::kChanges;
+        bool holds = all.size() <= kKept || all[all.size() - kKept - 1].generation <= since;
+        if (!holds) ++unknown;
+        std::uint32_t compared = 0;
+        for (auto seen = all.rbegin(); holds && seen != all.rend() && seen->generation > since; ++seen) {
+          ++compared;
+          holds = seen->came ? ClassifyByLinearScan({seen->rule}, key.fields, key.vlan).rule == kNoRule
+                             : seen->rule.id != decision.rule;
+        }
+        Work work;
+        ASSERT_EQ(changes.Holds(key, decision, since, work), holds);
+        ASSERT_EQ(work[WorkItem::kRuleCompare], compared);
+        ++(holds ? unconcerned : concerned);
+      }
+    }
+  }
+  EXPECT_GT(concerned, 5000u);
+  EXPECT_GT(unconcerned, 3000u);
+  EXPECT_GT(unknown, 100u);
+}
+
 TEST(RuleUpdates, UpdatesOfOtherRulesLeaveEntriesAlone) {
   Rule web;
   web.id = 1;
@@ -208,6 +259,32 @@ TEST(RuleUpdates, UpdatesOfOtherRulesLeaveEntriesAlone) {
     table.Apply({table.generation(), {{RuleOperation::kInsert, other}}});
   }
   EXPECT_FALSE(cache.Lookup(table.EntryKeyOf(key, work), table.changes(), Nanos(0), hit, work));
+}
+
+// Against a map: ids that come and go, runs of them, and ids whose slots meet.
+TEST(IdIndex, FindsWhatAMapFinds) {
+  for (std::uint64_t seed = 1; seed <= 4; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    RuleDice dice(seed);
+    const std::uint64_t stride = std::uint64_t{1} << (8 * (seed - 1));
+    std::map<std::uint32_t, IdIndex::Position> naive;
+    IdIndex index;
+    if (seed % 2 == 0) index.Reserve(100);
+    for (int step = 0; step < 40'000; ++step) {
+      const auto id = static_cast<std::uint32_t>(dice.Below(200) * stride);
+      if (dice.OneIn(2)) {
+        const auto position = static_cast<IdIndex::Position>(dice.Below(1000));
+        index.Set(id, position);
+        naive[id] = position;
+      } else if (naive.count(id) != 0) {
+        index.Erase(id);
+        naive.erase(id);
+      }
+      const auto asked = static_cast<std::uint32_t>(dice.Below(200) * stride);
+      const auto found = naive.find(asked);
+      ASSERT_EQ(index.Find(asked), found == naive.end() ? IdIndex::kNone : found->second) << "step " << step;
+    }
+  }
 }
 
 TEST(RuleUpdates, ARefusedBatchChangesNothing) {

@@ -2,8 +2,6 @@
 #ifndef FOREFLOW_MODELS_RULES_TABLE_PAIR_H_
 #define FOREFLOW_MODELS_RULES_TABLE_PAIR_H_
 
-#include <array>
-
 #include "models/rules/rule_table.h"
 
 namespace foreflow::rules {
@@ -14,30 +12,34 @@ namespace foreflow::rules {
 // prepares is whole before anyone sees it. It costs the memory of a second table, and every change is made
 // twice, by the writer.
 //
-// Knows no threads: whoever has readers tells them of the new table between Apply and CatchUp, and calls
-// CatchUp when all of them have left the old one.
+// One of them is at home in the readers' caches: they read the stand-in only while the other is changed, and
+// then come back. If they stayed in turn with either, they would find it cold each time.
+//
+// Knows no threads: whoever has readers tells them of published() after Apply, calls CatchUp when all of them
+// have left home, tells them of published() again, and calls Apply again when all have left the stand-in.
 class TablePair {
  public:
-  explicit TablePair(const RuleTable& table) : tables_{table, table} {}
+  explicit TablePair(const RuleTable& table) : home_(table), stand_in_(table) {}
 
-  const RuleTable& published() const { return tables_[published_]; }
-  // Changes the other table, or throws Refusal and changes nothing (RuleTable::Apply). It is the published
-  // one from now on. Between two of them belongs a CatchUp.
+  const RuleTable& published() const { return is_away_ ? stand_in_ : home_; }
+  // Changes the stand-in, or throws Refusal and changes nothing (RuleTable::Apply). It is the published one
+  // from now on. Between two of them belongs a CatchUp.
   void Apply(const RuleBatch& batch) {
-    tables_[1 - published_].Apply(batch);
-    published_ = 1 - published_;
+    stand_in_.Apply(batch);
     behind_ = batch;
+    is_away_ = true;
   }
-  // Nobody reads the table that was published before.
+  // Nobody reads home: it gets the same changes, and is the published one from now on.
   void CatchUp() {
-    RuleTable& table = tables_[1 - published_];
-    if (table.generation() != published().generation()) table.Apply(behind_);
+    if (is_away_) home_.Apply(behind_);
+    is_away_ = false;
   }
 
  private:
-  std::array<RuleTable, 2> tables_;
-  std::size_t published_ = 0;
-  RuleBatch behind_;  // what one table has and the other has not
+  RuleTable home_;
+  RuleTable stand_in_;
+  bool is_away_ = false;
+  RuleBatch behind_;  // what home has not yet
 };
 
 }  // namespace foreflow::rules

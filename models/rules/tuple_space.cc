@@ -115,17 +115,21 @@ void TupleSpace<kWords>::AddToFields(const Stored& stored, std::size_t tuple) {
   const std::uint64_t bit = std::uint64_t{1} << tuple;
   const std::array<std::uint32_t, kFields> at = FieldsOf(stored.value);
   const std::uint64_t last = stored.mask[kWords - 1];
+  // Most bits are there already: their lines stay clean.
+  const auto set = [&](std::size_t field, std::uint32_t value) {
+    if ((fields_[field][value] & bit) == 0) fields_[field][value] |= bit;
+  };
   const auto add_ports = [&](std::size_t field, const PortRange& range) {
     const std::uint32_t count = range.high - range.low + 1u;
     if (count > kManyValues) {
       any_[field] |= bit;
       return;
     }
-    for (std::uint32_t i = 0; i < count; ++i) fields_[field][(range.low + i) & (kFieldValues - 1)] |= bit;
+    for (std::uint32_t i = 0; i < count; ++i) set(field, (range.low + i) & (kFieldValues - 1));
   };
   const auto add = [&](std::size_t field, bool is_fixed) {
     if (is_fixed) {
-      fields_[field][at[field]] |= bit;
+      set(field, at[field]);
     } else {
       any_[field] |= bit;
     }
@@ -143,7 +147,7 @@ void TupleSpace<kWords>::AddToFields(const Stored& stored, std::size_t tuple) {
       }
       const unsigned free_bits = length >= first + kFieldBits ? 0 : first + kFieldBits - length;
       for (std::uint32_t i = 0; i < 1u << free_bits; ++i) {
-        fields_[field][(at[field] & ~((1u << free_bits) - 1)) | i] |= bit;
+        set(field, (at[field] & ~((1u << free_bits) - 1)) | i);
       }
     };
     const unsigned source = BitCount(stored.mask[0] & 0xffffffffu);
@@ -381,30 +385,35 @@ std::size_t TupleSpace<kWords>::AddTuple(const Words& mask) {
   if (t == tuples_.size()) tuples_.emplace_back();
   tuples_[t].mask = mask;
   tuples_[t].is_fine = IsFine(mask);
+  tuples_[t].bits = BitCount(mask);
   tuples_[t].best = 0;
   tuples_[t].buckets = 0;
   tuples_[t].slots.assign(2, Slot{});
   return t;
 }
 
-// The finest tuple of those with a bit in `among` whose bucket for the pattern holds less than `room`.
+// The finest tuple of those with a bit in `among` whose bucket for the pattern holds less than `room`; of
+// equals, the first. Buckets are memory that nobody has asked for yet: the finest are looked at first.
 template <std::size_t kWords>
 std::size_t TupleSpace<kWords>::Nearest(const Stored& stored, std::size_t room, std::uint64_t among) const {
   const Words full = FullMaskOf(stored);
-  std::size_t nearest = kTuples;
-  unsigned most = 0;
+  std::array<std::uint32_t, kTuples> finest;  // a heap: bits, then the lower index
+  std::size_t count = 0;
   for (std::size_t t = 0; t < tuples_.size(); ++t) {
     const Tuple& tuple = tuples_[t];
     if (tuple.size == 0 || (among >> t & 1) == 0 || !Covers(tuple.mask, full)) continue;
     // A VM's rules stay among such: nothing that a VM brings is in the way of others.
     if (((tuple.mask[kWords - 1] ^ full[kWords - 1]) & kVmBits) != 0) continue;
-    const unsigned bits = BitCount(tuple.mask);
-    if (nearest != kTuples && bits <= most) continue;
-    if (BucketSize(tuple, stored, room) >= room) continue;
-    nearest = t;
-    most = bits;
+    finest[count++] = static_cast<std::uint32_t>(tuple.bits * kTuples + (kTuples - 1 - t));
   }
-  return nearest;
+  const auto begin = finest.begin();
+  std::make_heap(begin, begin + static_cast<std::ptrdiff_t>(count));
+  for (; count > 0; --count) {
+    const std::size_t t = kTuples - 1 - finest[0] % kTuples;
+    if (BucketSize(tuples_[t], stored, room) < room) return t;
+    std::pop_heap(begin, begin + static_cast<std::ptrdiff_t>(count));
+  }
+  return kTuples;
 }
 
 template <std::size_t kWords>
@@ -538,6 +547,20 @@ void TupleSpace<kWords>::Erase(Place place) {
   free_.push_back(place);
   --size_;
   ++erased_;
+}
+
+template <std::size_t kWords>
+void TupleSpace<kWords>::PrefetchPattern(Place place) const {
+  __builtin_prefetch(&patterns_[place], 1);
+  if constexpr (sizeof(Stored) > 64) __builtin_prefetch(&patterns_[place].precedence, 1);
+  __builtin_prefetch(&tuple_of_[place], 1);
+}
+
+template <std::size_t kWords>
+void TupleSpace<kWords>::PrefetchBucket(Place place) const {
+  const Tuple& tuple = tuples_[tuple_of_[place]];
+  const std::uint32_t hash = HashOf(patterns_[place].value, tuple.mask);
+  __builtin_prefetch(&tuple.slots[hash & (tuple.slots.size() - 1)], 1);
 }
 
 // Small tuples go where their rules fit elsewhere. Of tuples that name a VM each VM's rules do so by

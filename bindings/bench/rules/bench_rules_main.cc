@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include <pthread.h>
 #include <rte_acl.h>
 #include <rte_errno.h>
 #include <rte_malloc.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +12,7 @@
 #include <cstdio>
 #include <cstring>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <memory>
 #include <stdexcept>
@@ -231,25 +234,25 @@ Contender BareLookup(const rules::RuleTable& table, const Trace& trace) {
 // other.
 class CachedLookup {
  public:
-  explicit CachedLookup(const rules::RuleTable& table, const rules::VmBound& bound = {})
-      : table_(table), cache_(kFlowEntries, 1, bound) {}
+  explicit CachedLookup(const rules::VmBound& bound = {}) : cache_(kFlowEntries, 1, bound) {}
 
-  std::uint64_t Burst(const flow::FlowKey* keys) {
+  // The table may be another one of the same rules than before.
+  std::uint64_t Burst(const rules::RuleTable& table, const flow::FlowKey* keys) {
     std::uint64_t sum = 0;
     std::array<rules::EntryKey, kBurst> entries;
     std::array<std::uint64_t, kBurst> hashes;
     for (std::size_t i = 0; i < kBurst; ++i) {
-      entries[i] = table_.EntryKeyOf(keys[i], work_);
+      entries[i] = table.EntryKeyOf(keys[i], work_);
       hashes[i] = cache_.HashOf(entries[i]);
       cache_.PrefetchBucket(hashes[i]);
     }
     for (std::size_t i = 0; i < kBurst; ++i) cache_.PrefetchEntry(hashes[i]);
     for (std::size_t i = 0; i < kBurst; ++i) {
       rules::FlowCache::Hit hit;
-      if (!cache_.Lookup(entries[i], hashes[i], table_.changes(), Nanos(0), hit, work_)) {
-        hit.decision = table_.Classify(keys[i], work_);
+      if (!cache_.Lookup(entries[i], hashes[i], table.changes(), Nanos(0), hit, work_)) {
+        hit.decision = table.Classify(keys[i], work_);
         cache_.Put({entries[i], hit.decision, Nanos(0), rules::InstallCause::kMiss, 0}, hashes[i],
-                   table_.changes(), work_);
+                   table.changes(), work_);
       }
       sum += hit.decision.rule;
     }
@@ -257,16 +260,15 @@ class CachedLookup {
   }
 
  private:
-  const rules::RuleTable& table_;
   rules::FlowCache cache_;
   Work work_;
 };
 
 Contender LookupBehindCache(const rules::RuleTable& table, const Trace& trace) {
-  return [lookup = std::make_shared<CachedLookup>(table), &trace] {
+  return [lookup = std::make_shared<CachedLookup>(), &table, &trace] {
     std::uint64_t sum = 0;
     const double begin = ThreadSeconds();
-    for (std::size_t i = 0; i < trace.keys.size(); i += kBurst) sum += lookup->Burst(&trace.keys[i]);
+    for (std::size_t i = 0; i < trace.keys.size(); i += kBurst) sum += lookup->Burst(table, &trace.keys[i]);
     const double seconds = ThreadSeconds() - begin;
     Keep(sum);
     return seconds * kNanosASecond / static_cast<double>(trace.keys.size());
@@ -297,7 +299,7 @@ std::vector<rules::Rule> WithAttack(std::vector<rules::Rule> rules) {
 // Nanoseconds of a packet of `trace`, of which every second burst is the attacker's where `attacked`.
 Contender HonestLookup(const rules::RuleTable& table, const Trace& trace, const rules::VmBound& bound,
                        bool attacked) {
-  return [lookup = std::make_shared<CachedLookup>(table, bound), &trace, attacked,
+  return [lookup = std::make_shared<CachedLookup>(bound), &table, &trace, attacked,
           fresh = std::make_shared<std::uint64_t>(0)] {
     std::uint64_t sum = 0;
     double seconds = 0;
@@ -314,10 +316,10 @@ Contender HonestLookup(const rules::RuleTable& table, const Trace& trace, const 
           std::memcpy(key.destination_address.data(), reinterpret_cast<const char*>(&bits) + 4, 4);
           key.source_address[0] = key.destination_address[0] = 10;
         }
-        sum += lookup->Burst(flood.data());
+        sum += lookup->Burst(table, flood.data());
       }
       const double begin = Now();
-      sum += lookup->Burst(&trace.keys[i]);
+      sum += lookup->Burst(table, &trace.keys[i]);
       seconds += Now() - begin;
     }
     Keep(sum);
@@ -398,11 +400,28 @@ void Compare(const Acl& acl, const rules::RuleTable& table, const Trace& trace) 
   }
 }
 
+// Looks up a burst by the table, and returns something that depends on what was found.
+using LookUp = std::function<std::uint64_t(const rules::RuleTable&, const flow::FlowKey*)>;
+
+LookUp Bare() {
+  return [](const rules::RuleTable& table, const flow::FlowKey* keys) -> std::uint64_t {
+    std::array<rules::Decision, kBurst> decisions;
+    Work work;
+    table.ClassifyBurst(keys, kBurst, decisions.data(), work);
+    return decisions[0].rule;
+  };
+}
+
+LookUp BehindCache() {
+  return [lookup = std::make_shared<CachedLookup>()](
+             const rules::RuleTable& table, const flow::FlowKey* keys) { return lookup->Burst(table, keys); };
+}
+
 // A worker: looks up bursts by the table that is offered, as the runner's do, and counts them.
 class Reader {
  public:
-  Reader(const rules::RuleTable& table, const Trace& trace)
-      : table_(&table), thread_([this, &trace] { Run(trace); }) {}
+  Reader(const rules::RuleTable& table, const Trace& trace, const LookUp& look_up)
+      : table_(&table), thread_([this, &trace, &look_up] { Run(trace, look_up); }) {}
   ~Reader() {
     stop_.store(true);
     thread_.join();
@@ -410,6 +429,14 @@ class Reader {
   void Adopt(const rules::RuleTable& table) {
     offered_.store(&table, std::memory_order_release);
     while (offered_.load(std::memory_order_acquire) != nullptr) std::this_thread::yield();
+  }
+  // That it has had of a processor.
+  double Seconds() {
+    clockid_t clock;
+    pthread_getcpuclockid(thread_.native_handle(), &clock);
+    timespec used;
+    clock_gettime(clock, &used);
+    return static_cast<double>(used.tv_sec) + 1e-9 * static_cast<double>(used.tv_nsec);
   }
   // Nanoseconds of its processor a packet, between two calls.
   double NanosAPacket() {
@@ -419,8 +446,7 @@ class Reader {
   }
 
  private:
-  void Run(const Trace& trace) {
-    std::array<rules::Decision, kBurst> decisions;
+  void Run(const Trace& trace, const LookUp& look_up) {
     std::uint64_t sum = 0;
     std::uint64_t packets = 0;
     double begin = ThreadSeconds();
@@ -437,9 +463,7 @@ class Reader {
         asked_.store(false);
       }
       if (i >= trace.keys.size()) i = 0;
-      Work work;
-      table_->ClassifyBurst(&trace.keys[i], kBurst, decisions.data(), work);
-      sum += decisions[0].rule;
+      sum += look_up(*table_, &trace.keys[i]);
       packets += kBurst;
     }
     Keep(sum);
@@ -456,9 +480,12 @@ class Reader {
 // Takes rules out and puts them back, a batch of so many changes.
 class Writer {
  public:
-  Writer(rules::TablePair& pair, const std::vector<rules::Rule>& rules) : pair_(pair), rules_(rules) {}
+  Writer(const rules::RuleTable& table, const std::vector<rules::Rule>& rules)
+      : pair_(table), rules_(rules) {}
 
-  void Update(Reader& reader, std::size_t changes) {
+  const rules::RuleTable& published() const { return pair_.published(); }
+  // With a reader, it reads what is published; without, nobody does.
+  void Update(Reader* reader, std::size_t changes) {
     rules::RuleBatch batch;
     batch.generation = pair_.published().generation();
     for (std::size_t i = 0; i < changes / 2; ++i) {
@@ -469,42 +496,64 @@ class Writer {
       batch.changes.push_back({rules::RuleOperation::kInsert, rule});
     }
     pair_.Apply(batch);
-    reader.Adopt(pair_.published());
+    if (reader != nullptr) reader->Adopt(pair_.published());
     pair_.CatchUp();
+    if (reader != nullptr) reader->Adopt(pair_.published());
   }
 
  private:
-  rules::TablePair& pair_;
+  rules::TablePair pair_;
   const std::vector<rules::Rule>& rules_;
   std::uint64_t next_ = 0;
 };
 
+// What 100 batches of 100 changes cost a thread that looks up meanwhile, in each second that it has a
+// processor. Of `writers` each makes them in turn, and then nobody: the first to what is looked up, others to
+// a table of their own.
+std::vector<double> LookUpsUnderUpdates(const Trace& trace, const LookUp& look_up,
+                                        const std::vector<Writer*>& writers) {
+  Reader reader(writers[0]->published(), trace, look_up);
+  std::vector<Contender> contenders;
+  for (std::size_t i = 0; i <= writers.size(); ++i) {
+    contenders.push_back([&reader, &writers, i] {
+      reader.NanosAPacket();
+      const double begin = reader.Seconds();
+      for (int batch = 0; batch < 30; ++batch) {
+        if (i < writers.size()) writers[i]->Update(i == 0 ? &reader : nullptr, 100);
+        while (reader.Seconds() < begin + 0.01 * (batch + 1)) ::usleep(200);
+      }
+      return reader.NanosAPacket();
+    });
+  }
+  return Medians(contenders);
+}
+
 std::vector<Row> MeasureUpdates(const std::string& set, const std::vector<rules::Rule>& rules,
-                                const rules::RuleTable& table, const Trace& trace) {
-  rules::TablePair pair(table);
-  Reader reader(pair.published(), trace);
-  Writer writer(pair, rules);
-  const std::vector<double> rates = Medians({[&] {
-    constexpr std::size_t kChanges = 20'000;
-    const double begin = ThreadSeconds();
-    for (std::size_t done = 0; done < kChanges; done += 200) writer.Update(reader, 200);
-    return kChanges / (ThreadSeconds() - begin);
-  }});
-  // 100 batches of 100 changes a second, and none, in turn.
-  const auto observe = [&](bool with_updates) {
-    reader.NanosAPacket();
-    const double begin = Now();
-    for (int batch = 0; batch < 30; ++batch) {
-      if (with_updates) writer.Update(reader, 100);
-      const double left = begin + 0.01 * (batch + 1) - Now();
-      if (left > 0) ::usleep(static_cast<unsigned>(left * 1e6));
-    }
-    return reader.NanosAPacket();
-  };
-  const std::vector<double> nanos = Medians({[&] { return observe(true); }, [&] { return observe(false); }});
+                                const rules::RuleTable& table, const Trace& uniform, const Trace& zipf) {
+  Writer writer(table, rules);
+  Writer elsewhere(table, rules);
+  std::vector<double> rates;
+  {
+    const LookUp bare = Bare();
+    Reader reader(writer.published(), uniform, bare);
+    rates = Medians({[&] {
+      constexpr std::size_t kChanges = 20'000;
+      const double begin = ThreadSeconds();
+      for (std::size_t done = 0; done < kChanges; done += 200) writer.Update(&reader, 200);
+      return kChanges / (ThreadSeconds() - begin);
+    }});
+  }
+  const std::vector<double> bare = LookUpsUnderUpdates(uniform, Bare(), {&writer, &elsewhere});
+  const std::vector<double> cached = LookUpsUnderUpdates(zipf, BehindCache(), {&writer, &elsewhere});
+  const std::string without = "without updates";
   return {{"rules/updates_per_s_" + set, "changes/s beside look-ups", rates[0], "", 0, Better::kMore},
-          {"rules/lookup_at_10k_updates_" + set, "ns/packet", nanos[0], "without updates", nanos[1],
-           Better::kLess}};
+          {"rules/lookup_at_10k_updates_" + set, "ns/packet", bare[0], without, bare[2], Better::kLess},
+          {"rules/lookup_beside_10k_updates_" + set, "ns/packet, updates of a table that is not looked up",
+           bare[1], without, bare[2], Better::kLess},
+          {"rules/cached_at_10k_updates_" + set, "ns/packet of Zipf traffic behind the flow cache", cached[0],
+           without, cached[2], Better::kLess},
+          {"rules/cached_beside_10k_updates_" + set, "the same, updates of a table that is not looked up",
+           cached[1], without, cached[2], Better::kLess}};
 }
 
 std::vector<Row> MeasureSet(const std::string& folder, const std::string& set) {
@@ -530,7 +579,7 @@ std::vector<Row> MeasureSet(const std::string& folder, const std::string& set) {
       {"rules/memory_" + set, "MB", static_cast<double>(table.bytes()) * 1e-6, "rte_acl",
        static_cast<double>(acl.bytes()) * 1e-6, Better::kLess},
   };
-  for (Row& row : MeasureUpdates(set, rules, table, uniform)) rows.push_back(std::move(row));
+  for (Row& row : MeasureUpdates(set, rules, table, uniform, zipf)) rows.push_back(std::move(row));
   for (Row& row : MeasureAttack(set, rules, table, zipf)) rows.push_back(std::move(row));
   if (rules.size() <= kMostOffloaded) {
     for (Row& row : MeasureOffload(set, rules)) rows.push_back(std::move(row));
