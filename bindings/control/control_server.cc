@@ -266,27 +266,12 @@ void ControlServer::SendPacketTo(const crypto::ChannelAddress& to, BytesView pac
                reinterpret_cast<const sockaddr*>(&address.storage), address.length);
 }
 
-void ControlServer::AppendCounters(std::vector<wire::ControlStatisticsRow>& rows) const {
-  const DeviceAgent::Counts& counts = agent_.agent().counts();
-  rows.push_back({IdOf(Counter::kBatches), counts.batches, 0});
-  rows.push_back({IdOf(Counter::kRuleChanges), counts.changes, 0});
-  rows.push_back({IdOf(Counter::kControlMessages), counts.messages, counts.bytes});
-  rows.push_back({IdOf(Counter::kRequestsDone), counts.requests, 0});
-  for (std::uint32_t reason = 1; reason < counts.refused.size(); ++reason) {
-    rows.push_back({IdOf(Counter::kRefused, reason), counts.refused[reason], 0});
-  }
-  const auto& channel = agent_.endpoint().counts();
-  for (std::uint32_t status = 0; status < channel.size(); ++status) {
-    rows.push_back({IdOf(Counter::kChannel, status), channel[status], 0});
-  }
-}
-
 config::Json ToJson(const ControlServer& server) {
   const DeviceAgent& agent = server.agent().agent();
   config::Json json = {
       {"listening", server.listening()}, {"generation", agent.generation()}, {"rules", agent.rules().size()}};
   std::vector<wire::ControlStatisticsRow> rows;
-  server.AppendCounters(rows);
+  server.agent().AppendCounters(rows);
   for (const auto& row : rows) json[CounterName(row.id)] = row.packets;
   return json;
 }

@@ -31,8 +31,6 @@ class ControlServer {
   const SecureAgent& agent() const { return agent_; }
   // "udp 10.0.0.1:7700, tcp 10.0.0.1:7700", with the ports that were chosen where 0 was asked for.
   std::string listening() const { return listening_; }
-  // Appends what the agent and its channel count, by id.
-  void AppendCounters(std::vector<wire::ControlStatisticsRow>& rows) const;
 
  private:
   struct Connection {

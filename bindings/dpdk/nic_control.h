@@ -4,6 +4,7 @@
 
 #include "bindings/control/control_server.h"
 #include "bindings/dpdk/nic.h"
+#include "models/path/device_reports.h"
 
 namespace foreflow::dpdk {
 
@@ -11,7 +12,7 @@ namespace foreflow::dpdk {
 // by whole generations (Nic::ReplaceRules and ApplyRules), tag keys by epochs (RotateTagKeys), profiles as
 // entries ahead of their packets (PacketPath::TakeExpectation); counts of rules and profiles are read off the
 // lanes by the workers, a message's rows at a time.
-class NicControl : private control::ControlledDevice {
+class NicControl : private control::ControlledDevice, private path::ReportedDevice {
  public:
   // `config` is what the Nic was made with. Throws Refusal as ControlServer does.
   NicControl(const control::ServerConfig& server, Nic& nic, const path::PathConfig& config);
@@ -35,18 +36,15 @@ class NicControl : private control::ControlledDevice {
                                                        std::vector<wire::ControlStatisticsRow>& rows,
                                                        std::uint32_t& next) override;
 
-  // All of them, by id.
-  std::vector<wire::ControlStatisticsRow> Counters();
-  std::vector<wire::ControlStatisticsRow> TagClasses();
-  // Of rules or tag rules with these ids, in order; as of ReadStatistics.
-  void ReadRules(const std::vector<std::uint32_t>& ids, bool of_tag_rules, std::size_t most,
-                 std::vector<wire::ControlStatisticsRow>& rows, std::uint32_t& next);
-  std::optional<control::DeviceRefusal> CheckVm(std::uint16_t vm) const;
+  void Count(Packets& packets, path::Counters& counters) override;
+  void AppendCounters(std::vector<wire::ControlStatisticsRow>& rows) override;
+  std::size_t lanes() const override { return nic_.lanes(); }
+  void VisitLanes(const Visit& visit) override;
+  std::vector<std::uint32_t> RuleIds(std::uint32_t first, std::size_t most) override;
 
   Nic& nic_;
   path::PathConfig config_;
-  std::uint64_t profile_rows_ = 0;  // that were told
-  std::uint64_t profile_installs_ = 0;
+  path::DeviceReports reports_;
   control::ControlServer server_;
 };
 

@@ -10,11 +10,25 @@
 namespace foreflow::control {
 
 std::string CounterName(std::uint32_t id) {
-  static constexpr const char* kPlain[] = {
-      "packets_in",         "packets_out",           "packets_held",    "punts",
-      "installs_on_miss",   "installs_predicted",    "control_batches", "control_changes",
-      "control_messages",   "control_requests",      "profile_rows",    "installs_by_profile",
-      "packets_of_no_rule", "packets_of_later_rules"};
+  static constexpr const char* kPlain[] = {"packets_in",
+                                           "packets_out",
+                                           "packets_held",
+                                           "punts",
+                                           "installs_on_miss",
+                                           "installs_predicted",
+                                           "control_batches",
+                                           "control_changes",
+                                           "control_messages",
+                                           "control_requests",
+                                           "profile_rows",
+                                           "installs_by_profile",
+                                           "packets_of_no_rule",
+                                           "packets_of_later_rules",
+                                           "told_destinations_scored",
+                                           "told_destinations_hit",
+                                           "told_types_scored",
+                                           "told_types_hit",
+                                           "tags_as_told"};
   if (id < std::size(kPlain)) return kPlain[id];
   const std::uint32_t reason = id & 0xff;
   if (id - reason == IdOf(Counter::kDropped) && reason < kReasons) {

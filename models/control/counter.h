@@ -23,9 +23,16 @@ enum class Counter : std::uint32_t {
   kInstallsByProfile,    // entries asked for on their account
   kPacketsOfNoRule,      // that matched none
   kPacketsOfLaterRules,  // of rules that came by batches, beyond the set's first size: together, not by rule
-  kDropped = 0x100,      // + Reason
-  kRefused = 0x200,      // + wire::RefusalReason: control messages
-  kChannel = 0x300,      // + crypto::ChannelStatus: packets of the secure channel
+  // What peers told of VMs and what was judged by what came, acted on or not; types where they would choose
+  // another queue than the header does.
+  kToldDestinationsScored,
+  kToldDestinationsHit,
+  kToldTypesScored,
+  kToldTypesHit,
+  kTagsAsTold,       // tags that say what was told
+  kDropped = 0x100,  // + Reason
+  kRefused = 0x200,  // + wire::RefusalReason: control messages
+  kChannel = 0x300,  // + crypto::ChannelStatus: packets of the secure channel
 };
 
 constexpr std::uint32_t IdOf(Counter group, std::uint32_t reason = 0) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "models/control/secure_peers.h"
 
+#include "models/control/counter.h"
+
 namespace foreflow::control {
 
 crypto::ChannelConfig ControlChannel(const crypto::SecretKey& own,
@@ -54,6 +56,21 @@ crypto::ChannelStatus SecureAgent::Input(MutableBytes packet, const crypto::Chan
 void SecureAgent::Tick(Nanos now, const SendPacket& send) {
   Sink sink(*this, now, send);
   endpoint_.Tick(now, sink);
+}
+
+void SecureAgent::AppendCounters(std::vector<wire::ControlStatisticsRow>& rows) const {
+  const DeviceAgent::Counts& counts = agent_.counts();
+  rows.push_back({IdOf(Counter::kBatches), counts.batches, 0});
+  rows.push_back({IdOf(Counter::kRuleChanges), counts.changes, 0});
+  rows.push_back({IdOf(Counter::kControlMessages), counts.messages, counts.bytes});
+  rows.push_back({IdOf(Counter::kRequestsDone), counts.requests, 0});
+  for (std::uint32_t reason = 1; reason < counts.refused.size(); ++reason) {
+    rows.push_back({IdOf(Counter::kRefused, reason), counts.refused[reason], 0});
+  }
+  const auto& channel = endpoint_.counts();
+  for (std::uint32_t status = 0; status < channel.size(); ++status) {
+    rows.push_back({IdOf(Counter::kChannel, status), channel[status], 0});
+  }
 }
 
 class SecureController::Sink final : public crypto::ChannelSink {

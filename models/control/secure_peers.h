@@ -37,6 +37,8 @@ class SecureAgent {
 
   const DeviceAgent& agent() const { return agent_; }
   const crypto::SecureEndpoint& endpoint() const { return endpoint_; }
+  // Appends what the agent and its channel count, by control::Counter.
+  void AppendCounters(std::vector<wire::ControlStatisticsRow>& rows) const;
 
  private:
   class Sink;

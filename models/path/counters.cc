@@ -37,6 +37,11 @@ Counters& Counters::operator+=(const Counters& other) {
   }
   fallback_asked += other.fallback_asked;
   drift_alarms += other.drift_alarms;
+  told_destinations_scored += other.told_destinations_scored;
+  told_destinations_hit += other.told_destinations_hit;
+  told_types_scored += other.told_types_scored;
+  told_types_hit += other.told_types_hit;
+  tags_as_told += other.tags_as_told;
   return *this;
 }
 

@@ -44,6 +44,12 @@ struct Counters {
   std::array<std::uint64_t, predict::kTiers> types_by_tier{};
   std::uint64_t fallback_asked = 0;
   std::uint64_t drift_alarms = 0;
+  // The same of what others said (TakeExpectation), types of both directions, and tags that say it.
+  std::uint64_t told_destinations_scored = 0;
+  std::uint64_t told_destinations_hit = 0;
+  std::uint64_t told_types_scored = 0;
+  std::uint64_t told_types_hit = 0;
+  std::uint64_t tags_as_told = 0;
   std::uint16_t destination_break_even = 0;  // h*, 65535 = 1
   std::array<std::uint16_t, 2> type_break_even{};
 

@@ -25,6 +25,7 @@ constexpr double kDemandUnit = 16;         // of a packet a second
 constexpr double kMostDemand = 1e7;
 constexpr std::uint16_t kCertain = 65535;
 constexpr std::uint64_t kLearntAhead = 8;  // labels whose memory is on its way
+constexpr std::size_t kToldPlaces = 32;    // of a VM: what others say and is not proved yet
 
 std::size_t PendingSlots(std::uint32_t pending) {
   std::size_t slots = 1;
@@ -86,11 +87,14 @@ predict::TieredConfig ModelsConfig(const PathConfig& config) {
 
 }  // namespace
 
-Host::Vm::Vm(const PathConfig& config, flow::VmId id)
+Host::Vm::Vm(const PathConfig& config, flow::VmId id, std::size_t told_places)
     : profile(ProfileConfig(config, id)),
       destination_governors{predict::Governor(config.destination_costs, config.governor_margin, kProbation),
                             predict::Governor(config.destination_costs, config.governor_margin, kProbation)},
-      type_governors(MakeTypeGovernors(config)),
+      types{MakeTypeGovernors(config)},
+      told_types{MakeTypeGovernors(config)},
+      told_governor(config.destination_costs, config.governor_margin, kProbation),
+      told(told_places),
       settled(config.peers_per_vm) {
   const bool uses_rules = config.rule_slots > 0 && config.arm == Arm::kPredictive;
   if (uses_rules) rule_use = std::make_unique<RuleUse>(config.peers_per_vm);
@@ -122,13 +126,17 @@ Host::Host(const PathConfig& config, const Future* future, Device& device, Count
       type_governors_(MakeTypeGovernors(config)),
       destination_governors_{predict::Governor(config.destination_costs, config.governor_margin, kProbation),
                              predict::Governor(config.destination_costs, config.governor_margin, kProbation)},
+      told_type_governors_(MakeTypeGovernors(config)),
+      told_types_(config.arm == Arm::kPredictive ? config.vms : 0),
       labeler_(config.label_horizon, config.label_pending),
       sealer_(config.tag_master_key, config.vms),
       bursts_(config.tag_scope == TagScope::kPerBurst ? config.vms : 0, config.burst_time) {
   if (!Predicts()) return;
   vms_.reserve(config.vms);
+  const std::size_t told_places =
+      config.arm == Arm::kPredictive ? std::min(kToldPlaces, PlacesOfSpeculations()) : 0;
   for (std::uint32_t id = 1; id <= config.vms; ++id) {
-    vms_.push_back(std::make_unique<Vm>(config, static_cast<flow::VmId>(id)));
+    vms_.push_back(std::make_unique<Vm>(config, static_cast<flow::VmId>(id), told_places));
   }
   waits_.reserve(config.vms);
   pending_.resize(PendingSlots(config.label_pending));
@@ -297,7 +305,7 @@ void Host::LearnFromLabels(const Arrival& arrival, StageWork& work) {
     PrefetchLearning(label.packet + kLearntAhead);
     if (pending.vm == 0 || pending.packet != label.packet) continue;  // not predicted, or its place was taken
     LearnType(pending, label.type, arrival.time, work[Stage::kProfile]);
-    ScoreType(pending, label.type, work[Stage::kProfile]);
+    ScoreTypes(pending, label.type, work[Stage::kProfile]);
   }
 }
 
@@ -323,21 +331,34 @@ void Host::LearnType(const PendingType& pending, predict::PacketType truth, Nano
   }
 }
 
+void Host::ScoreTypes(const PendingType& pending, predict::PacketType truth, Work& work) {
+  Vm& vm = *vms_[pending.vm - 1u];
+  bool hit = false;
+  if (ScoreType(pending, pending.own, truth, vm.types, type_governors_, hit, work)) {
+    const std::size_t direction = pending.DirectionOf(pending.own);
+    ++counters_.types_scored[direction];
+    if (hit) ++counters_.types_hit[direction];
+  }
+  if (!pending.was_told) return;
+  if (ScoreType(pending, pending.told, truth, vm.told_types, told_type_governors_, hit, work)) {
+    ++counters_.told_types_scored;
+    if (hit) ++counters_.told_types_hit;
+  }
+}
+
 // A type prediction matters where it chooses another queue than the header does. It is right when the true
 // type's queue lies on the same side of the header's.
-void Host::ScoreType(const PendingType& pending, predict::PacketType truth, Work& work) {
-  if (pending.tag_queue == pending.header_queue) return;
+bool Host::ScoreType(const PendingType& pending, const SaidType& said, predict::PacketType truth,
+                     TypeScores& of_vm, TypeGovernors& of_host, bool& hit, Work& work) {
+  if (said.tag_queue == pending.header_queue) return false;
   const std::uint8_t right = QueueOfTag(pending.vm, truth, kCertain, pending.header_queue, work);
-  const bool hit =
-      pending.tag_queue < pending.header_queue ? right < pending.header_queue : right > pending.header_queue;
-  Vm& vm = *vms_[pending.vm - 1u];
-  const auto type = static_cast<std::size_t>(pending.type);
-  const std::size_t direction = pending.direction();
-  vm.type_governors[type][direction].Record(hit);
-  ++vm.types_scored[type][direction];
-  type_governors_[type][direction].Record(hit);
-  ++counters_.types_scored[direction];
-  if (hit) ++counters_.types_hit[direction];
+  hit = said.tag_queue < pending.header_queue ? right < pending.header_queue : right > pending.header_queue;
+  const auto type = static_cast<std::size_t>(said.type);
+  const std::size_t direction = pending.DirectionOf(said);
+  of_vm.governors[type][direction].Record(hit);
+  ++of_vm.scored[type][direction];
+  of_host[type][direction].Record(hit);
+  return true;
 }
 
 std::uint8_t Host::QueueOfTag(flow::VmId vm, predict::PacketType type, std::uint16_t confidence,
@@ -384,12 +405,13 @@ predict::Prediction Host::WorstPrediction(flow::VmId vm, std::uint8_t header_que
   return predict::CertainPrediction(worst);
 }
 
-bool Host::WritesTags(const Vm& vm, const PendingType& pending) const {
+bool Host::WritesTags(const TypeScores& of_vm, const TypeGovernors& of_host, const PendingType& pending,
+                      const SaidType& said) const {
   if (config_.arm == Arm::kOracle) return true;
-  const auto type = static_cast<std::size_t>(pending.type);
-  const std::size_t direction = pending.direction();
-  return vm.types_scored[type][direction] < kProbation ? type_governors_[type][direction].IsOpen()
-                                                       : vm.type_governors[type][direction].IsOpen();
+  const auto type = static_cast<std::size_t>(said.type);
+  const std::size_t direction = pending.DirectionOf(said);
+  return of_vm.scored[type][direction] < kProbation ? of_host[type][direction].IsOpen()
+                                                    : of_vm.governors[type][direction].IsOpen();
 }
 
 void Host::Tag(const Arrival& arrival, Vm& vm, const predict::Context& context, Tagged& tagged,
@@ -397,24 +419,44 @@ void Host::Tag(const Arrival& arrival, Vm& vm, const predict::Context& context, 
   const std::uint8_t header_queue = tag::QueueByHeader(current_->parsed->key, current_->parsed->packet.dscp);
   predict::TypeGuess none;
   predict::TypeGuess& guess = models_ == nullptr ? none : GuessOf(current_->number);
-  const predict::Prediction prediction =
+  predict::Prediction prediction =
       PredictType(vm, *current_, context, header_queue, guess, work[Stage::kPredict]);
   PendingType& pending = pending_[current_->number & (pending_.size() - 1)];
   pending.packet = current_->number;
   pending.context = context;
   pending.vm = arrival.vm;
-  pending.type = prediction.type;
   vm.type = prediction.type;
   vm.type_confidence = prediction.confidence;
   pending.header_queue = header_queue;
-  pending.tag_queue = QueueOfTag(arrival.vm, prediction.type, prediction.confidence, pending.header_queue,
-                                 work[Stage::kPredict]);
-  if (!WritesTags(vm, pending)) return;
+  pending.own.type = prediction.type;
+  pending.own.tag_queue =
+      QueueOfTag(arrival.vm, prediction.type, prediction.confidence, header_queue, work[Stage::kPredict]);
+  pending.was_told = false;
+  const ToldTypes::Word* const word =
+      config_.arm == Arm::kPredictive
+          ? told_types_.See(current_->entry, current_->host_hash, arrival.time, work[Stage::kPredict])
+          : nullptr;
+  // What others say counts where it is no less sure.
+  if (word != nullptr && word->confidence >= prediction.confidence) {
+    pending.was_told = true;
+    pending.told.type = word->type;
+    pending.told.tag_queue =
+        QueueOfTag(arrival.vm, word->type, word->confidence, header_queue, work[Stage::kPredict]);
+  }
+  const bool as_told =
+      pending.was_told && WritesTags(vm.told_types, told_type_governors_, pending, pending.told);
+  if (!as_told && !WritesTags(vm.types, type_governors_, pending, pending.own)) return;
+  const SaidType& said_type = as_told ? pending.told : pending.own;
+  if (as_told) {
+    prediction.type = word->type;
+    prediction.confidence = word->confidence;
+    ++counters_.tags_as_told;
+  }
   const flow::FlowKey& flow = current_->parsed->key;
   std::uint8_t covers = 0;
   if (config_.tag_scope == TagScope::kPerBurst) {
     const tag::BurstTags::Burst* burst = bursts_.Find(flow, arrival.time, work[Stage::kTagSeal]);
-    if (burst != nullptr && burst->type == prediction.type && burst->queue == pending.tag_queue) {
+    if (burst != nullptr && burst->type == prediction.type && burst->queue == said_type.tag_queue) {
       bursts_.Take(flow);
       tagged.is_covered = true;
       return;
@@ -424,7 +466,7 @@ void Host::Tag(const Arrival& arrival, Vm& vm, const predict::Context& context, 
     said.type = prediction.type;
     said.confidence = prediction.confidence;
     said.covers = covers;
-    bursts_.Open(flow, said, pending.tag_queue, arrival.time, work[Stage::kTagSeal]);
+    bursts_.Open(flow, said, said_type.tag_queue, arrival.time, work[Stage::kTagSeal]);
   }
   sealer_.Begin(arrival.vm, prediction.type, prediction.confidence, flow, arrival.wire_bytes, tagged.tag,
                 seal, work[Stage::kTagSeal], covers);
@@ -438,8 +480,8 @@ void Host::Describe(const Arrival& arrival, const CurrentPacket& current, Descri
       current.parsed->decidable && Predicts() && arrival.vm != 0 && arrival.vm <= vms_.size();
   if (!is_profiled) return;
   const Vm& vm = *vms_[arrival.vm - 1u];
-  const auto type = static_cast<std::size_t>(pending.type);
-  const std::size_t direction = pending.direction();
+  const auto type = static_cast<std::size_t>(pending.own.type);
+  const std::size_t direction = pending.DirectionOf(pending.own);
   Work uncounted;
   description.type = Description::Type();
   Description::Type& described = *description.type;
@@ -456,10 +498,10 @@ void Host::Describe(const Arrival& arrival, const CurrentPacket& current, Descri
     described.models->sharpness = models_->sharpness();
   }
   described.header_queue = pending.header_queue;
-  described.tag_queue = pending.tag_queue;
-  described.follows_host = vm.types_scored[type][direction] < kProbation;
+  described.tag_queue = pending.own.tag_queue;
+  described.follows_host = vm.types.scored[type][direction] < kProbation;
   described.governor = Description::Of(described.follows_host ? type_governors_[type][direction]
-                                                              : vm.type_governors[type][direction]);
+                                                              : vm.types.governors[type][direction]);
   const RuleTier* const tier = device_.rule_tier();
   for (const Source source : {Source::kSuccessor, Source::kReply}) {
     const auto from = static_cast<std::size_t>(source);
@@ -521,24 +563,55 @@ std::size_t Host::Expect(flow::VmId id, Expectation* out, std::size_t limit) con
 }
 
 bool Host::TakeExpectation(const Expectation& expected, Nanos now, Work& work) {
-  const flow::VmId vm = expected.key.vm;
-  if (config_.arm != Arm::kPredictive || vm == 0 || vm > vms_.size()) return false;
+  const flow::VmId id = expected.key.vm;
+  if (config_.arm != Arm::kPredictive || id == 0 || id > vms_.size()) return false;
+  const rules::EntryKey entry = device_.rules().EntryKeyOf(expected.key, expected.vlan, work);
+  if (expected.type_confidence > 0) {
+    told_types_.Tell(entry, rules::HashOf(hash_, entry), {expected.type, expected.type_confidence},
+                     expected.horizon, now);
+  }
   if (expected.confidence < config_.minimum_confidence) return false;
   if (expected.horizon > Nanos() && expected.horizon < config_.install_latency) return false;
   if (device_.prediction_share() == 0) return false;
-  if (RuleTier* const tier = device_.rule_tier(); tier != nullptr) {
-    const std::uint32_t rank = tier->RankOf(device_.rules().Classify(expected.key, expected.vlan, work));
+  Vm& vm = *vms_[id - 1u];
+  Speculations::Guess guess;
+  guess.ready = now + config_.install_latency;
+  guess.vm = id;
+  RuleTier* const tier = device_.rule_tier();
+  std::uint32_t rank = RuleTier::kNone;
+  if (tier != nullptr) {
+    rank = tier->RankOf(device_.rules().Classify(expected.key, expected.vlan, work));
     if (rank == RuleTier::kNone || tier->Holds(rank)) return false;
-    device_.PreinstallRule({rank, true, expected.confidence}, vm);
+    guess.entry = EntryOfRule(rank);
   } else {
-    const rules::EntryKey entry = device_.rules().EntryKeyOf(expected.key, expected.vlan, work);
+    guess.entry = entry;
     CountLookingForIt(work);
-    if (device_.Holds(entry) || !device_.Preinstall(expected.key, entry, 0, now, work)) return false;
+    if (device_.Holds(entry)) return false;
+  }
+  guess.hash = rules::HashOf(hash_, guess.entry);
+  if (!IsBelieved(vm, guess)) return false;
+  if (tier != nullptr) {
+    device_.PreinstallRule({rank, true, expected.confidence}, id);
+  } else if (!device_.Preinstall(expected.key, entry, 0, now, work)) {
+    return false;
   }
   // Now: its decision is of the rules that are in use now.
   const std::uint64_t before = counters_.installs_predicted;
   device_.ApplyWrites(now, work);
   return counters_.installs_predicted > before;
+}
+
+bool Host::IsBelieved(Vm& vm, const Speculations::Guess& guess) {
+  Speculations::Guess wrong;
+  if (!vm.told.Waits(guess.entry, guess.hash) && vm.told.Add(guess, wrong)) ScoreTold(vm, false);
+  return vm.told_scored < kProbation || vm.told_governor.IsOpen();
+}
+
+void Host::ScoreTold(Vm& vm, bool hit) {
+  vm.told_governor.Record(hit);
+  ++vm.told_scored;
+  ++counters_.told_destinations_scored;
+  if (hit) ++counters_.told_destinations_hit;
 }
 
 // Follows the likeliest chain of destinations from here, as deep as it stays likely: the farther ahead an
@@ -836,6 +909,12 @@ void Host::ScoreDestinations(const Arrival& arrival, Work& work) {
       ScoreDestination(guess, source, guess.ready <= arrival.time);
     }
   }
+  Vm& vm = *vms_[arrival.vm - 1u];
+  if (vm.told.IsEmpty()) return;
+  work.Add(WorkItem::kProbe);
+  work.Add(WorkItem::kCacheLine, 2);
+  Speculations::Guess guess;
+  if (vm.told.Resolve(used, hash, guess)) ScoreTold(vm, guess.ready <= arrival.time);
 }
 
 void Host::ScoreDestination(const Speculations::Guess& guess, Source source, bool hit) {

@@ -12,6 +12,7 @@
 #include "models/path/future.h"
 #include "models/path/rehearsal.h"
 #include "models/path/speculation.h"
+#include "models/path/told_types.h"
 #include "models/predict/governor.h"
 #include "models/predict/labeler.h"
 #include "models/predict/life_table.h"
@@ -48,10 +49,11 @@ class Host {
   // What is expected of a VM: the likeliest chain of destinations from where it is, and the second likeliest
   // beside each step; `limit` of them at most. Returns how many. Takes no memory.
   std::size_t Expect(flow::VmId vm, Expectation* out, std::size_t limit) const;
-  // Between two packets: has the device made ready for what others expect, as for own predictions that are
-  // sure, within the same budgets but by nobody's break-even. False where nothing was written: the host does
-  // not predict, or not this VM; it is too unlikely, or due before it could be ready; the device holds it, or
-  // has no room for more predictions; or the budget is spent.
+  // Between two packets. The type is kept for the destination's packets, see PacketPath::TakeExpectation. Has
+  // the device made ready for what others expect, as for own predictions, within the same budgets. False
+  // where nothing was written: the host does not predict, or not this VM; it is too unlikely, or due before
+  // it could be ready; the device holds it, or has no room for more predictions; the budget is spent; or what
+  // was told of the VM came true too rarely.
   bool TakeExpectation(const Expectation& expected, Nanos now, Work& work);
   // The device punted the packet of the last Process for want of an entry.
   void SeePunt(const CurrentPacket& current) {
@@ -101,13 +103,22 @@ class Host {
     Nanos due;                                                   // when its demand is to be looked at again
     bool is_waited_for = false;                                  // has a place in waits_
   };
+  // How often types came true, of one VM.
+  struct TypeScores {
+    TypeGovernors governors;
+    std::array<std::array<std::uint32_t, 2>, predict::kPacketTypes> scored{};
+  };
   struct Vm {
-    Vm(const PathConfig& config, flow::VmId id);
+    Vm(const PathConfig& config, flow::VmId id, std::size_t told_places);
     tag::VmProfile profile;
     std::array<predict::Governor, kPredictionSources> destination_governors;
     std::array<std::uint32_t, kPredictionSources> destinations_scored{};
-    TypeGovernors type_governors;
-    std::array<std::array<std::uint32_t, 2>, predict::kPacketTypes> types_scored{};
+    TypeScores types;
+    // What others say of it. Installed on credit for the first outcomes, then by h > h*.
+    TypeScores told_types;
+    predict::Governor told_governor;
+    std::uint32_t told_scored = 0;
+    Speculations told;
     std::vector<Settled> settled;  // by destination
     // What Expect says of its times and type.
     std::uint64_t turns = 0;
@@ -124,15 +135,21 @@ class Host {
       return due != other.due ? due > other.due : vm > other.vm;
     }
   };
-  // A type that was predicted and waits for its label.
+  // A type that was said of a packet, and the queue that it would choose.
+  struct SaidType {
+    predict::PacketType type = predict::PacketType::kControl;
+    std::uint8_t tag_queue = 0;
+  };
+  // A type that was predicted and waits for its label; what others had said, where that was no less sure.
   struct PendingType {
     std::uint64_t packet = 0;
     predict::Context context;
     flow::VmId vm = 0;
-    std::uint8_t tag_queue = 0;
     std::uint8_t header_queue = 0;
-    predict::PacketType type = predict::PacketType::kControl;
-    std::size_t direction() const { return tag_queue > header_queue ? 1 : 0; }
+    bool was_told = false;
+    SaidType own;
+    SaidType told;
+    std::size_t DirectionOf(const SaidType& said) const { return said.tag_queue > header_queue ? 1 : 0; }
   };
   // Which VM a MAC (an address, on links without MACs) was last seen to send from; a small direct-mapped
   // memory.
@@ -142,13 +159,18 @@ class Host {
     flow::VmId vm = 0;
   };
 
-  // A VM that is still on probation follows the host's other VMs.
-  bool WritesTags(const Vm& vm, const PendingType& pending) const;
+  // A VM that is still on probation follows the host's other VMs: `of_vm` and `of_host` are of one's own
+  // predictions, or of what others say.
+  bool WritesTags(const TypeScores& of_vm, const TypeGovernors& of_host, const PendingType& pending,
+                  const SaidType& said) const;
   void LearnFromLabels(const Arrival& arrival, StageWork& work);
   void PrefetchLearning(std::uint64_t packet) const;
   void LearnType(const PendingType& pending, predict::PacketType truth, Nanos now, Work& work);
   predict::TypeGuess& GuessOf(std::uint64_t packet) { return guesses_[packet & (guesses_.size() - 1)]; }
-  void ScoreType(const PendingType& pending, predict::PacketType truth, Work& work);
+  void ScoreTypes(const PendingType& pending, predict::PacketType truth, Work& work);
+  // Whether the type had mattered: it is scored, and `hit`.
+  bool ScoreType(const PendingType& pending, const SaidType& said, predict::PacketType truth,
+                 TypeScores& of_vm, TypeGovernors& of_host, bool& hit, Work& work);
   std::uint8_t QueueOfTag(flow::VmId vm, predict::PacketType type, std::uint16_t confidence,
                           std::uint8_t otherwise, Work& work) const;
   // `guess` is written where models predict.
@@ -192,6 +214,9 @@ class Host {
   std::size_t PlacesOfSpeculations() const;
   void ScoreDestinations(const Arrival& arrival, Work& work);
   void ScoreDestination(const Speculations::Guess& guess, Source source, bool hit);
+  void ScoreTold(Vm& vm, bool hit);
+  // Whether what others say of the VM is acted on. The guess waits to come true all the same.
+  bool IsBelieved(Vm& vm, const Speculations::Guess& guess);
   Speaker& SpeakerAt(const Station& station, Work& work);
 
   const PathConfig& config_;
@@ -208,6 +233,8 @@ class Host {
   Rehearsal rehearsal_;
   TypeGovernors type_governors_;                                             // over all VMs
   std::array<predict::Governor, kPredictionSources> destination_governors_;  // the same
+  TypeGovernors told_type_governors_;
+  ToldTypes told_types_;
   predict::Labeler labeler_;
   std::vector<PendingType> pending_;  // ring, by packet number
   std::unique_ptr<predict::TieredPredictor> models_;

@@ -82,9 +82,13 @@ class PacketPath {
   // What the profiling module expects of a VM here, the nearest first; `limit` of them at most. Returns how
   // many: none in arms without a profile. Takes no memory.
   std::size_t Expect(flow::VmId vm, Expectation* out, std::size_t limit) const;
-  // Has the device made ready for what somebody else expects of expected.key.vm: an entry (or a rule) ahead
-  // of its first packet, by the full table's decision. Of likelihoods from config.minimum_confidence on, in
-  // arm predictive, within the budgets of predictions. True where something was written. Takes no memory.
+  // What somebody else expects of expected.key.vm, in arm predictive. Has the device made ready: an entry (or
+  // a rule) ahead of its first packet, by the full table's decision. Of likelihoods from
+  // config.minimum_confidence on, within the budgets of predictions; after the first 32 of a VM that came
+  // true or did not, only while those told of it pay (h > h*). The type is said of the destination's packets
+  // where that is no less sure than what is predicted here, by tags, hence within config.tag_authority, while
+  // types that were told and would move packets that way pay: of this VM, or of all where it has had less
+  // than 32 of them (ToldTypes says for how long). True where something was written. Takes no memory.
   bool TakeExpectation(const Expectation& expected, Nanos now);
 
   const Counters& counters() const;

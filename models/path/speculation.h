@@ -42,6 +42,7 @@ class Speculations {
   // An entry was used. True when it had been guessed: `guess`, which waits no longer.
   bool Resolve(const rules::EntryKey& entry, std::uint64_t hash, Guess& guess);
   std::size_t places() const { return places_.size(); }
+  bool IsEmpty() const { return waiting_ == 0; }
 
  private:
   static constexpr std::uint32_t kNone = 0xffffffff;

@@ -222,10 +222,12 @@ class ControlController : public ControlEnd
     Replace(const std::vector<rules::Rule>& rules);
 
     /**
-     * @return the core
+     * @return the core; what is asked of it is sent by Serve
      */
     control::Controller&
     GetController();
+
+    using ControlEnd::Serve;
 
   private:
     void

@@ -206,6 +206,22 @@ OffloadNic::ReplaceRules(const std::vector<rules::Rule>& rules)
     m_pathConfig = std::move(next);
 }
 
+const path::PathConfig&
+OffloadNic::GetPathConfig() const
+{
+    return m_pathConfig;
+}
+
+void
+OffloadNic::VisitLanes(
+    const std::function<void(path::PacketPath& lane, std::size_t number, Nanos now)>& visit)
+{
+    for (std::size_t lane = 0; lane < m_path->size(); ++lane)
+    {
+        visit(m_path->lane(lane), lane, ToNanosFloor(PicosNow()));
+    }
+}
+
 std::vector<hw::StationReport>
 OffloadNic::GetStations() const
 {

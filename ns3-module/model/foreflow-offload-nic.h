@@ -13,6 +13,7 @@
 
 #include <array>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <vector>
@@ -196,6 +197,21 @@ class OffloadNic : public FrameDevice
      */
     void
     ReplaceRules(const std::vector<rules::Rule>& rules);
+
+    /**
+     * @return what decides, with the rules that it was given last
+     */
+    const path::PathConfig&
+    GetPathConfig() const;
+
+    /**
+     * Calls with each lane of the path, its number and the time, between two packets.
+     *
+     * @param visit what is called
+     */
+    void
+    VisitLanes(
+        const std::function<void(path::PacketPath& lane, std::size_t number, Nanos now)>& visit);
 
     /**
      * @return what the stations did, in the order in which packets pass them

@@ -14,10 +14,12 @@
 #include "ns3/simulator.h"
 #include "ns3/test.h"
 
+#include "models/control/counter.h"
 #include "models/control/generation_check.h"
 #include "models/rules/rule_table.h"
 
 #include <iostream>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -671,6 +673,285 @@ class ControlOffloadTestCase : public TestCase
 };
 
 /**
+ * A card that keeps what it was told of its VMs, and when.
+ */
+class RecordingControl : public ff::OffloadControl
+{
+  public:
+    using OffloadControl::OffloadControl;
+
+    /**
+     * A message.
+     */
+    struct Told
+    {
+        std::size_t packets;                           //!< that had been decided before
+        ff::Nanos now;                                 //!< when it came
+        uint16_t vm;                                   //!< of whom
+        std::vector<ff::wire::ControlProfileRow> rows; //!< what
+    };
+
+    std::optional<control::DeviceRefusal>
+    TakeProfile(uint16_t vm, const std::vector<ff::wire::ControlProfileRow>& rows) override
+    {
+        m_told.push_back(
+            {m_verdicts.size(), ff::Nanos(Simulator::Now().GetNanoSeconds()), vm, rows});
+        return OffloadControl::TakeProfile(vm, rows);
+    }
+
+    std::vector<Told> m_told;                  //!< so far
+    std::vector<ff::path::Verdict> m_verdicts; //!< of packets, in order
+};
+
+/**
+ * A controller that tells a card what its VMs will send, and asks it for statistics and profiles.
+ */
+class ControlReportsTestCase : public TestCase
+{
+  public:
+    ControlReportsTestCase()
+        : TestCase("control: a card tells statistics and profiles, and acts on those it is told")
+    {
+    }
+
+  private:
+    static constexpr uint16_t kPort = 8080; //!< its queue is 2, by header
+    static constexpr int kFirst = 400;      //!< packets of VM 1, then as many of VM 2
+    static constexpr uint16_t kBytes = 100; //!< a packet
+
+    /**
+     * @return a card that predicts, and puts streams ahead
+     */
+    static ff::OffloadNicConfig
+    Card()
+    {
+        ff::OffloadNicConfig card = Config(ff::path::Arm::kPredictive);
+        card.path.label_pending = 4096;
+        card.path.tag_master_key.fill(7);
+        ff::tag::TagRule rule;
+        rule.id = 100;
+        rule.types = static_cast<uint8_t>(
+            1U << static_cast<unsigned>(::foreflow::predict::PacketType::kStream));
+        rule.minimum_confidence = 32768;
+        rule.action.verb = ff::rules::Verb::kForward;
+        rule.action.queue = 1;
+        card.path.tag_rules = {rule};
+        return card;
+    }
+
+    /**
+     * @param vm that will send a stream to the only service
+     * @return what is told of it
+     */
+    static ff::wire::ControlProfileRow
+    StreamOf(uint16_t vm)
+    {
+        ff::wire::ControlProfileRow row;
+        row.source_address = {10, 0, 0, static_cast<uint8_t>(vm)};
+        row.destination_address = {10, 0, 0, 9};
+        row.source_port = 40000;
+        row.destination_port = kPort;
+        row.ip_protocol = 17;
+        row.l3 = static_cast<uint8_t>(ff::wire::Layer3::kIpv4);
+        row.confidence = 60000;
+        row.packet_type = static_cast<uint8_t>(::foreflow::predict::PacketType::kStream);
+        row.type_confidence = 65535;
+        return row;
+    }
+
+    /**
+     * @param arrivals that are decided, one after the other
+     * @param told what is told in between
+     * @return their verdicts, by the cores alone
+     */
+    static std::vector<ff::path::Verdict>
+    ByTheCores(const std::vector<ff::path::Arrival>& arrivals,
+               const std::vector<RecordingControl::Told>& told)
+    {
+        ff::path::PacketPath path(Card().path, nullptr);
+        std::vector<ff::path::Verdict> verdicts(arrivals.size());
+        for (std::size_t i = 0; i < arrivals.size(); ++i)
+        {
+            for (const auto& message : told)
+            {
+                for (const auto& row : message.rows)
+                {
+                    if (message.packets != i)
+                    {
+                        continue;
+                    }
+                    ff::path::Expectation expected;
+                    expected.key = ff::path::Parse(arrivals[i]).key; // the row's, by the test
+                    expected.confidence = row.confidence;
+                    expected.type = ::foreflow::predict::PacketType::kStream;
+                    expected.type_confidence = row.type_confidence;
+                    path.TakeExpectation(expected, message.now);
+                }
+            }
+            ff::path::StageWork work;
+            path.Process(&arrivals[i], 1, &verdicts[i], &work);
+        }
+        return verdicts;
+    }
+
+    /**
+     * @param card that decided
+     * @param decision of a packet
+     */
+    static void
+    Keep(RecordingControl* card, const ff::PacketDecision& decision)
+    {
+        card->m_verdicts.push_back(decision.verdict);
+    }
+
+    void
+    DoRun() override
+    {
+        NodeContainer nodes;
+        nodes.Create(2);
+        ff::OffloadHostHelper host;
+        host.SetConfig(Card());
+        const Ptr<ff::OffloadNic> nic = host.Install(nodes.Get(0), NodeContainer()).nic;
+        RecordingControl card(nic);
+
+        SimpleNetDeviceHelper link;
+        link.SetChannelAttribute("Delay", TimeValue(MicroSeconds(50)));
+        const NetDeviceContainer devices = link.Install(nodes);
+        InternetStackHelper().Install(nodes);
+        Ipv4AddressHelper addresses;
+        addresses.SetBase("10.9.0.0", "255.255.255.0");
+        const Ipv4InterfaceContainer interfaces = addresses.Assign(devices);
+        const AddressValue here(InetSocketAddress(interfaces.GetAddress(0), 7700));
+        const auto keyOf = [](uint8_t end) {
+            std::array<uint8_t, 32> bytes;
+            bytes.fill(end);
+            return ff::crypto::SecretKey(bytes);
+        };
+        auto agent = CreateObject<ff::ControlAgent>();
+        agent->SetAttribute("Local", here);
+        agent->SetUp(control::ControlChannel(keyOf(1),
+                                             {{ff::crypto::PublicKeyOf(keyOf(2)),
+                                               control::kMaySendProfiles | control::kMayRotateKeys |
+                                                   control::kMayReadStatistics}}),
+                     {1},
+                     {},
+                     Card().path.rules,
+                     card);
+        card.SetAgent(agent);
+        nodes.Get(0)->AddApplication(agent);
+        auto controller = CreateObject<ff::ControlController>();
+        controller->SetAttribute("Local",
+                                 AddressValue(InetSocketAddress(interfaces.GetAddress(1), 7701)));
+        controller->SetAttribute("Remote", here);
+        controller->SetUp(
+            control::ControlChannel(keyOf(2), {{ff::crypto::PublicKeyOf(keyOf(1)), 0}}), {2}, {});
+        nodes.Get(1)->AddApplication(controller);
+        nic->TraceConnectWithoutContext("Decided",
+                                        MakeBoundCallback(&ControlReportsTestCase::Keep, &card));
+
+        Frames frames;
+        for (int i = 0; i < 2 * kFirst; ++i)
+        {
+            frames.Add(i < kFirst ? 1 : 2, 9, kPort, kBytes, ::foreflow::Millis(10 + i));
+        }
+        const auto& arrivals = frames.Get();
+        for (const auto& arrival : arrivals)
+        {
+            Simulator::Schedule(NanoSeconds(static_cast<uint64_t>(arrival.time.count())),
+                                &ff::OffloadNic::Arrive,
+                                nic,
+                                arrival,
+                                Ptr<Packet>());
+        }
+        control::Controller& core = controller->GetController();
+        const auto tell = [&](uint16_t vm) {
+            core.SendProfile(vm, {StreamOf(vm)});
+            controller->Serve();
+        };
+        Simulator::Schedule(MilliSeconds(9), [&] { tell(1); });
+        Simulator::Schedule(MilliSeconds(10 + kFirst) - MicroSeconds(500), [&] { tell(2); });
+        Simulator::Schedule(Seconds(1), [&] {
+            for (const auto kind : {ff::wire::StatisticsKind::kRules,
+                                    ff::wire::StatisticsKind::kTagClasses,
+                                    ff::wire::StatisticsKind::kCounters})
+            {
+                core.ReadStatistics(kind, 0);
+            }
+            core.ReadProfile(1);
+            core.ReadProfile(99);
+            ff::wire::ControlKeyRotation rotation;
+            rotation.epoch = 1;
+            rotation.key.fill(9);
+            core.RotateKeys(rotation);
+            controller->Serve();
+        });
+        Simulator::Stop(Seconds(2));
+        Simulator::Run();
+
+        NS_TEST_ASSERT_MSG_EQ(card.m_told.size(), 2, "told");
+        NS_TEST_ASSERT_MSG_EQ(card.m_verdicts.size(), arrivals.size(), "decided");
+        const auto expected = ByTheCores(arrivals, card.m_told);
+        const auto untold = ByTheCores(arrivals, {});
+        uint64_t tagged = 0;
+        for (std::size_t i = 0; i < arrivals.size(); ++i)
+        {
+            const auto& verdict = card.m_verdicts[i];
+            NS_TEST_ASSERT_MSG_EQ((Encode(verdict) == Encode(expected[i])), true, "packet " << i);
+            tagged += verdict.tag_status == ::foreflow::tag::TagStatus::kValid ? 1 : 0;
+        }
+        // The first packet of VM 2: its entry was there, and its queue is a stream's.
+        const auto& first = card.m_verdicts[kFirst];
+        NS_TEST_EXPECT_MSG_EQ(first.punted, false, "ready");
+        NS_TEST_EXPECT_MSG_EQ(int{first.queue}, 1, "as it was told");
+        NS_TEST_EXPECT_MSG_EQ(untold[kFirst].punted, true, "not ready");
+        NS_TEST_EXPECT_MSG_EQ(int{untold[kFirst].queue}, 2, "as its header says");
+
+        std::vector<control::ControllerEvent> events;
+        for (control::ControllerEvent event; core.TakeEvent(event);)
+        {
+            events.push_back(event);
+        }
+        using Kind = control::ControllerEvent::Kind;
+        const std::vector<Kind> kinds = {Kind::kDone,
+                                         Kind::kDone,
+                                         Kind::kReport,
+                                         Kind::kReport,
+                                         Kind::kReport,
+                                         Kind::kProfile,
+                                         Kind::kRefused,
+                                         Kind::kDone};
+        NS_TEST_ASSERT_MSG_EQ(events.size(), kinds.size(), "answered");
+        for (std::size_t i = 0; i < kinds.size(); ++i)
+        {
+            NS_TEST_ASSERT_MSG_EQ((events[i].kind == kinds[i]), true, "answer " << i);
+        }
+        const auto& byRule = events[2].rows;
+        NS_TEST_ASSERT_MSG_EQ(byRule.size(), 1, "one rule");
+        NS_TEST_EXPECT_MSG_EQ(byRule[0].packets, 2U * kFirst, "all of them");
+        NS_TEST_EXPECT_MSG_EQ(byRule[0].bytes, 2U * kFirst * kBytes, "all of them");
+        uint64_t ofClasses = 0;
+        for (const auto& row : events[3].rows)
+        {
+            ofClasses += row.packets;
+        }
+        NS_TEST_EXPECT_MSG_EQ(ofClasses, tagged, "by class");
+        std::map<std::string, uint64_t> counters;
+        for (const auto& row : events[4].rows)
+        {
+            counters[control::CounterName(row.id)] = row.packets;
+        }
+        NS_TEST_EXPECT_MSG_EQ(counters.at("packets_in"), 2U * kFirst, "counted");
+        NS_TEST_EXPECT_MSG_EQ(counters.at("profile_rows"), 2, "counted");
+        NS_TEST_EXPECT_MSG_EQ(counters.at("installs_by_profile"), 2, "counted");
+        NS_TEST_EXPECT_MSG_GT(counters.at("tags_as_told"), 100, "counted");
+        NS_TEST_EXPECT_MSG_GT(counters.at("control_messages"), 3, "the agent's");
+        NS_TEST_EXPECT_MSG_EQ(events[6].sentence.find("vm = 99") != std::string::npos, true, "why");
+        NS_TEST_EXPECT_MSG_EQ(nic->GetPathCounters().tag_rotations, 1, "rotated");
+        Simulator::Destroy();
+    }
+};
+
+/**
  * What the control protocol does in simulated time.
  */
 class ControlTestSuite : public TestSuite
@@ -682,6 +963,7 @@ class ControlTestSuite : public TestSuite
         AddTestCase(new ControlWholeTestCase);
         AddTestCase(new ControlStalenessTestCase);
         AddTestCase(new ControlOffloadTestCase);
+        AddTestCase(new ControlReportsTestCase);
     }
 };
 
