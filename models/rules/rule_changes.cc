@@ -16,19 +16,24 @@ std::uint32_t OtherOf(const MatchWords& words) {
 
 }  // namespace
 
+// Without a branch, so that compilers do it for several changes at a time.
 bool RuleChanges::MayConcern(const Outlines& outlines, const MatchWords& words, std::uint32_t rule) {
   const std::uint32_t source = FirstHalf(words[0]);
   const std::uint32_t destination = FirstHalf(words[2]);
   const std::uint32_t other = OtherOf(words);
-  std::uint32_t any = 0;
+  const std::uint32_t gone = rule == kNoRule ? kNoRule - 1 : rule;  // those that came hold kNoRule
+  std::array<std::uint32_t, kBlock> misses;
   for (std::size_t i = 0; i < kBlock; ++i) {
     const std::uint32_t different = ((source ^ outlines.source[i]) & outlines.source_mask[i]) |
                                     ((destination ^ outlines.destination[i]) & outlines.destination_mask[i]) |
                                     ((other ^ outlines.other[i]) & outlines.other_mask[i]);
-    any |=
-        static_cast<std::uint32_t>(outlines.went[i] == kNoRule ? different == 0 : outlines.went[i] == rule);
+    const std::uint32_t came = (different | ~outlines.went[i]) != 0 ? ~0u : 0u;
+    const std::uint32_t went = (outlines.went[i] ^ gone) != 0 ? ~0u : 0u;
+    misses[i] = came & went;
   }
-  return any != 0;
+  std::uint32_t all = ~0u;
+  for (std::size_t i = 0; i < kBlock; ++i) all &= misses[i];
+  return all == 0;
 }
 
 bool RuleChanges::Concerns(const Change& change, const EntryKey& key, const MatchWords& words,
