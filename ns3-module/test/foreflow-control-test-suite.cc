@@ -945,7 +945,8 @@ class ControlReportsTestCase : public TestCase
         NS_TEST_EXPECT_MSG_EQ(counters.at("installs_by_profile"), 2, "counted");
         NS_TEST_EXPECT_MSG_GT(counters.at("tags_as_told"), 100, "counted");
         NS_TEST_EXPECT_MSG_GT(counters.at("control_messages"), 3, "the agent's");
-        NS_TEST_EXPECT_MSG_EQ(events[6].sentence.find("vm = 99") != std::string::npos, true, "why");
+        NS_TEST_EXPECT_MSG_EQ(
+            (events[6].sentence.find("vm = 99") != std::string::npos), true, "why");
         NS_TEST_EXPECT_MSG_EQ(nic->GetPathCounters().tag_rotations, 1, "rotated");
         Simulator::Destroy();
     }
