@@ -716,6 +716,7 @@ class ControlReportsTestCase : public TestCase
 
   private:
     static constexpr uint16_t kPort = 8080; //!< its queue is 2, by header
+    static constexpr int kStart = 100;      //!< first packet, in ms: the channel is up
     static constexpr int kFirst = 400;      //!< packets of VM 1, then as many of VM 2
     static constexpr uint16_t kBytes = 100; //!< a packet
 
@@ -852,7 +853,7 @@ class ControlReportsTestCase : public TestCase
         Frames frames;
         for (int i = 0; i < 2 * kFirst; ++i)
         {
-            frames.Add(i < kFirst ? 1 : 2, 9, kPort, kBytes, ::foreflow::Millis(10 + i));
+            frames.Add(i < kFirst ? 1 : 2, 9, kPort, kBytes, ::foreflow::Millis(kStart + i));
         }
         const auto& arrivals = frames.Get();
         for (const auto& arrival : arrivals)
@@ -868,8 +869,8 @@ class ControlReportsTestCase : public TestCase
             core.SendProfile(vm, {StreamOf(vm)});
             controller->Serve();
         };
-        Simulator::Schedule(MilliSeconds(9), [&] { tell(1); });
-        Simulator::Schedule(MilliSeconds(10 + kFirst) - MicroSeconds(500), [&] { tell(2); });
+        Simulator::Schedule(MilliSeconds(kStart - 10), [&] { tell(1); });
+        Simulator::Schedule(MilliSeconds(kStart + kFirst) - MicroSeconds(500), [&] { tell(2); });
         Simulator::Schedule(Seconds(1), [&] {
             for (const auto kind : {ff::wire::StatisticsKind::kRules,
                                     ff::wire::StatisticsKind::kTagClasses,
