@@ -39,7 +39,7 @@ CRYPTO = [
 ] + [*(f"crypto/record_{size}" for size in RECORD_SIZES), "crypto/handshakes_per_s"]
 RULE_SETS = [f"{kind}{size}" for size in ("1k", "10k", "100k") for kind in ("acl", "fw", "ipc")]
 RULE_ROWS = ("lookup_uniform", "lookup_zipf", "build", "memory", "updates_per_s", "lookup_at_10k_updates", "lookup_beside_10k_updates",
-             "cached_at_10k_updates", "cached_beside_10k_updates", "attacked", "attacked_unbounded")
+             "cached_at_10k_updates", "cached_beside_10k_updates", "attacked", "attacked_unbounded")  # fmt: skip
 OFFLOAD_ROWS = ("offload_entries", "offload_whole", "offload_priorities", "offload_s")  # of sets that a port could hold
 
 
