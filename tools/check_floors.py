@@ -87,7 +87,7 @@ def rooms_of(root: Path, findings: list[str]) -> dict[str, Room]:
     for path, line, command, arguments in order:
         if command != "foreflow_room" or not arguments or "$" in arguments[0] or path.startswith("cmake/"):
             continue
-        keywords = {"DIR", "DEPENDS", "LINKS"}
+        keywords = {"DIR", "DEPENDS", "LINKS", "APART"}
         depends: list[str] = []
         folder = f"{Path(path).parent}/{arguments[0]}"
         keyword = ""

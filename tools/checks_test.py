@@ -16,7 +16,7 @@ import pytest
 ROOMS = """
 foreflow_room(base)  # foreflow_room(ghost)
 foreflow_room(wire DEPENDS base)
-foreflow_room(crypto DEPENDS base LINKS PkgConfig::SODIUM)
+foreflow_room(crypto DEPENDS base LINKS PkgConfig::SODIUM APART aead)
 foreflow_room(flow DEPENDS base wire)
 """
 SPDX = "// SPDX-License-Identifier: BSD-3-Clause\n"

@@ -156,7 +156,7 @@ FlowPattern Below(const Rule& rule, const FlowKind& kind, bool without_fragments
 
 // What TCP's and UDP's items say of both ports. Of one that is not looked at all is 0: nobody can mistake it
 // for a range.
-struct PortPair {
+struct PortRanges {
   PortRange source{0, 0};
   PortRange destination{0, 0};
   std::uint16_t source_mask = 0;
@@ -164,7 +164,7 @@ struct PortPair {
 };
 
 template <typename Item>
-void AddPorts(FlowPattern& pattern, rte_flow_item_type type, const PortPair& ports) {
+void AddPorts(FlowPattern& pattern, rte_flow_item_type type, const PortRanges& ports) {
   ItemWriter<Item> item;
   item.spec.hdr.src_port = Big16(ports.source.low);
   item.spec.hdr.dst_port = Big16(ports.destination.low);
@@ -177,7 +177,7 @@ void AddPorts(FlowPattern& pattern, rte_flow_item_type type, const PortPair& por
   item.AddTo(pattern, type, is_range);
 }
 
-void AddPorts(FlowPattern& pattern, const FlowKind& kind, const PortPair& ports) {
+void AddPorts(FlowPattern& pattern, const FlowKind& kind, const PortRanges& ports) {
   if (kind.protocol == wire::kProtocolTcp) {
     AddPorts<rte_flow_item_tcp>(pattern, RTE_FLOW_ITEM_TYPE_TCP, ports);
   } else {
@@ -188,7 +188,7 @@ void AddPorts(FlowPattern& pattern, const FlowKind& kind, const PortPair& ports)
 FlowRefusal TranslatePorts(const Rule& rule, const FlowKind& kind, const FlowPattern& below, bool has_ranges,
                            std::vector<FlowPattern>& patterns) {
   if (has_ranges) {
-    PortPair ports;
+    PortRanges ports;
     if (!IsFull(rule.source_port)) {
       ports.source = rule.source_port;
       ports.source_mask = 0xffff;
@@ -206,7 +206,7 @@ FlowRefusal TranslatePorts(const Rule& rule, const FlowKind& kind, const FlowPat
   if (sources.size() * destinations.size() > kMostPatterns) return FlowRefusal::kManyPatterns;
   for (const PortMask& source : sources) {
     for (const PortMask& destination : destinations) {
-      PortPair ports;
+      PortRanges ports;
       ports.source = {source.value, source.value};
       ports.source_mask = source.mask;
       ports.destination = {destination.value, destination.value};

@@ -23,14 +23,14 @@ namespace {
 using Raw = std::vector<std::uint8_t>;
 constexpr crypto::AeadAlgorithm kCipher = crypto::AeadAlgorithm::kChaCha20Poly1305;
 
-const wire::DatagramEnd kA = {{2, 0, 0, 0, 0, 1}, {10, 0, 0, 1}, 6900};
-const wire::DatagramEnd kB = {{2, 0, 0, 0, 0, 2}, {10, 0, 0, 2}, 6901};
+const wire::DatagramEnd kEndA = {{2, 0, 0, 0, 0, 1}, {10, 0, 0, 1}, 6900};
+const wire::DatagramEnd kEndB = {{2, 0, 0, 0, 0, 2}, {10, 0, 0, 2}, 6901};
 
 // Two stages, joined at port 1, with keys that are known.
 class Pair {
  public:
   explicit Pair(MessageTrace* trace_of_b = nullptr)
-      : a_(Config(kA, kB, nullptr)), b_(Config(kB, kA, trace_of_b)) {
+      : a_(Config(kEndA, kEndB, nullptr)), b_(Config(kEndB, kEndA, trace_of_b)) {
     Order(a_, a_link_, UnitOrder::Kind::kBegin, 7, 9);
     Order(b_, b_link_, UnitOrder::Kind::kBegin, 9, 7);
     for (UnitStage* stage : {&a_, &b_}) {
@@ -120,10 +120,10 @@ TEST(UnitStage, ADatagramSaysWhereItGoesAndTakesTheMarkAlong) {
   ASSERT_EQ(out.size(), 1u);
   Work work;
   wire::Datagram datagram;
-  ASSERT_EQ(wire::ReadDatagram(kB, {out[0].data(), out[0].size()}, datagram, work),
+  ASSERT_EQ(wire::ReadDatagram(kEndB, {out[0].data(), out[0].size()}, datagram, work),
             wire::DatagramStatus::kDatagram);
-  EXPECT_EQ(datagram.from.mac, kA.mac);
-  EXPECT_EQ(datagram.from.address, kA.address);
+  EXPECT_EQ(datagram.from.mac, kEndA.mac);
+  EXPECT_EQ(datagram.from.address, kEndA.address);
   EXPECT_GE(datagram.from.port, 49'152) << "the flow";
   EXPECT_EQ(datagram.ecn, 2);
   EXPECT_EQ(out[0].size(), datagram.offset + datagram.size);
@@ -132,7 +132,7 @@ TEST(UnitStage, ADatagramSaysWhereItGoesAndTakesTheMarkAlong) {
                    .Ethernet("02:00:00:00:00:01", "02:00:00:00:00:02")
                    .Ipv4("10.0.0.1", "10.0.0.2")
                    .Ecn(3)
-                   .Udp(datagram.from.port, kB.port)
+                   .Udp(datagram.from.port, kEndB.port)
                    .Payload(Raw(out[0].begin() + static_cast<std::ptrdiff_t>(datagram.offset), out[0].end()))
                    .Build();
   pair.FromNetwork(marked);
@@ -174,8 +174,8 @@ TEST(UnitStage, WhatItOpensIsARowOfItsTraceAndNothingElseIs) {
 TEST(UnitStage, WithoutKeysNothingLeaves) {
   TestPairLink link("unit_idle");
   UnitStageConfig config;
-  config.own = kB;
-  config.peer = kA;
+  config.own = kEndB;
+  config.peer = kEndA;
   UnitStage idle(config);
   link.Receive(idle, 0, HostFrame(100), Millis(1));
   EXPECT_EQ(RowOf(idle, "from_port_0", "no_session"), 1u);
@@ -192,13 +192,13 @@ TEST(UnitStage, FramesThatAreNotForItAreCountedAndNothingElse) {
   };
   pair.FromNetwork(HostFrame(10));
   pair.FromNetwork(to_b().Udp(1, 6902).Payload(40).Build());
-  pair.FromNetwork(to_b().Fragment(0, true).Udp(1, kB.port).Payload(40).Build());
+  pair.FromNetwork(to_b().Fragment(0, true).Udp(1, kEndB.port).Payload(40).Build());
   pair.FromNetwork(Raw(9));
-  Raw wrong_sum = to_b().Udp(1, kB.port).Payload(40).Build();
+  Raw wrong_sum = to_b().Udp(1, kEndB.port).Payload(40).Build();
   wrong_sum.back() ^= 1;
   pair.FromNetwork(wrong_sum);
-  pair.FromNetwork(to_b().Udp(1, kB.port).Payload(Raw(60, 0x11)).Build());
-  pair.FromNetwork(to_b().Udp(1, kB.port).Payload(0).Build());
+  pair.FromNetwork(to_b().Udp(1, kEndB.port).Payload(Raw(60, 0x11)).Build());
+  pair.FromNetwork(to_b().Udp(1, kEndB.port).Payload(0).Build());
   EXPECT_EQ(RowOf(pair.b(), "from_port_1", "other_frame"), 2u);
   EXPECT_EQ(RowOf(pair.b(), "from_port_1", "ip_fragment"), 1u);
   EXPECT_EQ(RowOf(pair.b(), "from_port_1", "frame_malformed"), 1u);
@@ -217,14 +217,14 @@ TEST(UnitStage, AnswersArpAndHandsKeyAgreementToItsHost) {
                        .Build());
   const std::vector<Raw> answers = pair.ToNetwork();
   ASSERT_EQ(answers.size(), 1u);
-  EXPECT_EQ(Raw(answers[0].begin(), answers[0].begin() + 6), Raw(kA.mac.begin(), kA.mac.end()));
+  EXPECT_EQ(Raw(answers[0].begin(), answers[0].begin() + 6), Raw(kEndA.mac.begin(), kEndA.mac.end()));
 
   const Raw packet(100, 2);
   for (std::size_t i = 0; i < UnitStage::kMostHeld + 3; ++i) {
     pair.FromNetwork(wire::PacketBuilder()
                          .Ethernet("02:00:00:00:00:01", "02:00:00:00:00:02")
                          .Ipv4("10.0.0.1", "10.0.0.2")
-                         .Udp(kA.port, kB.port)
+                         .Udp(kEndA.port, kEndB.port)
                          .Payload(packet)
                          .Build());
   }
@@ -251,8 +251,8 @@ const char kLink[] =
 
 TEST(UnitLink, IsRead) {
   const UnitLink link = ParseUnitLink("file", kLink);
-  EXPECT_EQ(link.own.mac, kA.mac);
-  EXPECT_EQ(link.own.address, kA.address);
+  EXPECT_EQ(link.own.mac, kEndA.mac);
+  EXPECT_EQ(link.own.address, kEndA.address);
   EXPECT_EQ(link.peer.port, 6901);
   ASSERT_EQ(link.keys.peers.size(), 1u);
   EXPECT_EQ(link.keys.peers[0][1], 0x11);

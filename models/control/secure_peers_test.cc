@@ -47,7 +47,7 @@ crypto::SecretKey KeyOf(std::uint8_t seed) {
   return crypto::SecretKey(bytes);
 }
 
-std::vector<rules::Rule> SomeRules(int count) {
+std::vector<rules::Rule> PeerRules(int count) {
   Rng rng(7, "some_rules");
   std::vector<rules::Rule> rules;
   for (int id = 0; id < count; ++id) rules.push_back(AnyRule(rng, id));
@@ -142,7 +142,7 @@ class SecureLink {
 
 TEST(SecurePeers, RulesArriveAndSurviveRestartsOfEitherSide) {
   SecureLink link(1, 2, 2);
-  link.controller->controller().Replace(SomeRules(500));
+  link.controller->controller().Replace(PeerRules(500));
   link.Run(Seconds(5));
   EXPECT_TRUE(link.controller->controller().IsInForce());
   EXPECT_EQ(link.device->held.digest(), link.controller->controller().wanted().digest());
@@ -150,7 +150,7 @@ TEST(SecurePeers, RulesArriveAndSurviveRestartsOfEitherSide) {
   link.Run(Seconds(30));
   EXPECT_EQ(link.device->held.digest(), link.controller->controller().wanted().digest());
   link.StartController();
-  link.controller->controller().Replace(SomeRules(400));
+  link.controller->controller().Replace(PeerRules(400));
   link.Run(Seconds(10));
   EXPECT_EQ(link.device->held.size(), 400u);
   EXPECT_TRUE(link.controller->controller().IsInForce());
@@ -158,7 +158,7 @@ TEST(SecurePeers, RulesArriveAndSurviveRestartsOfEitherSide) {
 
 TEST(SecurePeers, AStrangerGetsNothingButACount) {
   SecureLink link(1, 3, 2);
-  link.controller->controller().Replace(SomeRules(5));
+  link.controller->controller().Replace(PeerRules(5));
   link.Run(Seconds(10));
   EXPECT_FALSE(link.controller->IsConnected());
   EXPECT_EQ(link.device->held.size(), 0u);
@@ -169,9 +169,9 @@ TEST(SecurePeers, AStrangerGetsNothingButACount) {
 
 TEST(SecurePeers, ARecordingPlayedAgainChangesNothing) {
   SecureLink link(1, 2, 2);
-  link.controller->controller().Replace(SomeRules(100));
+  link.controller->controller().Replace(PeerRules(100));
   link.Run(Seconds(2));
-  link.controller->controller().Replace(SomeRules(50));
+  link.controller->controller().Replace(PeerRules(50));
   link.Run(Seconds(2));
   ASSERT_EQ(link.device->held.size(), 50u);
   const std::uint64_t messages = link.agent->agent().counts().messages;

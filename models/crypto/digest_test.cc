@@ -8,7 +8,7 @@
 namespace foreflow::crypto {
 namespace {
 
-BytesView View(const std::string& text) {
+BytesView TextView(const std::string& text) {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
 }
 
@@ -33,21 +33,22 @@ TEST(Sha256, AgreesWithFips180) {
   };
   for (const Vector& v : kVectors) {
     Sha256 whole;
-    whole.Update(View(v.message));
+    whole.Update(TextView(v.message));
     EXPECT_EQ(Digest(whole), v.digest);
     // The same in pieces that do not fit the block.
     Sha256 pieces;
-    for (BytesView rest = View(v.message); rest.size > 0; rest = rest.From(37)) pieces.Update(rest.First(37));
+    for (BytesView rest = TextView(v.message); rest.size > 0; rest = rest.From(37))
+      pieces.Update(rest.First(37));
     EXPECT_EQ(Digest(pieces), v.digest);
   }
 }
 
 TEST(Sha256, CopyGoesOnOnItsOwn) {
   Sha256 stream;
-  stream.Update(View("ab"));
+  stream.Update(TextView("ab"));
   Sha256 copy = stream;
-  copy.Update(View("x"));
-  stream.Update(View("c"));
+  copy.Update(TextView("x"));
+  stream.Update(TextView("c"));
   EXPECT_EQ(Digest(stream), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 

@@ -13,9 +13,6 @@
 namespace foreflow::crypto {
 namespace {
 
-constexpr NoiseSuite kSuites[] = {NoiseSuite::kChaChaPolyBlake2s, NoiseSuite::kChaChaPolySha256,
-                                  NoiseSuite::kAesGcmBlake2s, NoiseSuite::kAesGcmSha256};
-
 // A sink that keeps nothing, so that what is counted is the endpoint's own.
 struct DeafSink : ChannelSink {
   void OnPacket(const ChannelAddress&, BytesView packet) override {

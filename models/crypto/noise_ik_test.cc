@@ -7,13 +7,11 @@
 #include <string>
 #include <vector>
 
+#include "models/crypto/test_channel.h"
 #include "models/crypto/test_vectors.h"
 
 namespace foreflow::crypto {
 namespace {
-
-constexpr NoiseSuite kSuites[] = {NoiseSuite::kChaChaPolyBlake2s, NoiseSuite::kChaChaPolySha256,
-                                  NoiseSuite::kAesGcmBlake2s, NoiseSuite::kAesGcmSha256};
 
 std::string Word(const std::string& name) { return VectorLines("noise_ik.txt", name).at(0).at(1); }
 SecretKey Secret(const std::string& name) { return SecretKey(ArrayFromHex<32>(Word(name))); }

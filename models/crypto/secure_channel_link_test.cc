@@ -15,8 +15,6 @@ namespace foreflow::crypto {
 namespace {
 
 using Message = std::vector<std::uint8_t>;
-constexpr NoiseSuite kSuites[] = {NoiseSuite::kChaChaPolyBlake2s, NoiseSuite::kChaChaPolySha256,
-                                  NoiseSuite::kAesGcmBlake2s, NoiseSuite::kAesGcmSha256};
 
 // Two ends in virtual time, and between them somebody who sees, keeps and changes all packets: drops, repeats
 // (at once or much later, from any address), delays and so reorders, truncates, lengthens, flips bits, puts

@@ -17,8 +17,6 @@ namespace foreflow::crypto {
 namespace {
 
 using Message = std::vector<std::uint8_t>;
-constexpr NoiseSuite kSuites[] = {NoiseSuite::kChaChaPolyBlake2s, NoiseSuite::kChaChaPolySha256,
-                                  NoiseSuite::kAesGcmBlake2s, NoiseSuite::kAesGcmSha256};
 constexpr Nanos kStart = Seconds(1'800'000'000);
 
 // Two ends that know each other. Key 2 is the greater public key or not; that must not matter.

@@ -11,6 +11,9 @@
 
 namespace foreflow::crypto {
 
+constexpr NoiseSuite kSuites[] = {NoiseSuite::kChaChaPolyBlake2s, NoiseSuite::kChaChaPolySha256,
+                                  NoiseSuite::kAesGcmBlake2s, NoiseSuite::kAesGcmSha256};
+
 inline SecretKey TestSecret(std::uint8_t which) {
   SecretKey key;
   for (std::size_t i = 0; i < SecretKey::size(); ++i)

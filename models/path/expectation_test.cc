@@ -34,7 +34,7 @@ rules::Rule Deny(std::uint32_t id, std::uint16_t port) {
   return rule;
 }
 
-PathConfig Config(Arm arm) {
+PathConfig ExpectationConfig(Arm arm) {
   PathConfig config;
   config.arm = arm;
   config.vms = 8;
@@ -67,7 +67,7 @@ TEST(Expectation, SaysWhereAVmTurnsNextAndWhen) {
   for (std::size_t i = 0; i < kPackets; ++i) {
     traffic.Udp(1, static_cast<std::uint8_t>(100 + i % 12), 40'000, 53, Micros(static_cast<int>(i) * 200));
   }
-  PacketPath path(Config(Arm::kPredictive), nullptr);
+  PacketPath path(ExpectationConfig(Arm::kPredictive), nullptr);
   for (const Arrival& arrival : traffic.arrivals()) Decide(path, arrival);
   std::array<Expectation, 16> expected;
   ASSERT_EQ(path.Expect(1, expected.data(), expected.size()),
@@ -90,7 +90,7 @@ TEST(Expectation, SaysWhereAVmTurnsNextAndWhen) {
   for (const flow::VmId vm : {flow::VmId{0}, flow::VmId{2}, flow::VmId{9}}) {
     EXPECT_EQ(path.Expect(vm, expected.data(), expected.size()), 0u) << vm;
   }
-  PacketPath reactive(Config(Arm::kReactive), nullptr);
+  PacketPath reactive(ExpectationConfig(Arm::kReactive), nullptr);
   for (const Arrival& arrival : traffic.arrivals()) Decide(reactive, arrival);
   EXPECT_EQ(reactive.Expect(1, expected.data(), expected.size()), 0u);
 }
@@ -101,7 +101,8 @@ TEST(Expectation, WhatIsToldIsThereBeforeItsFirstPacket) {
     Traffic traffic;
     traffic.Udp(3, 9, 40'000, port, Millis(1));
     const Arrival& arrival = traffic.arrivals()[0];
-    PacketPath told(Config(Arm::kPredictive), nullptr), untold(Config(Arm::kPredictive), nullptr);
+    PacketPath told(ExpectationConfig(Arm::kPredictive), nullptr),
+        untold(ExpectationConfig(Arm::kPredictive), nullptr);
     EXPECT_TRUE(told.TakeExpectation(Of(arrival), Micros(900)));
     EXPECT_FALSE(told.TakeExpectation(Of(arrival), Micros(900)));  // it is there
     const Verdict verdict = Decide(told, arrival);
@@ -120,7 +121,7 @@ TEST(Expectation, WhatCannotPayIsNotMadeReady) {
   Traffic traffic;
   traffic.Udp(3, 9, 40'000, 80, Millis(1));
   const Expectation likely = Of(traffic.arrivals()[0]);
-  PacketPath path(Config(Arm::kPredictive), nullptr);
+  PacketPath path(ExpectationConfig(Arm::kPredictive), nullptr);
   Expectation other = likely;
   other.confidence = 19'000;  // below config.minimum_confidence
   EXPECT_FALSE(path.TakeExpectation(other, Nanos()));
@@ -133,7 +134,7 @@ TEST(Expectation, WhatCannotPayIsNotMadeReady) {
     EXPECT_FALSE(path.TakeExpectation(other, Nanos())) << vm;
   }
   for (const Arm arm : {Arm::kOff, Arm::kReactive}) {
-    PacketPath blind(Config(arm), nullptr);
+    PacketPath blind(ExpectationConfig(arm), nullptr);
     EXPECT_FALSE(blind.TakeExpectation(likely, Nanos()));
   }
   EXPECT_EQ(path.counters().installs_predicted, 0u);
@@ -145,7 +146,7 @@ TEST(Expectation, WhatCannotPayIsNotMadeReady) {
 // The device takes no more of it than of its own host's predictions: the budget, and a quarter of the
 // entries.
 TEST(Expectation, IsBoundedAsPredictionsAre) {
-  PathConfig config = Config(Arm::kPredictive);
+  PathConfig config = ExpectationConfig(Arm::kPredictive);
   config.installs_per_second = 1000;
   Traffic traffic;
   constexpr std::uint16_t kEach = 30;
@@ -174,7 +175,7 @@ TEST(Expectation, IsBoundedAsPredictionsAre) {
 // Of what never comes, 32 are on credit, and as many wait to be proved meanwhile; then no more are written.
 // Once what is told comes true again, it is believed again.
 TEST(Expectation, WhatDoesNotComeTrueIsBelievedNoLonger) {
-  PathConfig config = Config(Arm::kPredictive);
+  PathConfig config = ExpectationConfig(Arm::kPredictive);
   config.peers_per_vm = 4000;
   PacketPath path(config, nullptr);
   Nanos now;
@@ -221,7 +222,7 @@ Expectation StreamOf(const Arrival& arrival) {
 
 // Packets 1 ms apart of one VM, then of another, whose streams had been told before they came.
 TEST(Expectation, AToldTypeChoosesTheQueueOnceToldTypesHaveComeTrue) {
-  PathConfig config = Config(Arm::kPredictive);
+  PathConfig config = ExpectationConfig(Arm::kPredictive);
   config.tag_rules = {StreamsAhead()};
   Traffic traffic;
   constexpr std::size_t kEach = 400;
@@ -261,7 +262,7 @@ TEST(Expectation, AToldTypeChoosesTheQueueOnceToldTypesHaveComeTrue) {
 TEST(Expectation, AFalseTypeCostsWhatItsGovernorAllows) {
   for (const bool was_true : {false, true}) {
     SCOPED_TRACE(was_true);
-    PathConfig config = Config(Arm::kPredictive);
+    PathConfig config = ExpectationConfig(Arm::kPredictive);
     config.tag_rules = {StreamsAhead()};
     PacketPath path(config, nullptr);
     Nanos now;
@@ -337,7 +338,7 @@ TEST(Expectation, NeverChangesWhatIsPermitted) {
   for (const std::uint64_t seed : {41u, 42u, 43u}) {
     SCOPED_TRACE(seed);
     std::mt19937_64 random(seed);
-    PathConfig config = Config(Arm::kPredictive);
+    PathConfig config = ExpectationConfig(Arm::kPredictive);
     config.flow_entries = 24;
     config.install_latency = Nanos(10);
     PacketPath path(config, nullptr);

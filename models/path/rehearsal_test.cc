@@ -51,24 +51,24 @@ TEST(Rehearsal, ShutsWhenTheDeviceDoesWorseThanItsReactiveTwin) {
 // Three times as many entries in turn as there is room for.
 TEST(Rehearsal, OfALargeDeviceASampleTellsTheSame) {
   constexpr std::size_t kCapacity = 8192;
-  constexpr int kEntries = 3 * kCapacity;
+  constexpr int kInTurn = 3 * kCapacity;
   for (const bool is_announced : {true, false}) {
     Rehearsal rehearsal(kCapacity, Micros(1));
     Work work;
     int rehearsed = 0;
-    for (int i = 0; i < 10 * kEntries; ++i) {
+    for (int i = 0; i < 10 * kInTurn; ++i) {
       const Nanos now = Micros(10 * i);
-      const rules::EntryKey entry = Entry(static_cast<std::uint16_t>(i % kEntries));
+      const rules::EntryKey entry = Entry(static_cast<std::uint16_t>(i % kInTurn));
       const std::uint64_t hash = rehearsal.HashOf(entry);
       rehearsed += rehearsal.Rehearses(hash) ? 1 : 0;
       rehearsal.See(entry, hash, rules::RuleChanges(), now, work);
       rehearsal.SeePunt(hash);
-      const int next = is_announced ? (i + 1) % kEntries : kEntries + i % kEntries;
+      const int next = is_announced ? (i + 1) % kInTurn : kInTurn + i % kInTurn;
       const rules::EntryKey predicted = Entry(static_cast<std::uint16_t>(next));
       rehearsal.Predict(predicted, rehearsal.HashOf(predicted), rules::RuleChanges(), now, work);
     }
     EXPECT_EQ(rehearsal.AllowsPredictions(), is_announced);
-    EXPECT_NEAR(rehearsed, 10 * kEntries / 8, 10 * kEntries / 80);
+    EXPECT_NEAR(rehearsed, 10 * kInTurn / 8, 10 * kInTurn / 80);
   }
 }
 

@@ -15,7 +15,7 @@
 namespace foreflow::path {
 namespace {
 
-PathConfig Config(Arm arm) {
+PathConfig RuleSetConfig(Arm arm) {
   PathConfig config;
   config.arm = arm;
   config.vms = rules::RuleDice::kVms;
@@ -29,7 +29,7 @@ TEST(RuleSet, EveryPacketIsDecidedByTheRulesInUseThen) {
     const std::uint64_t seed = 11 + static_cast<std::uint64_t>(arm);
     SCOPED_TRACE("seed " + std::to_string(seed));
     rules::RuleDice dice(seed);
-    PathConfig config = Config(arm);
+    PathConfig config = RuleSetConfig(arm);
     config.rules = rules::WithoutMeters(dice.Rules(40));
     PacketPath path(config, nullptr);
     std::vector<flow::FlowKey> keys;
@@ -97,7 +97,7 @@ TEST(RuleSet, ADeviceThatHoldsAllRulesSendsTheirTrapsAloneToTheHost) {
   const std::uint64_t seed = 21;
   SCOPED_TRACE("seed " + std::to_string(seed));
   rules::RuleDice dice(seed);
-  PathConfig config = Config(Arm::kReactive);
+  PathConfig config = RuleSetConfig(Arm::kReactive);
   config.flow_entries = 0;
   config.holds_rules = true;
   config.lanes = 2;

@@ -103,7 +103,7 @@ std::vector<rules::Rule> RulesFor(std::uint8_t services) {
 }
 
 // Services in a fixed round, each for three packets.
-Traffic RoundRobin(std::size_t visits, std::uint8_t services) {
+Traffic ServicesInTurn(std::size_t visits, std::uint8_t services) {
   Traffic traffic;
   for (std::size_t i = 0; i < 3 * visits; ++i) {
     traffic.Udp(1, static_cast<std::uint8_t>(100 + i / 3 % services), 40000, 53,
@@ -148,12 +148,12 @@ TEST(RuleTier, PredictedRulesAreThereBeforeTheirPackets) {
   constexpr std::size_t kVisits = 4000;
   PathConfig config = Config(Arm::kReactive, Residency::kLru, 16, 0);
   config.rules = RulesFor(40);
-  const std::uint64_t reactive = Punts(config, RoundRobin(kVisits, 40));
+  const std::uint64_t reactive = Punts(config, ServicesInTurn(kVisits, 40));
   EXPECT_EQ(reactive, kVisits);  // LRU's worst case: the first packet of every visit
   config.arm = Arm::kPredictive;
-  const std::uint64_t predictive = Punts(config, RoundRobin(kVisits, 40));
+  const std::uint64_t predictive = Punts(config, ServicesInTurn(kVisits, 40));
   config.arm = Arm::kOracle;
-  const std::uint64_t oracle = Punts(config, RoundRobin(kVisits, 40));
+  const std::uint64_t oracle = Punts(config, ServicesInTurn(kVisits, 40));
   EXPECT_LT(oracle, 10u);
   EXPECT_LT(predictive, kVisits / 5);
 }
@@ -177,7 +177,7 @@ TEST(RuleTier, ABurstOfOneGivesTheSame) {
   for (const Residency residency : kReactive) {
     PathConfig config = Config(Arm::kPredictive, residency, 16, 3);
     config.rules = RulesFor(40);
-    EXPECT_EQ(Punts(config, RoundRobin(1000, 40), 1), Punts(config, RoundRobin(1000, 40)));
+    EXPECT_EQ(Punts(config, ServicesInTurn(1000, 40), 1), Punts(config, ServicesInTurn(1000, 40)));
   }
 }
 
@@ -201,7 +201,7 @@ TEST(RuleTier, StaticNeedsToKnowTheInput) {
   config.rules = RulesFor(40);
   EXPECT_THROW(PacketPath(config, nullptr), Refusal);
   // Sixteen of forty, for ever.
-  EXPECT_EQ(Punts(config, RoundRobin(4000, 40)), 3 * 4000u * 24 / 40);
+  EXPECT_EQ(Punts(config, ServicesInTurn(4000, 40)), 3 * 4000u * 24 / 40);
 }
 
 TEST(RuleTier, ADeviceHoldsSomething) {
@@ -213,7 +213,7 @@ TEST(RuleTier, AVmWritesWithinItsBudget) {
   PathConfig config = Config(Arm::kReactive, Residency::kLru, 16, 0);
   config.rules = RulesFor(40);
   config.vm_installs_per_second = 1000;
-  Traffic traffic = RoundRobin(4000, 40);
+  Traffic traffic = ServicesInTurn(4000, 40);
   PacketPath path(config, nullptr);
   Verdict verdict;
   StageWork work;

@@ -13,12 +13,12 @@
 namespace foreflow::predict {
 namespace {
 
-constexpr std::uint64_t kSeed = 41;
+constexpr std::uint64_t kAutomatonSeed = 41;
 
 TEST(Automaton, WalksItsTable) {
-  SCOPED_TRACE(kSeed);
-  std::mt19937_64 random(kSeed);
-  const Model model = MakeModel({ModelKind::kAutomaton, {500}, 64, 0, {7, 3}, {4}}, kSeed);
+  SCOPED_TRACE(kAutomatonSeed);
+  std::mt19937_64 random(kAutomatonSeed);
+  const Model model = MakeModel({ModelKind::kAutomaton, {500}, 64, 0, {7, 3}, {4}}, kAutomatonSeed);
   const Automaton automaton(model);
   EXPECT_EQ(automaton.states(), 500u);
   EXPECT_EQ(automaton.state_bytes(), 2u);
@@ -60,10 +60,10 @@ TEST(Automaton, WalksItsTable) {
 }
 
 TEST(Automaton, ReadsInputsAsCodes) {
-  SCOPED_TRACE(kSeed);
-  std::mt19937_64 random(kSeed);
+  SCOPED_TRACE(kAutomatonSeed);
+  std::mt19937_64 random(kAutomatonSeed);
   // Of three inputs the second is not looked at.
-  const Model model = MakeModel({ModelKind::kAutomaton, {50, 9, 3, 0, 2}, 4, 3, {7}, {}}, kSeed);
+  const Model model = MakeModel({ModelKind::kAutomaton, {50, 9, 3, 0, 2}, 4, 3, {7}, {}}, kAutomatonSeed);
   const Automaton automaton(model);
   const std::vector<float>& edge = model.tensor("edge");
   EXPECT_EQ(automaton.states(), 50u);

@@ -21,7 +21,7 @@ constexpr std::uint8_t kUdp = 17;
 constexpr std::uint8_t kIcmp = 1;
 constexpr std::uint8_t kSyn = 0x02;
 constexpr std::uint8_t kSynAck = 0x12;
-constexpr std::uint8_t kAck = 0x10;
+constexpr std::uint8_t kAckFlag = 0x10;
 
 // A host with one address, behind one virtual port.
 struct Host {
@@ -63,7 +63,9 @@ Sentence Say(const Host& from, const Host& to, std::uint8_t protocol, Nanos time
   sentence.packet.wire_bytes = 60;
   return sentence;
 }
-Sentence Tcp(const Host& from, const Host& to, Nanos time) { return Say(from, to, kTcp, time).Flags(kAck); }
+Sentence Tcp(const Host& from, const Host& to, Nanos time) {
+  return Say(from, to, kTcp, time).Flags(kAckFlag);
+}
 Sentence Udp(const Host& from, const Host& to, Nanos time) { return Say(from, to, kUdp, time); }
 
 using Types = std::vector<PacketType>;
@@ -103,7 +105,7 @@ constexpr PacketType kRequest = PacketType::kRequest;
 constexpr PacketType kResponse = PacketType::kResponse;
 constexpr PacketType kBulk = PacketType::kBulk;
 constexpr PacketType kStream = PacketType::kStream;
-constexpr PacketType kGroup = PacketType::kGroup;
+constexpr PacketType kGroupType = PacketType::kGroup;
 constexpr PacketType kIdleBurst = PacketType::kIdleBurst;
 
 TEST(Labeler, HandshakeQuestionAnswer) {
@@ -201,7 +203,7 @@ TEST(Labeler, StreamIsOneWayAndSteady) {
 TEST(Labeler, GroupsComeFirst) {
   std::vector<Sentence> packets;
   for (int i = 0; i < 20; ++i) packets.push_back(Udp(kClient, kServer, Millis(i)).Payload(1400).ToGroup());
-  EXPECT_EQ(LabelsOf(packets), Repeat(20, kGroup));
+  EXPECT_EQ(LabelsOf(packets), Repeat(20, kGroupType));
 }
 
 TEST(Labeler, IdleBurstIsTheFirstOfMany) {
@@ -321,7 +323,7 @@ class Reference {
   }
 
   PacketType TypeOf(std::size_t p) const {
-    if (packets_[p].is_group_addressed) return kGroup;
+    if (packets_[p].is_group_addressed) return kGroupType;
     if (FollowsIdle(p) && Burst(p) >= 8) return kIdleBurst;
     if (!CarriesData(packets_[p])) return kControl;
     std::uint64_t bytes = 0;
@@ -382,7 +384,7 @@ class Reference {
       if ((!same && !Reversed(i, p)) || packets_[i].is_group_addressed) continue;
       const std::uint8_t flags = packets_[i].tcp_flags;
       if (packets_[i].key.ip_protocol == kTcp && (flags & kSyn) != 0) {
-        same_as_p = same == ((flags & kAck) == 0);
+        same_as_p = same == ((flags & kAckFlag) == 0);
         shaken = true;
       } else if (IsData(i) && !shaken) {
         bool silent = true;
@@ -421,7 +423,8 @@ PacketSummary Draw(const std::function<std::uint32_t(std::uint32_t)>& below, Nan
   const Host& to = hosts[below(3)];
   const std::array<std::uint8_t, 4> protocols = {kTcp, kTcp, kUdp, kIcmp};
   const std::array<std::uint32_t, 6> payloads = {0, 1, 511, 512, 1400, 9000};
-  const std::array<std::uint8_t, 8> flags = {kAck, kAck, kAck, kAck, kAck, 0x14, kSyn, kSynAck};
+  const std::array<std::uint8_t, 8> flags = {kAckFlag, kAckFlag, kAckFlag, kAckFlag,
+                                             kAckFlag, 0x14,     kSyn,     kSynAck};
   Sentence sentence = Say(from, to, protocols[below(4)], now)
                           .Payload(payloads[below(below(2) == 0 ? 6 : 3)])
                           .Flags(flags[below(8)]);

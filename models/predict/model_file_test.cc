@@ -18,7 +18,7 @@ namespace {
 using ::testing::HasSubstr;
 using Bytes = std::vector<std::uint8_t>;
 
-constexpr std::uint64_t kSeed = 11;
+constexpr std::uint64_t kModelSeed = 11;
 constexpr std::size_t kBodyAt = 20;
 constexpr std::size_t kDigestBytes = 32;
 
@@ -54,7 +54,7 @@ Bytes Resealed(Bytes file) {
 }
 
 TEST(ModelFile, HoldsEveryKind) {
-  for (const Model& model : OneOfEachKind(kSeed)) {
+  for (const Model& model : OneOfEachKind(kModelSeed)) {
     SCOPED_TRACE(Name(model.kind));
     const Bytes file = SerialiseModel(model);
     EXPECT_EQ(SerialiseModel(model), file);
@@ -95,7 +95,7 @@ TEST(ModelFile, HoldsEveryKind) {
 
 // The layout in the header, read by hand: a change of it must come with another version.
 TEST(ModelFile, IsLaidOutAsDocumented) {
-  const Bytes file = SerialiseModel(MakeModel({ModelKind::kAutomaton, {2}, 1, 0, {2}, {}}, kSeed));
+  const Bytes file = SerialiseModel(MakeModel({ModelKind::kAutomaton, {2}, 1, 0, {2}, {}}, kModelSeed));
   Bytes start = {'f', 'f', 'm', 'o', 'd', 'e', 'l', '\n', 1, 0, 0, 0};
   EXPECT_TRUE(std::equal(start.begin(), start.end(), file.begin()));
   const Bytes body = {9, 0, 'n', 'e', 'x', 't', '-', 't', 'y', 'p', 'e', 3,  // task, kind
@@ -106,7 +106,7 @@ TEST(ModelFile, IsLaidOutAsDocumented) {
 }
 
 TEST(ModelFile, RefusesWhatIsNoIntactFile) {
-  const Bytes good = SerialiseModel(MakeModel({}, kSeed));
+  const Bytes good = SerialiseModel(MakeModel({}, kModelSeed));
   EXPECT_THAT(RefusalOf(Bytes{}), HasSubstr("x.model: is no model file"));
   Bytes bad = good;
   bad[0] = 'g';
@@ -132,7 +132,7 @@ TEST(ModelFile, RefusesWhatIsNoIntactFile) {
 
 // A body cut at every place, with length and digest of the shorter body: no place is read past the end.
 TEST(ModelFile, RefusesABodyThatEndsEarly) {
-  const Bytes good = SerialiseModel(MakeModel({ModelKind::kTrees, {2, 2}, 3, 2, {3}, {2}}, kSeed));
+  const Bytes good = SerialiseModel(MakeModel({ModelKind::kTrees, {2, 2}, 3, 2, {3}, {2}}, kModelSeed));
   const std::size_t body = good.size() - kBodyAt - kDigestBytes;
   for (std::size_t kept = 0; kept < body; ++kept) {
     Bytes cut(good.begin(), good.begin() + static_cast<std::ptrdiff_t>(kBodyAt + kept));
@@ -146,7 +146,7 @@ TEST(ModelFile, RefusesABodyThatEndsEarly) {
 
 // A shape in the file that promises gigabytes is refused before room is made for it.
 TEST(ModelFile, RefusesForgedSizes) {
-  const Bytes good = SerialiseModel(MakeModel({}, kSeed));
+  const Bytes good = SerialiseModel(MakeModel({}, kModelSeed));
   const std::string name = "embedding";
   const auto at = std::search(good.begin(), good.end(), name.begin(), name.end());
   ASSERT_NE(at, good.end());
@@ -233,7 +233,7 @@ TEST(ModelFile, RefusesWhatTheTableDoesNotAllow) {
        "depth of the trees is 9, allowed: 1..8"},
   };
   for (const Case& test : cases) {
-    Model model = MakeModel(test.sizes, kSeed);
+    Model model = MakeModel(test.sizes, kModelSeed);
     ASSERT_EQ(RefusalOf(model), "accepted");
     test.change(model);
     EXPECT_THAT(RefusalOf(model), HasSubstr(test.sentence));
@@ -241,7 +241,7 @@ TEST(ModelFile, RefusesWhatTheTableDoesNotAllow) {
 }
 
 TEST(ModelFile, RefusesAnotherUse) {
-  const Model model = MakeModel({}, kSeed);
+  const Model model = MakeModel({}, kModelSeed);
   RequireUse(model, "x.model", "next-type", 1);
   EXPECT_THROW(RequireUse(model, "x.model", "flow-size", 1), Refusal);
   EXPECT_THROW(RequireUse(model, "x.model", "next-type", 2), Refusal);

@@ -14,12 +14,12 @@
 namespace foreflow::predict {
 namespace {
 
-constexpr std::uint64_t kSeed = 23;
+constexpr std::uint64_t kNetworkSeed = 23;
 
 // PyTorch's equations in double, a product at a time, from the tensors of the file.
-class Reference {
+class ScalarReference {
  public:
-  explicit Reference(const Model& model) : model_(model), state_(2 * model.hidden[0]) {}
+  explicit ScalarReference(const Model& model) : model_(model), state_(2 * model.hidden[0]) {}
 
   std::vector<double> Step(std::uint8_t symbol, const float* inputs) {
     const std::size_t hidden = model_.hidden[0];
@@ -136,8 +136,8 @@ struct Traffic {
 };
 
 TEST(Network, ComputesPyTorchsEquations) {
-  SCOPED_TRACE(kSeed);
-  std::mt19937_64 random(kSeed);
+  SCOPED_TRACE(kNetworkSeed);
+  std::mt19937_64 random(kNetworkSeed);
   for (const RandomModel& shape : Shapes()) {
     SCOPED_TRACE(std::string(Name(shape.kind)) + " " + std::to_string(shape.hidden[0]));
     const Model model = MakeModel(shape, random());
@@ -146,7 +146,7 @@ TEST(Network, ComputesPyTorchsEquations) {
     Traffic traffic(network, kSequences, 300, random);
     Work work;
     network.Step(traffic.steps.data(), traffic.steps.size(), work);
-    std::vector<Reference> reference(kSequences, Reference(model));
+    std::vector<ScalarReference> reference(kSequences, ScalarReference(model));
     double largest = 0;
     for (std::size_t i = 0; i < traffic.steps.size(); ++i) {
       const std::vector<double> expected =
@@ -169,8 +169,8 @@ std::vector<std::uint32_t> BitsOf(const std::vector<float>& values) {
 
 // Wild weights too, which saturate every gate.
 TEST(Network, EveryInstructionSetGivesTheSameBits) {
-  SCOPED_TRACE(kSeed);
-  std::mt19937_64 random(kSeed);
+  SCOPED_TRACE(kNetworkSeed);
+  std::mt19937_64 random(kNetworkSeed);
   const std::vector<InstructionSet> sets = UsableSets();
   if (sets.size() == 1) GTEST_SKIP() << "this processor has no vectors to compare with";
   for (const float scale : {0.3f, 3.0f, 1000.0f}) {
@@ -201,8 +201,8 @@ TEST(Network, EveryInstructionSetGivesTheSameBits) {
 
 // Who else is in a batch, and how large it is, changes nothing; nor does leaving outputs out.
 TEST(Network, AStepDoesNotDependOnItsBatch) {
-  SCOPED_TRACE(kSeed);
-  std::mt19937_64 random(kSeed);
+  SCOPED_TRACE(kNetworkSeed);
+  std::mt19937_64 random(kNetworkSeed);
   for (const RandomModel& shape : Shapes()) {
     SCOPED_TRACE(std::string(Name(shape.kind)) + " " + std::to_string(shape.hidden[0]));
     const Model model = MakeModel(shape, random());
@@ -243,8 +243,8 @@ TEST(Network, AStepDoesNotDependOnItsBatch) {
 }
 
 TEST(Network, AStateIsSavedAndRestoredAsBytes) {
-  SCOPED_TRACE(kSeed);
-  std::mt19937_64 random(kSeed);
+  SCOPED_TRACE(kNetworkSeed);
+  std::mt19937_64 random(kNetworkSeed);
   for (const ModelKind kind : {ModelKind::kGru, ModelKind::kLstm}) {
     const Network network(MakeModel({kind, {32}, 64, 2, {7}, {}}, random()), WidestUsable());
     EXPECT_EQ(network.state_bytes(), kind == ModelKind::kGru ? 128u : 256u);
@@ -264,8 +264,8 @@ TEST(Network, AStateIsSavedAndRestoredAsBytes) {
 }
 
 TEST(Network, CountsItsWork) {
-  const Network gru(MakeModel({ModelKind::kGru, {32}, 64, 2, {7}, {}}, kSeed), WidestUsable());
-  std::mt19937_64 random(kSeed);
+  const Network gru(MakeModel({ModelKind::kGru, {32}, 64, 2, {7}, {}}, kNetworkSeed), WidestUsable());
+  std::mt19937_64 random(kNetworkSeed);
   Traffic traffic(gru, 5, 10, random);
   traffic.steps[3].output = nullptr;
   Work work;

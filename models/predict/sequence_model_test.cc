@@ -12,7 +12,7 @@
 namespace foreflow::predict {
 namespace {
 
-constexpr std::uint64_t kSeed = 31;
+constexpr std::uint64_t kSequenceSeed = 31;
 
 // What this build computes itself, as the golden outputs.
 void Regild(Model& model) {
@@ -29,8 +29,8 @@ void Regild(Model& model) {
 }
 
 TEST(SequenceModel, GoldenOutputsAreChecked) {
-  SCOPED_TRACE(kSeed);
-  for (Model model : OneOfEachKind(kSeed)) {
+  SCOPED_TRACE(kSequenceSeed);
+  for (Model model : OneOfEachKind(kSequenceSeed)) {
     SCOPED_TRACE(Name(model.kind));
     EXPECT_THROW(RequireGoldens(model, "x.model"), Refusal) << "random numbers are no outputs";
     Regild(model);
@@ -64,7 +64,7 @@ TEST(SequenceModel, NamesItsInstructionSets) {
 }
 
 TEST(SequenceModel, TheReadmesExample) {
-  Model written = OneOfEachKind(kSeed)[0];
+  Model written = OneOfEachKind(kSequenceSeed)[0];
   Regild(written);
   const std::vector<std::uint8_t> file = SerialiseModel(written);
   const BytesView bytes{file.data(), file.size()};

@@ -14,8 +14,8 @@
 namespace foreflow::predict {
 namespace {
 
-struct Sender {
-  explicit Sender(std::size_t contexts) : successions(contexts) {}
+struct SuccessionSender {
+  explicit SuccessionSender(std::size_t contexts) : successions(contexts) {}
   void See(std::uint32_t symbol) { successions.See(symbol, odds, work); }
   std::vector<Successions::Next> Predict() const {
     std::vector<Successions::Next> next(Successions::kMost);
@@ -29,7 +29,7 @@ struct Sender {
 };
 
 TEST(Successions, TwoSymbolsTellApartWhatOneDoesNot) {
-  Sender sender(64);
+  SuccessionSender sender(64);
   // 1 5 2 and 3 5 4: after 5 it depends on what was before.
   for (int i = 0; i < 40; ++i) {
     for (const std::uint32_t symbol : {1u, 5u, 2u, 3u, 5u, 4u}) sender.See(symbol);
@@ -54,7 +54,7 @@ TEST(Successions, ConfidencesAreHowOftenTheyComeTrue) {
   constexpr std::uint64_t kSeed = 11;
   SCOPED_TRACE("seed 11");
   std::mt19937_64 random(kSeed);
-  Sender sender(4096);
+  SuccessionSender sender(4096);
   // Each symbol of 40 is followed by one of two, of its own, by 2 to 1, or now and then by any.
   std::vector<std::pair<std::uint32_t, std::uint32_t>> law(40);
   for (auto& [often, seldom] : law) {
@@ -88,7 +88,7 @@ TEST(Successions, ConfidencesAreHowOftenTheyComeTrue) {
 }
 
 TEST(Successions, MemoryIsBoundedAndWhatIsInUseStays) {
-  Sender sender(256);
+  SuccessionSender sender(256);
   const std::size_t bytes = sender.successions.bytes();
   std::uint32_t fresh = 1000;
   for (int i = 0; i < 3000; ++i) {
@@ -103,7 +103,7 @@ TEST(Successions, MemoryIsBoundedAndWhatIsInUseStays) {
 }
 
 TEST(Successions, NothingIsKnownBeforeASymbolAndAnySymbolIsTaken) {
-  Sender sender(1);
+  SuccessionSender sender(1);
   EXPECT_TRUE(sender.Predict().empty());
   sender.See(0xffffffff);
   EXPECT_TRUE(sender.Predict().empty());

@@ -14,7 +14,7 @@
 namespace foreflow::predict {
 namespace {
 
-constexpr std::uint64_t kSeed = 43;
+constexpr std::uint64_t kTreeSeed = 43;
 
 // The leaf below node `node`, by comparing and calling again.
 double Walk(const Model& model, std::size_t tree, std::size_t node, const std::vector<float>& value) {
@@ -26,8 +26,8 @@ double Walk(const Model& model, std::size_t tree, std::size_t node, const std::v
 }
 
 TEST(TreeEnsemble, AgreesWithARecursiveWalk) {
-  SCOPED_TRACE(kSeed);
-  std::mt19937_64 random(kSeed);
+  SCOPED_TRACE(kTreeSeed);
+  std::mt19937_64 random(kTreeSeed);
   std::normal_distribution<float> number(0, 0.6f);
   for (const auto& hidden :
        std::vector<std::vector<std::uint32_t>>{{1, 1}, {6, 3}, {16, 5}, {61, 6}, {9, 8}}) {

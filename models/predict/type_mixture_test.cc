@@ -22,7 +22,7 @@ Reading Saying(PacketType type, std::uint32_t share) {
   return reading;
 }
 
-Context AnyContext(Rng& rng) {
+Context AnyMixtureContext(Rng& rng) {
   Context context;
   for (Symbol& symbol : context.symbol) symbol = static_cast<Symbol>(rng.Below(4));
   context.length = 3;
@@ -88,7 +88,7 @@ TEST(TypeMixture, SaysAndLearnsWhatTheRuleSays) {
     constexpr std::uint64_t kPackets = 4000, kLate = 20;
     for (std::uint64_t packet = 0; packet < kPackets; ++packet) {
       Open now;
-      now.context = AnyContext(rng);
+      now.context = AnyMixtureContext(rng);
       now.truth = static_cast<PacketType>(rng.Below(2) == 0
                                               ? (now.context.symbol[0] + now.context.symbol[1]) % kPacketTypes
                                               : rng.Below(kPacketTypes));
@@ -132,7 +132,7 @@ TEST(TypeMixture, AsksSeldomWhereTheModelsAreSureAndRight) {
   Rng rng(1, "type_mixture_test.sure");
   Work predicting, learning;
   for (std::uint64_t packet = 0; packet < 3200; ++packet) {
-    const Context context = AnyContext(rng);
+    const Context context = AnyMixtureContext(rng);
     TypeGuess guess;
     mixture.Predict(Saying(PacketType::kBulk, 65400), context, untempered, guess, predicting);
     EXPECT_EQ(guess.Predicted(), Tier::kTable);
@@ -151,7 +151,7 @@ TEST(TypeMixture, ModelsThatMisleadLoseTheirWeight) {
   Work work;
   TypeGuess guess;
   for (std::uint64_t packet = 0; packet < 400; ++packet) {
-    const Context context = AnyContext(rng);
+    const Context context = AnyMixtureContext(rng);
     const Prediction prediction =
         mixture.Predict(Saying(PacketType::kBulk, 65400), context, untempered, guess, work);
     if (packet >= 100) {
@@ -176,7 +176,7 @@ TEST(TypeMixture, AnAlarmForgetsWhatNoLongerHolds) {
   const auto play = [&](int packets, unsigned renamed) {
     right = 0;
     for (int i = 0; i < packets; ++i, ++packet) {
-      const Context context = AnyContext(rng);
+      const Context context = AnyMixtureContext(rng);
       const auto known = static_cast<PacketType>(context.symbol[0]);
       const auto truth = static_cast<PacketType>((context.symbol[0] + renamed) % kPacketTypes);
       TypeGuess guess;

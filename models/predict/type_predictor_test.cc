@@ -18,7 +18,7 @@ constexpr int kScored = 200'000;
 // Five standard deviations of an accuracy over kScored outcomes, were they independent.
 constexpr double kNoise = 5 * 0.5 / 447.2;
 
-struct Score {
+struct RunScore {
   double accuracy = 0;
   double log_loss = 0;  // bits
   double confidence = 0;
@@ -34,7 +34,7 @@ struct Score {
 // Plays a sequence of types to a predictor. Its symbols are the types before: what it sees of packet t are
 // the types of t - 1, t - 2 and t - 3. Labels come `delay` packets late.
 template <typename NextType>
-Score Play(PredictorKind kind, NextType next, std::size_t delay = 0) {
+RunScore Play(PredictorKind kind, NextType next, std::size_t delay = 0) {
   const std::unique_ptr<TypePredictor> predictor = MakeTypePredictor(kind);
   struct Open {
     Context context;
@@ -43,7 +43,7 @@ Score Play(PredictorKind kind, NextType next, std::size_t delay = 0) {
   std::deque<Open> open;
   Context context;
   Work work;
-  Score score;
+  RunScore score;
   for (int i = 0; i < kWarmUp + kScored; ++i) {
     const PacketType truth = next();
     const Prediction prediction = predictor->Predict(context, work);
@@ -53,7 +53,7 @@ Score Play(PredictorKind kind, NextType next, std::size_t delay = 0) {
       score.accuracy += hit;
       score.confidence += confidence;
       score.log_loss -= std::log2((prediction.probability[static_cast<std::size_t>(truth)] + 0.5) / 65536.0);
-      Score::Bin& bin = score.bin[std::min<std::size_t>(prediction.confidence / 6554u, 9)];
+      RunScore::Bin& bin = score.bin[std::min<std::size_t>(prediction.confidence / 6554u, 9)];
       bin.hits += hit;
       bin.expected += confidence;
       bin.variance += confidence * (1 - confidence);
@@ -75,7 +75,7 @@ Score Play(PredictorKind kind, NextType next, std::size_t delay = 0) {
   return score;
 }
 
-Score PlaySource(PredictorKind kind, std::size_t order, std::uint64_t seed, std::size_t delay = 0) {
+RunScore PlaySource(PredictorKind kind, std::size_t order, std::uint64_t seed, std::size_t delay = 0) {
   KnownSource source(order, seed);
   return Play(
       kind, [&] { return source.Next(); }, delay);
@@ -91,7 +91,7 @@ TEST(TypePredictor, ReachesTheCeilingOfAFirstOrderSource) {
     const double ceiling = source.Ceiling(1);
     for (const PredictorKind kind :
          {PredictorKind::kMarkov1, PredictorKind::kMarkov2, PredictorKind::kMarkov3}) {
-      const Score score = PlaySource(kind, 1, seed);
+      const RunScore score = PlaySource(kind, 1, seed);
       EXPECT_LE(score.accuracy, ceiling + kNoise);
       EXPECT_GE(score.accuracy, ceiling - kEstimation - kNoise);
       EXPECT_GE(score.log_loss, source.EntropyRate() - 0.02);
@@ -107,10 +107,10 @@ TEST(TypePredictor, ReachesTheCeilingOfASecondOrderSource) {
   for (std::uint64_t seed = 1; seed <= 4; ++seed) {
     SCOPED_TRACE(seed);
     const KnownSource source(2, seed);
-    const Score first = PlaySource(PredictorKind::kMarkov1, 2, seed);
+    const RunScore first = PlaySource(PredictorKind::kMarkov1, 2, seed);
     EXPECT_NEAR(first.accuracy, source.Ceiling(1), kEstimation + kNoise);
     for (const PredictorKind kind : {PredictorKind::kMarkov2, PredictorKind::kMarkov3}) {
-      const Score score = PlaySource(kind, 2, seed);
+      const RunScore score = PlaySource(kind, 2, seed);
       EXPECT_LE(score.accuracy, source.Ceiling(2) + kNoise);
       EXPECT_GE(score.accuracy, source.Ceiling(2) - kEstimation - kNoise);
       EXPECT_LE(score.log_loss, source.EntropyRate() + 0.15);
@@ -121,7 +121,7 @@ TEST(TypePredictor, ReachesTheCeilingOfASecondOrderSource) {
 
 TEST(TypePredictor, LearnsFromLateLabels) {
   const KnownSource source(1, 9);
-  const Score score = PlaySource(PredictorKind::kMarkov2, 1, 9, 1000);
+  const RunScore score = PlaySource(PredictorKind::kMarkov2, 1, 9, 1000);
   EXPECT_NEAR(score.accuracy, source.Ceiling(1), kEstimation + kNoise);
 }
 
@@ -131,7 +131,7 @@ TEST(TypePredictor, GainsNothingOnAMemorylessSource) {
     const double ceiling = KnownSource(0, seed).Ceiling(0);
     for (const PredictorKind kind : {PredictorKind::kMajority, PredictorKind::kMarkov1,
                                      PredictorKind::kMarkov2, PredictorKind::kMarkov3}) {
-      const Score score = PlaySource(kind, 0, seed);
+      const RunScore score = PlaySource(kind, 0, seed);
       EXPECT_LE(score.accuracy, ceiling + kNoise);
       EXPECT_GE(score.accuracy, ceiling - kEstimation - kNoise);
     }
@@ -167,9 +167,9 @@ TEST(TypePredictor, ConfidenceIsReliable) {
          {PredictorKind::kPersistence, PredictorKind::kMajority, PredictorKind::kMarkov1,
           PredictorKind::kMarkov2, PredictorKind::kMarkov3}) {
       SCOPED_TRACE(::testing::Message() << "seed " << seed << " kind " << static_cast<int>(kind));
-      const Score score = PlaySource(kind, 2, seed);
+      const RunScore score = PlaySource(kind, 2, seed);
       EXPECT_NEAR(score.confidence, score.accuracy, 0.02 + kNoise);
-      for (const Score::Bin& bin : score.bin) {
+      for (const RunScore::Bin& bin : score.bin) {
         if (bin.count < 1000) continue;
         // Binomial, and as much as estimates from some 190 observations wander (2 standard deviations).
         const double slack = 5 * std::sqrt(bin.variance) / bin.count + 0.07;

@@ -19,7 +19,7 @@ namespace {
 using ::testing::HasSubstr;
 
 constexpr std::uint8_t kArp = 1;
-constexpr std::uint8_t kIpv4 = 2;
+constexpr std::uint8_t kL3Ipv4 = 2;
 constexpr std::uint8_t kIpv6 = 3;
 
 Decision Classify(const RuleTable& table, const flow::FlowKey& key, wire::VlanKey vlan = wire::kNoVlan) {
@@ -35,7 +35,7 @@ EntryKey EntryOf(const RuleTable& table, const flow::FlowKey& key, wire::VlanKey
 flow::FlowKey Ipv4Key(std::array<std::uint8_t, 4> from, std::array<std::uint8_t, 4> to,
                       std::uint16_t to_port) {
   flow::FlowKey key;
-  key.l3 = kIpv4;
+  key.l3 = kL3Ipv4;
   key.ip_protocol = 6;
   key.vm = 1;
   std::copy(from.begin(), from.end(), key.source_address.begin());
@@ -143,7 +143,7 @@ TEST(RuleTable, PortsShareAClassWhereTheSameRangesHoldThemWithoutAGap) {
 
 TEST(RuleTable, OneEntryServesAllClientPortsOfAService) {
   Rule web = Forward(1, 0);
-  web.l3 = kIpv4;
+  web.l3 = kL3Ipv4;
   web.ip_protocol = 6;
   web.destination_port = {80, 80};
   RuleTable table;
@@ -171,7 +171,7 @@ TEST(RuleTable, DropsByDefault) {
 
 TEST(RuleTable, PrefixComparesItsBitsAlone) {
   Rule rule = Forward(1, 0);
-  rule.l3 = kIpv4;
+  rule.l3 = kL3Ipv4;
   rule.destination = {{10, 0, 3, 255}, 23};  // 10.0.2.0/23 written with host bits
   RuleTable table;
   table.Load({rule});
@@ -183,7 +183,7 @@ TEST(RuleTable, PrefixComparesItsBitsAlone) {
 
 TEST(RuleTable, AnIpv4PrefixNeverMatchesAnotherFamily) {
   Rule rule = Forward(1, 0);
-  rule.l3 = kIpv4;
+  rule.l3 = kL3Ipv4;
   rule.source = {{0x20, 0x01}, 16};
   RuleTable table;
   table.Load({rule});
@@ -193,7 +193,7 @@ TEST(RuleTable, AnIpv4PrefixNeverMatchesAnotherFamily) {
     key.l3 = l3;
     EXPECT_EQ(Classify(table, key).rule, kNoRule);
   }
-  key.l3 = kIpv4;
+  key.l3 = kL3Ipv4;
   EXPECT_EQ(Classify(table, key).rule, 1u);
 }
 
@@ -255,7 +255,7 @@ TEST(RuleTable, StopsAtTheFirstTupleThatCannotBeBeaten) {
   for (std::uint8_t length = 1; length <= 32; ++length) {
     for (std::uint32_t i = 0; i < 20; ++i) {
       Rule rule = Forward(100u * length + i, 1);
-      rule.l3 = kIpv4;
+      rule.l3 = kL3Ipv4;
       rule.destination = {{128, 0, 0, static_cast<std::uint8_t>(i)}, length};
       rules.push_back(rule);
     }
@@ -306,7 +306,7 @@ TEST(RuleTable, RefusesImpossibleRules) {
       {"prefix on arp",
        [](Rule& r) { r.l3 = kArp, r.destination.length = 1; },
        {"destination", " 1", "0 unless"}},
-      {"long ipv4", [](Rule& r) { r.l3 = kIpv4, r.source.length = 33; }, {"source", "33", "0..32"}},
+      {"long ipv4", [](Rule& r) { r.l3 = kL3Ipv4, r.source.length = 33; }, {"source", "33", "0..32"}},
       {"long ipv6",
        [](Rule& r) { r.l3 = kIpv6, r.destination.length = 129; },
        {"destination", "129", "0..128"}},

@@ -16,7 +16,7 @@ namespace {
 using Raw = std::vector<std::uint8_t>;
 using wire::PacketBuilder;
 
-BytesView View(const Raw& raw) { return {raw.data(), raw.size()}; }
+BytesView RawView(const Raw& raw) { return {raw.data(), raw.size()}; }
 MutableBytes Mutable(Raw& raw) { return {raw.data(), raw.size()}; }
 
 Raw Packet(std::uint8_t ecn, std::uint16_t port) {
@@ -25,11 +25,13 @@ Raw Packet(std::uint8_t ecn, std::uint16_t port) {
 
 TEST(HostFrame, TellsTheMarkAndTheFlow) {
   Work work;
-  for (std::uint8_t ecn = 0; ecn < 4; ++ecn) EXPECT_EQ(ReadHostFrame(View(Packet(ecn, 4000)), work).ecn, ecn);
-  EXPECT_EQ(ReadHostFrame(View(Packet(0, 4000)), work).flow, ReadHostFrame(View(Packet(3, 4000)), work).flow);
+  for (std::uint8_t ecn = 0; ecn < 4; ++ecn)
+    EXPECT_EQ(ReadHostFrame(RawView(Packet(ecn, 4000)), work).ecn, ecn);
+  EXPECT_EQ(ReadHostFrame(RawView(Packet(0, 4000)), work).flow,
+            ReadHostFrame(RawView(Packet(3, 4000)), work).flow);
   std::set<std::uint16_t> flows;
   for (std::uint16_t port = 4000; port < 4100; ++port)
-    flows.insert(ReadHostFrame(View(Packet(0, port)), work).flow);
+    flows.insert(ReadHostFrame(RawView(Packet(0, port)), work).flow);
   EXPECT_GT(flows.size(), 90u);
   EXPECT_GT(work[WorkItem::kHeader], 0u);
   EXPECT_EQ(ReadHostFrame({}, work).ecn, 0);

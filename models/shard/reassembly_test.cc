@@ -259,7 +259,7 @@ TEST(Reassembly, AgreesWithAMapOfEverything) {
 
 // ---- every order, duplicate, repair and timeout of small packets
 
-class NoSink final : public FragmentSink {
+class DropSink final : public FragmentSink {
  public:
   void OnDropped(FragmentHandle fragment, FragmentFate) override { back.push_back(fragment); }
   std::vector<FragmentHandle> back;
@@ -294,7 +294,7 @@ TEST(Reassembly, IsExhaustivelyRightUpToFourFragments) {
               static std::uint64_t base = 0;
               static Nanos now;
               base += 5;
-              NoSink sink;
+              DropSink sink;
               Work work;
               std::set<int> there;
               std::size_t held = 0;
@@ -372,7 +372,7 @@ struct Direct {
     return reassembler.Input(fragment, now, whole, sink, work);
   }
   Reassembler reassembler;
-  NoSink sink;
+  DropSink sink;
   Work work;
   WholePacket whole;
 };

@@ -17,7 +17,7 @@ namespace {
 
 using predict::PacketType;
 
-constexpr crypto::Key128 kMaster = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
+constexpr crypto::Key128 kTagMaster = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
 constexpr std::uint32_t kLength = 1514;
 
 flow::FlowKey PacketOf(flow::VmId vm) {
@@ -41,8 +41,8 @@ class TagTest : public ::testing::Test {
     return checker_.Check(&sealed, PacketOf(vm), kLength, tag_, work_);
   }
 
-  TagSealer sealer_{kMaster, 8};
-  TagChecker checker_{kMaster, 8};
+  TagSealer sealer_{kTagMaster, 8};
+  TagChecker checker_{kTagMaster, 8};
   PredictionTag tag_;
   Work work_;
 };
@@ -126,7 +126,7 @@ TEST_F(TagTest, MacIsSipHashOfFieldsFlowAndLengthInNetworkOrder) {
   }
   message.insert(message.end(), {0x12, 0x34, 0x56, 0x78, 0, 3, 6, 2, 0, 0, 0x05, 0xea});
   ASSERT_EQ(message.size(), 56u);
-  const std::uint64_t mac = PaperSipHash(TagKey(kMaster, 3, 0), message);
+  const std::uint64_t mac = PaperSipHash(TagKey(kTagMaster, 3, 0), message);
   for (unsigned i = 0; i < 8; ++i) {
     EXPECT_EQ(sealed[kTagFieldBytes + i], static_cast<std::uint8_t>(mac >> (56 - 8 * i))) << i;
   }
@@ -196,7 +196,7 @@ TEST_F(TagTest, AVmWithoutKeyGetsNoAcceptedTag) {
 }
 
 TEST_F(TagTest, AnotherMasterKeyDoesNotVerify) {
-  crypto::Key128 master = kMaster;
+  crypto::Key128 master = kTagMaster;
   master[0] ^= 1;
   TagSealer other(master, 8);
   const SealedTag sealed = other.Seal(3, PacketType::kBulk, 1, PacketOf(3), kLength, work_);
@@ -214,8 +214,8 @@ TEST_F(TagTest, WindowOf64) {
 }
 
 RC_GTEST_PROP(ReplayWindow, AcceptsEachNumberOnceAndNoneThatIsTooOld, ()) {
-  TagSealer sealer(kMaster, 1);
-  TagChecker checker(kMaster, 1);
+  TagSealer sealer(kTagMaster, 1);
+  TagChecker checker(kTagMaster, 1);
   Work work;
   std::vector<SealedTag> tags;
   for (int i = 0; i < 300; ++i) {
@@ -298,12 +298,12 @@ TEST_F(TagTest, TwoEpochsLiveWhileTheyOverlap) {
   EXPECT_EQ(Check(late), TagStatus::kStale);
   EXPECT_EQ(Check(Seal()), TagStatus::kValid);
   // Epochs only rise, for both halves.
-  EXPECT_FALSE(checker_.RotateKeys(5, kMaster, Millis(2000)));
-  EXPECT_FALSE(sealer_.RotateKeys(4, kMaster));
+  EXPECT_FALSE(checker_.RotateKeys(5, kTagMaster, Millis(2000)));
+  EXPECT_FALSE(sealer_.RotateKeys(4, kTagMaster));
   EXPECT_EQ(Check(Seal()), TagStatus::kValid);
   // The same epoch of another master key is a forgery.
-  TagSealer other(kMaster, 8);
-  ASSERT_TRUE(other.RotateKeys(5, kMaster));
+  TagSealer other(kTagMaster, 8);
+  ASSERT_TRUE(other.RotateKeys(5, kTagMaster));
   const SealedTag forged = other.Seal(3, PacketType::kBulk, 0, PacketOf(3), kLength, work_);
   EXPECT_EQ(Check(forged), TagStatus::kForged);
 }
@@ -316,7 +316,7 @@ TEST_F(TagTest, TheReplayWindowIsOfATimeToo) {
   // One tag in 20 is held back by 0..250 ms and comes after all that is due by then, one tag is due every 40
   // ms.
   for (int held = 0; held <= 250; ++held) {
-    TagChecker checker(kMaster, 8, Millis(100));
+    TagChecker checker(kTagMaster, 8, Millis(100));
     std::vector<std::pair<Nanos, int>> arrivals;
     for (int i = 0; i < 200; ++i) {
       const Nanos late = i % 20 == 7 ? Millis(held) : Nanos();
@@ -340,7 +340,7 @@ TEST_F(TagTest, TheReplayWindowIsOfATimeToo) {
 TEST_F(TagTest, KeysDifferByVmAndEpoch) {
   std::set<crypto::Key128> keys;
   for (const flow::VmId vm : {flow::VmId{0}, flow::VmId{1}, flow::VmId{65535}}) {
-    for (const std::uint64_t epoch : {0u, 1u, 256u, 65536u}) keys.insert(TagKey(kMaster, vm, epoch));
+    for (const std::uint64_t epoch : {0u, 1u, 256u, 65536u}) keys.insert(TagKey(kTagMaster, vm, epoch));
   }
   EXPECT_EQ(keys.size(), 12u);
 }
@@ -363,7 +363,7 @@ TEST(TagStatus, HasDistinctNames) {
 }
 
 TEST(PredictionTag, TheReadmesExample) {
-  const crypto::Key128 master = kMaster;
+  const crypto::Key128 master = kTagMaster;
   const std::size_t vms = 4;
   const flow::VmId vm = 2;
   const flow::FlowKey key = PacketOf(vm);

@@ -18,7 +18,7 @@ namespace {
 using Bytes = std::vector<std::uint8_t>;
 using Address = std::array<std::uint8_t, 16>;
 
-constexpr crypto::Key128 kMaster = {1, 2, 3};
+constexpr crypto::Key128 kRemoteMaster = {1, 2, 3};
 constexpr Address kSender = {192, 0, 2, 1};
 constexpr Address kOther = {192, 0, 2, 9};
 constexpr std::uint32_t kRed = 7;
@@ -26,7 +26,7 @@ constexpr std::uint32_t kBlue = 8;
 
 // The sending host and its packets.
 struct Sender {
-  TagSealer sealer{kMaster, 3};
+  TagSealer sealer{kRemoteMaster, 3};
   wire::Tunnel tunnel;
   Work work;
   Sender() {
@@ -52,7 +52,7 @@ struct Sender {
 
 // The receiving device: VMs 0..2 of the sender are red, 3 is blue.
 struct Receiver {
-  RemoteTags tags{{{kOther, {9}, {kRed}}, {kSender, kMaster, {kRed, kRed, kRed, kBlue}}}};
+  RemoteTags tags{{{kOther, {9}, {kRed}}, {kSender, kRemoteMaster, {kRed, kRed, kRed, kBlue}}}};
   Work work;
   PredictionTag tag;
   wire::Encapsulated inside;
@@ -131,8 +131,8 @@ TEST(RemoteTags, RotatesEachVmOfEachPeer) {
 }
 
 TEST(RemoteTags, RefusesAPeerThatComesTwiceOrHasNoVms) {
-  EXPECT_THROW(RemoteTags({{kSender, kMaster, {}}}), Refusal);
-  EXPECT_THROW(RemoteTags({{kSender, kMaster, {1}}, {kSender, kMaster, {1}}}), Refusal);
+  EXPECT_THROW(RemoteTags({{kSender, kRemoteMaster, {}}}), Refusal);
+  EXPECT_THROW(RemoteTags({{kSender, kRemoteMaster, {1}}, {kSender, kRemoteMaster, {1}}}), Refusal);
 }
 
 TEST(TagOption, HasAFixedForm) {

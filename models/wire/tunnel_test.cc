@@ -24,7 +24,7 @@ using Bytes = std::vector<std::uint8_t>;
 
 BytesView View(const Bytes& bytes) { return {bytes.data(), bytes.size()}; }
 
-Dissection DissectionOf(const Bytes& frame) {
+Dissection TunnelDissectionOf(const Bytes& frame) {
   Work work;
   return Dissect(Link::kEthernet, View(frame), static_cast<std::uint32_t>(frame.size()), work);
 }
@@ -32,15 +32,15 @@ Dissection DissectionOf(const Bytes& frame) {
 Bytes Wrapped(const Tunnel& tunnel, const Bytes& frame, std::uint64_t flow_hash, const Bytes& options = {}) {
   Work work;
   Bytes outer(OuterBytes(tunnel, options.size()) + frame.size());
-  Encapsulate(tunnel, DissectionOf(frame), View(frame), static_cast<std::uint32_t>(frame.size()), flow_hash,
-              View(options), outer.data(), work);
+  Encapsulate(tunnel, TunnelDissectionOf(frame), View(frame), static_cast<std::uint32_t>(frame.size()),
+              flow_hash, View(options), outer.data(), work);
   std::copy(frame.begin(), frame.end(), outer.end() - static_cast<std::ptrdiff_t>(frame.size()));
   return outer;
 }
 
 TunnelStatus Opened(const Bytes& outer, Encapsulated& inside) {
   Work work;
-  return Decapsulate(DissectionOf(outer), View(outer), static_cast<std::uint32_t>(outer.size()), inside,
+  return Decapsulate(TunnelDissectionOf(outer), View(outer), static_cast<std::uint32_t>(outer.size()), inside,
                      work);
 }
 
@@ -135,7 +135,7 @@ TEST(Tunnel, EveryBitErrorIsFoundOrLiesOutsideTheChecksum) {
   const Bytes frame = PacketBuilder().Ethernet().Ipv4().Tcp(1, 2).Payload(40).Build();
   for (const Layer3 l3 : {Layer3::kIpv4, Layer3::kIpv6}) {
     const Bytes outer = Wrapped(Sample(TunnelKind::kGeneve, l3), frame, 7, kOption);
-    const std::size_t datagram = DissectionOf(outer).l4_offset;
+    const std::size_t datagram = TunnelDissectionOf(outer).l4_offset;
     for (std::size_t bit = 8 * datagram; bit < 8 * outer.size(); ++bit) {
       Bytes damaged = outer;
       damaged[bit / 8] = static_cast<std::uint8_t>(damaged[bit / 8] ^ (1u << bit % 8));
@@ -222,8 +222,8 @@ TEST(Tunnel, SourcePortsSpreadFlowsAndKeepEachOnOne) {
   std::map<std::uint16_t, int> flows;
   for (int flow = 0; flow < 2000; ++flow) {
     const std::uint64_t hash = rng.Next64();
-    const Dissection first = DissectionOf(Wrapped(tunnel, frame, hash));
-    EXPECT_EQ(first.source_port, DissectionOf(Wrapped(tunnel, frame, hash)).source_port);
+    const Dissection first = TunnelDissectionOf(Wrapped(tunnel, frame, hash));
+    EXPECT_EQ(first.source_port, TunnelDissectionOf(Wrapped(tunnel, frame, hash)).source_port);
     EXPECT_GE(first.source_port, 49152);
     ++flows[first.source_port];
   }

@@ -128,13 +128,13 @@ const std::map<std::string, PacketBuilder>& Packets() {
   return kPackets;
 }
 
-using Fields = std::map<std::string, std::string>;
+using FieldTexts = std::map<std::string, std::string>;
 
 // vectors.txt: "key value" lines, an empty line after each packet, # comments.
-std::map<std::string, Fields> Vectors() {
+std::map<std::string, FieldTexts> Vectors() {
   std::ifstream file(FOREFLOW_SOURCE_DIR "/models/wire/vectors/vectors.txt");
-  std::map<std::string, Fields> vectors;
-  Fields fields;
+  std::map<std::string, FieldTexts> vectors;
+  FieldTexts fields;
   for (std::string line; std::getline(file, line);) {
     if (line.empty() && !fields.empty()) {
       vectors[fields["name"]] = fields;
@@ -156,7 +156,7 @@ std::string Hex(const std::uint8_t* bytes, std::size_t size) {
   return text;
 }
 
-std::vector<std::uint8_t> FromHex(const std::string& text) {
+std::vector<std::uint8_t> HexBytes(const std::string& text) {
   std::vector<std::uint8_t> bytes;
   for (std::size_t i = 0; i + 1 < text.size(); i += 2) {
     bytes.push_back(static_cast<std::uint8_t>(std::stoul(text.substr(i, 2), nullptr, 16)));
@@ -173,8 +173,8 @@ constexpr const char* kLayer3[] = {"none", "arp", "ipv4", "ipv6"};
 constexpr const char* kLayer4[] = {"none", "tcp", "udp", "icmp", "icmpv6", "other"};
 
 // What the dissector says, in the words of vectors.txt.
-Fields Described(const Dissection& d) {
-  Fields fields;
+FieldTexts Described(const Dissection& d) {
+  FieldTexts fields;
   fields["l3"] = kLayer3[static_cast<std::size_t>(d.l3)];
   fields["l4"] = kLayer4[static_cast<std::size_t>(d.l4)];
   fields["source_mac"] = Hex(d.source_mac.data(), d.source_mac.size());
@@ -209,7 +209,7 @@ TEST(Vectors, DissectorSaysWhatScapySays) {
   ASSERT_GE(vectors.size(), Packets().size());
   for (const auto& [name, fields] : vectors) {
     SCOPED_TRACE(name);
-    const std::vector<std::uint8_t> bytes = FromHex(fields.at("hex"));
+    const std::vector<std::uint8_t> bytes = HexBytes(fields.at("hex"));
     Work work;
     const Dissection packet = Dissect(kLinks.at(fields.at("link")), {bytes.data(), bytes.size()},
                                       static_cast<std::uint32_t>(bytes.size()), work);
