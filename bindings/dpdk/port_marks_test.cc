@@ -40,6 +40,7 @@ TEST(PortMarks, AreNumbersInARowModuloTheirCount) {
 
 struct Outcome {
   std::vector<std::array<std::uint8_t, path::kVerdictBytes>> verdicts;
+  std::uint64_t marked = 0;  // frames that the NIC has looked up
   std::uint64_t hardware_hits = 0;
   std::uint64_t searches = 0;  // hashes of the host's table
 };
@@ -68,6 +69,7 @@ Outcome Decide(const path::PathConfig& config, const std::vector<Bytes>& frames,
   worker_plan.rows = rows.get();
   worker_plan.waits = true;
 
+  Outcome outcome;
   for (std::size_t i = 0; i < frames.size(); ++i) {
     rte_mbuf* frame = rte_pktmbuf_alloc(pool.get());
     std::copy(frames[i].begin(), frames[i].end(),
@@ -81,13 +83,13 @@ Outcome Decide(const path::PathConfig& config, const std::vector<Bytes>& frames,
     meta.vm = kVm;
     const auto winners = Winners(entries, entries.size(), frames[i], std::less<>());
     if (!winners.empty() && winners.front()->fate == FlowEntry::Fate::kMark) {
+      ++outcome.marked;
       frame->ol_flags |= RTE_MBUF_F_RX_FDIR | RTE_MBUF_F_RX_FDIR_ID;
       frame->hash.fdir.hi = (kFirstMark + winners.front()->decision) % PortMarks::kMarks;
     }
     rte_ring_enqueue(port.rx(0), frame);
   }
   const std::vector<PortMarks> marks = {{kFirstMark, plan.decisions}};
-  Outcome outcome;
   {
     Worker worker(worker_plan);
     worker.OfferMarks(&marks);
@@ -148,7 +150,10 @@ TEST(PortMarks, ChangeNoVerdict) {
     const Outcome hardware = Decide(config, frames, entries, plan);
     EXPECT_EQ(hardware.verdicts, software.verdicts) << "arm " << int(arm);
     EXPECT_EQ(software.hardware_hits, 0u);
-    EXPECT_GT(hardware.hardware_hits, kFrames / 4);
+    // All but the few damaged frames, which are dropped whatever a NIC says of them.
+    EXPECT_LE(hardware.hardware_hits, hardware.marked) << "arm " << int(arm);
+    EXPECT_GT(hardware.hardware_hits, hardware.marked * 3 / 4) << "arm " << int(arm);
+    EXPECT_GT(hardware.marked, 0u);
     EXPECT_LT(hardware.searches, software.searches) << "arm " << int(arm);
   }
   // Marks that lie do change verdicts: they were read.

@@ -205,8 +205,8 @@ TEST(GapDetector, UnequalDelaysAreNoLoss) {
     std::map<std::uint64_t, Nanos> told;
     for (const std::uint64_t number : lost) {
       std::uint64_t next = number + 1;
-      while (lost.count(next) != 0 || sent[next].path != sent[number].path) ++next;
-      if (next - number <= 28) told[number] = sent[next].arrives;
+      while (next < sent.size() && (lost.count(next) != 0 || sent[next].path != sent[number].path)) ++next;
+      if (next < sent.size() && next - number <= 28) told[number] = sent[next].arrives;
     }
     std::map<std::uint64_t, Nanos> asked;
     Work work;
