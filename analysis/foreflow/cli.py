@@ -206,7 +206,7 @@ def _floats(context: click.Context, option: click.Parameter, text: str) -> list[
 @commands.command()
 @click.argument("scenario", default="shard")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--networks", default="bursts,congestion,multipath,memoryless", show_default=True, metavar="NAME,...", help="Or none.")
+@click.option("--networks", default="bursts,congestion,multipath,memoryless,requests,requests_congestion", show_default=True, metavar="NAME,...", help="Or none.")
 @click.option("--loads", default="0.3,0.5,0.7,0.8,0.9,0.95,1.0,1.1", callback=_floats, show_default=True, metavar="SHARE,...", help="Of the bottleneck that size controllers are compared on, or none.")
 @click.option("--seeds", type=int, metavar="N", help="Replications, seeds 1 to N.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the result.  [default: runs/<scenario>-pareto-<hash>]")
